@@ -1,0 +1,51 @@
+# Everything a developer or an operator types. `make help` lists it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install up demo test check lint types imports lock bench clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+install: $(STAMP)  ## Make the virtual environment from the lock file
+$(STAMP): requirements.lock setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=... (this is %s)" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+up: $(STAMP)  ## Start everything on this machine: stores, web, workers, beat, Flower
+	@$(BIN)/releasectl up
+
+demo: $(STAMP)  ## Watch an application being released, failing and being rolled back
+	@$(BIN)/releasectl demo $(DEMO_ARGS)
+
+test: $(STAMP)  ## Run every test on real servers, which it starts and stops itself
+	@$(BIN)/python -m pytest -n 2 $(TEST_ARGS)
+
+check: lint types imports  ## Run every static check
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+imports: $(STAMP)
+	@$(BIN)/lint-imports --no-cache
+
+lock: $(STAMP)  ## Resolve the dependencies anew (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
+	  --no-emit-index-url --no-emit-find-links --extra embedded --extra dev setup.cfg -o requirements.lock
+
+bench: $(STAMP)  ## Measure, beside bare baselines, and print the tables of docs/performance.md
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+clean:  ## Remove the virtual environment and all local data
+	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

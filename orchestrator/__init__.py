@@ -1,0 +1,1 @@
+"""Records releases and ships them to environments."""

@@ -1,0 +1,14 @@
+"""The only place that asks the machine what time it is."""
+
+import time
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The instant, aware, UTC. Leases are never compared with it: those ask Postgres."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never jumps; only differences mean something."""
+    return time.monotonic()

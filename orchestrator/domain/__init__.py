@@ -1,0 +1,1 @@
+"""What deploying means: pure functions of frozen data, standard library only."""

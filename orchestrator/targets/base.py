@@ -1,0 +1,126 @@
+"""What a kind of target is: start a run, poll it, abort it. Knows neither Flask nor Celery nor the database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One start of one action at one target.
+
+    `name` is `<deployment>-<step>-<attempt>` and is unique for ever. `fence` names what must never have two writers (the slot and the target);
+    `token` only grows, and the target refuses one that is smaller than the greatest it has seen for `fence`.
+    """
+
+    name: str
+    fence: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a run executes: a POSIX sh script in an environment that holds `env` and nothing of the worker's."""
+
+    script: str
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The run goes on; `output` is what it wrote from the asked offset on, `offset` the next byte to ask for."""
+
+    output: bytes
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The run ended with `code` and every byte it wrote has been handed out (`offset` is the end of its output)."""
+
+    code: int
+    output: bytes
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The run was certainly never started under this name: it is safe to start it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The run was started and its end cannot be known; nothing of it is alive any more."""
+
+    reason: str
+
+
+Poll = Running | Exited | Absent | Lost
+
+ABORTED_CODE = 143
+"""The exit code of a run that was aborted (128 + SIGTERM), also of one aborted before it started."""
+
+
+class TargetError(Exception):
+    """The target could not do it. `retryable`: the same call may succeed later."""
+
+    retryable: ClassVar[bool] = False
+
+
+class TargetUnreachableError(TargetError):
+    """The target did not answer; nothing is known of what it did."""
+
+    retryable = True
+
+
+class TargetBusyError(TargetError):
+    """Another run still holds the fence at the target."""
+
+    retryable = True
+
+
+class StaleTokenError(TargetError):
+    """The target has seen a greater token for this fence: somebody newer is in charge."""
+
+
+class InvalidSettingsError(TargetError):
+    """The settings of a target are not usable. `field` says which one."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class Target(Protocol):
+    """One target, made from its settings. Every method may block for seconds and may be called from any thread."""
+
+    node_bound: ClassVar[bool]
+    """Whether a run lives on the worker's own node, so that its further slices must go to that node."""
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], *, runs_dir: str) -> Self:
+        """Check `settings` (raises InvalidSettingsError) and make the target; does no I/O. `runs_dir` is the worker's folder for local runs."""
+        ...
+
+    def start(self, run: Run, command: Command) -> None:
+        """Create the run under its name, atomically; a second call with the same name does nothing.
+
+        Returns once the name is claimed at the target. Raises StaleTokenError, TargetBusyError, TargetUnreachableError.
+        """
+        ...
+
+    def poll(self, run: Run, offset: int) -> Poll:
+        """Say where the run is, with what it wrote from byte `offset` on (at most 256 KiB a call).
+
+        Raises TargetUnreachableError.
+        """
+        ...
+
+    def abort(self, run: Run, *, grace_seconds: float) -> None:
+        """End the run and everything it started: TERM to its process group, after the grace KILL; returns when nothing of it is left.
+
+        A run that was never started can never start afterwards. A second call does nothing. A later `poll` gives Exited.
+        Raises StaleTokenError, TargetUnreachableError.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Celery workers: they carry out deployments, a slice at a time."""

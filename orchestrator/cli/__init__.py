@@ -1,0 +1,35 @@
+"""The `releasectl` command. Nothing heavy is imported here: `--help` must come at once."""
+
+import click
+
+from orchestrator.cli.lazy import Lazy, LazyGroup
+
+COMMANDS = {
+    "up": Lazy("orchestrator.cli.up:up", "Start everything on this machine."),
+    "demo": Lazy("orchestrator.cli.demo:demo", "Watch an application be released, fail and be rolled back."),
+    "doctor": Lazy("orchestrator.cli.doctor:doctor", "Say what is unhealthy, and what to do about it."),
+    "login": Lazy("orchestrator.cli.account:login", "Log in to a server."),
+    "logout": Lazy("orchestrator.cli.account:logout", "Log out, and forget the tokens."),
+    "whoami": Lazy("orchestrator.cli.account:whoami", "Show who you are to the server."),
+    "apply": Lazy("orchestrator.cli.apply:apply", "Store an application's pipeline from a YAML file."),
+    "release": Lazy("orchestrator.cli.release:release", "Record and look up releases."),
+    "deploy": Lazy("orchestrator.cli.deploy:deploy", "Send a release to an environment."),
+    "deployments": Lazy("orchestrator.cli.deployments:deployments", "Watch and steer deployments."),
+    "status": Lazy("orchestrator.cli.status:status", "Show what runs where."),
+    "applications": Lazy("orchestrator.cli.applications:applications", "Look up applications."),
+    "environments": Lazy("orchestrator.cli.environments:environments", "Look up environments."),
+    "user": Lazy("orchestrator.cli.user:user", "Create and list users."),
+    "api": Lazy("orchestrator.cli.api:api", "Send any request to the API."),
+    "completion": Lazy("orchestrator.cli.completion:completion", "Print the completion script of a shell."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="devops-release-manager", prog_name="releasectl")
+def main() -> None:
+    """Record releases and ship them to environments.
+
+    A first walk: `releasectl up` in one terminal; in another `releasectl login`,
+    `releasectl apply -f shop.yaml`, `releasectl release create shop 1.0.0`
+    and `releasectl deploy shop 1.0.0 --to staging --watch`.
+    """

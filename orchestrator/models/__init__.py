@@ -1,0 +1,31 @@
+"""Tables: columns, constraints, relationships; no queries."""
+
+from orchestrator.models.application import Application, Pipeline
+from orchestrator.models.base import Base
+from orchestrator.models.deployment import Deployment, Installation, Plan
+from orchestrator.models.environment import Environment, Target
+from orchestrator.models.event import Event, IdempotencyKey, WorkerNode
+from orchestrator.models.release import Release
+from orchestrator.models.step import Attempt, LogChunk, Step, Wave
+from orchestrator.models.user import SignIn, User
+
+__all__ = [
+    "Application",
+    "Attempt",
+    "Base",
+    "Deployment",
+    "Environment",
+    "Event",
+    "IdempotencyKey",
+    "Installation",
+    "LogChunk",
+    "Pipeline",
+    "Plan",
+    "Release",
+    "SignIn",
+    "Step",
+    "Target",
+    "User",
+    "Wave",
+    "WorkerNode",
+]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,18 @@ class Target(Protocol):
     def abort(self, run: Run, *, grace_seconds: float) -> None:
         """End the run and everything it started: TERM to its process group, after the grace KILL; returns when nothing of it is left.
 
-        A run that was never started can never start afterwards. A second call does nothing. A later `poll` gives Exited.
+        A run that was never started can never start afterwards. A second call does nothing. A later `poll` gives Exited,
+        or Lost if it said so before. What a command that has ended left running is ended too, so this is not for
+        a run that is known to have succeeded.
         Raises StaleTokenError, TargetUnreachableError.
         """
+        ...
+
+
+@runtime_checkable
+class SupportsWait(Protocol):
+    """What a target has whose runs can be waited for; of any other a follower polls at its own pace."""
+
+    def wait(self, run: Run, seconds: float) -> None:
+        """Return when the run has ended or is not there, after `seconds` at the latest; `poll` says how it ended."""
         ...

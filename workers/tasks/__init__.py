@@ -1,0 +1,1 @@
+"""Celery tasks: thin shells that name the work and log what goes wrong."""

@@ -1,0 +1,181 @@
+"""Errors as RFC 9457 problems: which status, which words, and nothing of the inside."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from flask import Flask, Response, g, request
+from flask_smorest import Api
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException
+
+from api.extensions import jwt
+from orchestrator import log
+from orchestrator.domain.errors import (
+    ConflictError,
+    FieldProblem,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    OrchestratorError,
+    RuleViolationError,
+    TooManyRequestsError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+
+STATUSES: Mapping[type[OrchestratorError], HTTPStatus] = {
+    RuleViolationError: HTTPStatus.BAD_REQUEST,
+    UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_KEPT_HEADERS = {"allow", "retry-after", "www-authenticate"}
+
+_logger = log.get(__name__)
+
+
+class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest has no types
+    """flask-smorest, with its errors as problems."""
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        return http_problem(error)
+
+
+def init(app: Flask) -> None:
+    """Let every error of this application become a problem."""
+    app.register_error_handler(OrchestratorError, _orchestrator_problem)
+    for away in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.register_error_handler(away, _database_away)
+    app.register_error_handler(Exception, _unexpected)
+    _init_tokens()
+
+
+def status_of(error: OrchestratorError) -> HTTPStatus:
+    """The status of the family that an error belongs to; 500 where callers are not meant to see it."""
+    for kind in type(error).__mro__:
+        if kind in STATUSES:
+            return STATUSES[kind]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def problem(
+    status: int,
+    *,
+    code: str,
+    title: str,
+    detail: str = "",
+    errors: Iterable[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem as an answer."""
+    body: dict[str, Any] = {
+        "type": f"/docs#problem-{code}",
+        "title": title,
+        "status": int(status),
+        "detail": detail or title,
+        "instance": request.path,
+        "code": code,
+        "request_id": g.get("request_id"),
+        "errors": [_field(each) for each in errors],
+    }
+    return Response(
+        orjson.dumps(_without_surrogates(body)),
+        status=int(status),
+        headers=headers,
+        content_type=PROBLEM_JSON,
+    )
+
+
+def _field(each: FieldProblem) -> dict[str, Any]:
+    line = {} if each.line is None else {"line": each.line}
+    return {"pointer": each.pointer, "detail": each.detail, **line}
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Messages quote what was sent, and what was sent may not be text."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _without_surrogates(each) for key, each in value.items()}
+    return [_without_surrogates(each) for each in value] if isinstance(value, list) else value
+
+
+def _orchestrator_problem(error: OrchestratorError) -> Response:
+    status = status_of(error)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unexpected(error)
+    title = (type(error).__doc__ or status.phrase).strip().splitlines()[0]
+    problems = error.problems if isinstance(error, InvalidInputError) else ()
+    return problem(
+        status, code=error.code, title=title, detail=error.message, errors=problems, headers=_headers_of(error)
+    )
+
+
+def _headers_of(error: OrchestratorError) -> dict[str, str]:
+    if isinstance(error, UnauthenticatedError):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, TooManyRequestsError):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, UnavailableError):
+        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return {}
+
+
+def http_problem(error: HTTPException) -> Response:
+    """What Flask, werkzeug and webargs raise. A redirect stays one."""
+    if error.response is not None or error.code is None:
+        return Response.force_type(error.get_response())
+    status = HTTPStatus(error.code)
+    data: Mapping[str, Any] = getattr(error, "data", None) or {}
+    errors = list(_problems(data.get("messages") or data.get("errors") or {}))
+    detail = "the request is not valid; `errors` says where" if errors else (error.description or "")
+    headers = {name: value for name, value in error.get_headers() if name.lower() in _KEPT_HEADERS}
+    code = "invalid_input" if errors else status.name.lower()
+    return problem(status, code=code, title=status.phrase, detail=detail, errors=errors, headers=headers)
+
+
+def _problems(messages: Any, pointer: str = "") -> Iterable[FieldProblem]:
+    """Marshmallow's nested messages as JSON pointers; its first level is where the value came from."""
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            at = "" if key in {"json", "_schema"} else "/" + str(key).replace("~", "~0").replace("/", "~1")
+            yield from _problems(inner, pointer + at)
+    elif isinstance(messages, list):
+        for each in messages:
+            yield from _problems(each, pointer)
+    else:
+        yield FieldProblem(pointer[:300], str(messages)[:500])
+
+
+def _database_away(error: OperationalError | InterfaceError | PoolTimeoutError) -> Response:
+    _logger.warning("database_away", error=type(getattr(error, "orig", None) or error).__name__)
+    return _orchestrator_problem(UnavailableError("the database cannot be reached now; try again soon"))
+
+
+def _unexpected(error: Exception) -> Response:
+    _logger.error("unexpected_error", path=request.path, exc_info=error)
+    detail = "this is a defect; the log has more under the request id"
+    return problem(500, code="internal_error", title="Something went wrong inside.", detail=detail)
+
+
+def _init_tokens() -> None:
+    def refuse(*_details: object) -> Response:
+        return _orchestrator_problem(UnauthenticatedError())
+
+    jwt.unauthorized_loader(refuse)
+    jwt.invalid_token_loader(refuse)
+    jwt.expired_token_loader(refuse)
+    jwt.revoked_token_loader(refuse)
+    jwt.needs_fresh_token_loader(refuse)
+    jwt.user_lookup_error_loader(refuse)
+    jwt.token_verification_failed_loader(refuse)

@@ -1,0 +1,68 @@
+"""The Flask extensions and the few things that one process has one of."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Flask, current_app
+from flask_jwt_extended import JWTManager
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from orchestrator.bootstrap import MIGRATIONS
+from orchestrator.cache import Cache
+from orchestrator.config import Settings
+from orchestrator.db import engine_options
+from orchestrator.models import Base
+from orchestrator.security import PasswordHasher, derive_key
+
+db = SQLAlchemy(
+    model_class=Base,
+    disable_autonaming=True,
+    session_options={"autoflush": False, "expire_on_commit": False},
+)
+jwt = JWTManager()
+migrate = Migrate(directory=str(MIGRATIONS))
+
+_KEY = "orchestrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What views need besides the database session."""
+
+    settings: Settings
+    cache: Cache
+    passwords: PasswordHasher
+    cursor_key: bytes
+    lookups: Engine
+    """The same pool without transactions: for the one SELECT that each request begins with."""
+
+
+def init(app: Flask, settings: Settings) -> None:
+    """Bind everything to the application."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.sqlalchemy_url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings)
+    db.init_app(app)
+    jwt.init_app(app)
+    migrate.init_app(app, db)
+    with app.app_context():
+        lookups = db.engine.execution_options(isolation_level="AUTOCOMMIT")
+    app.extensions[_KEY] = Services(
+        settings=settings,
+        cache=Cache(settings.redis_url),
+        passwords=PasswordHasher(settings.bcrypt_rounds),
+        cursor_key=derive_key(settings.secret_key, "cursor"),
+        lookups=lookups,
+    )
+
+
+def services() -> Services:
+    """Those of the application that answers now."""
+    return cast(Services, current_app.extensions[_KEY])
+
+
+def session() -> Session:
+    """The session of this request. Writes go through `orchestrator.db.transaction(session())`."""
+    return db.session()

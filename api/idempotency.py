@@ -1,0 +1,90 @@
+"""Idempotency-Key: the same request a second time gives the answer of the first."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from flask import request
+from sqlalchemy.orm import Session
+
+from orchestrator.db import transaction
+from orchestrator.domain.errors import InvalidInputError, RuleViolationError
+from orchestrator.repositories import idempotency
+from orchestrator.repositories.idempotency import Taken
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class BadKeyError(RuleViolationError):
+    """An Idempotency-Key has 1 to 255 visible ASCII characters."""
+
+    code = "bad_idempotency_key"
+
+
+class KeyReusedError(InvalidInputError):
+    """This Idempotency-Key was used for another request; take a new one for each thing you want done."""
+
+    code = "idempotency_key_reused"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a request made, now or the first time it came."""
+
+    id: int
+    replayed: bool
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What tells a client that nothing was made this time."""
+        return {REPLAYED: "true"} if self.replayed else {}
+
+
+def create_once(
+    session: Session,
+    create: Callable[[], int],
+    *,
+    user_id: int,
+    body: Any,
+    find_again: Callable[[], int] | None = None,
+) -> Made:
+    """Create something in one transaction, once a key; the key is written in the same transaction.
+
+    A concurrent request with the same key waits for the first. What is no deployment is found again by `find_again`.
+    Raises KeyReusedError, BadKeyError and what `create` raises, and then the key is free again.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        with transaction(session):
+            return Made(create(), replayed=False)
+    if not _KEY.fullmatch(key):
+        raise BadKeyError
+    digest = _hash(body)
+    with transaction(session):
+        taken = idempotency.take(session, user_id, key, request_hash=digest)
+        if taken is not None:
+            return Made(_again(taken, digest, find_again), replayed=True)
+        made = create()
+        if find_again is None:
+            idempotency.fill(session, user_id, key, deployment_id=made)
+    return Made(made, replayed=False)
+
+
+def _again(taken: Taken, digest: bytes, find_again: Callable[[], int] | None) -> int:
+    if taken.request_hash != digest:
+        raise KeyReusedError
+    if taken.deployment_id is not None:
+        return taken.deployment_id
+    if find_again is None:
+        raise KeyReusedError
+    return find_again()
+
+
+def _hash(body: Any) -> bytes:
+    asked = [request.method, request.path.rstrip("/"), body]
+    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()

@@ -1,0 +1,98 @@
+"""Lists in pages: skip and limit, or a cursor that nobody but us can make."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import marshmallow as ma
+import orjson
+from marshmallow import fields, validate
+
+from api.extensions import services
+from orchestrator.domain.errors import RuleViolationError
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+MAX_SKIP = 100_000
+_SIGNATURE_BYTES = 12
+_MAX_CURSOR_CHARACTERS = 8192
+
+Row = TypeVar("Row")
+
+
+class BadCursorError(RuleViolationError):
+    """The cursor is not one of this list."""
+
+    code = "bad_cursor"
+
+
+class PageArgs(ma.Schema):
+    """Which part of a list."""
+
+    skip = fields.Integer(load_default=0, validate=validate.Range(min=0, max=MAX_SKIP))
+    limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(min=1, max=MAX_LIMIT))
+    cursor = fields.String(
+        load_default=None,
+        validate=validate.Length(max=_MAX_CURSOR_CHARACTERS),
+        metadata={"description": "`next_cursor` of the page before."},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a list that is asked for: after `after`, without the first `skip`, at most `limit`."""
+
+    scope: str
+    after: Any
+    skip: int
+    limit: int
+
+    @property
+    def one_more(self) -> int:
+        """How many rows to read, to know whether there is a next page."""
+        return self.limit + 1
+
+    def answer(
+        self, rows: Sequence[Row], present: Callable[[Row], Any], *, key: Callable[[Row], Any]
+    ) -> dict[str, Any]:
+        """The page of these rows; `key` is where the next one begins."""
+        shown = rows[: self.limit]
+        more = len(rows) > self.limit
+        return {
+            "items": [present(row) for row in shown],
+            "next_cursor": write_cursor(self.scope, key(shown[-1])) if more else None,
+            "total": None,
+        }
+
+
+def window(scope: str, args: Mapping[str, Any]) -> Window:
+    """Take the arguments of PageArgs out of a query. Raises BadCursorError."""
+    cursor = args["cursor"]
+    after = read_cursor(scope, cursor) if cursor is not None else None
+    return Window(scope, after, args["skip"], args["limit"])
+
+
+def write_cursor(scope: str, value: Any) -> str:
+    """A place in a list as opaque text."""
+    payload = orjson.dumps(value)
+    return base64.urlsafe_b64encode(_sign(scope, payload) + payload).decode().rstrip("=")
+
+
+def read_cursor(scope: str, cursor: str) -> Any:
+    """The place that `write_cursor` wrote for the same list. Raises BadCursorError."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadCursorError from error
+    signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+    if not hmac.compare_digest(signature, _sign(scope, payload)):
+        raise BadCursorError
+    return orjson.loads(payload)
+
+
+def _sign(scope: str, payload: bytes) -> bytes:
+    return hmac.digest(services().cursor_key, scope.encode() + b"\0" + payload, hashlib.sha256)[:_SIGNATURE_BYTES]

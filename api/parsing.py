@@ -1,0 +1,92 @@
+"""Reading what was sent: strict JSON of bounded size and depth, text that Postgres can hold."""
+
+import json
+import re
+from typing import Any
+
+import marshmallow as ma
+import orjson
+from flask import Request
+from flask_smorest import Blueprint as SmorestBlueprint
+from marshmallow import ValidationError, fields, validate
+from webargs import core
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+MAX_BODY_BYTES = 1 << 20
+MAX_ID = 2**63 - 1
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class OrjsonParser(FlaskParser):
+    """Bodies by orjson (bounded depth, strict UTF-8, no NaN, no endless integers); unknown names are refused everywhere."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {  # noqa: RUF012  # webargs' own way to say it
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "json": ma.RAISE,
+        "query": ma.RAISE,
+    }
+
+    def _raw_load_json(self, req: Request) -> Any:
+        body = req.get_data(cache=True)
+        if not body:
+            return core.missing
+        if not core.is_json(req.mimetype):
+            raise UnsupportedMediaType("send JSON with Content-Type: application/json")
+        return parse_json(body)
+
+
+class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest has no types
+    """A blueprint whose arguments are read by OrjsonParser."""
+
+    ARGUMENTS_PARSER = OrjsonParser()
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a body. Raises BadRequest for what is not JSON, or is but means two things."""
+    try:
+        value = orjson.loads(body)
+        if b"{" in body:
+            json.loads(body, object_pairs_hook=_refuse_doubles)
+    except RecursionError as error:
+        raise BadRequest("the body is not valid JSON: it is nested too deep") from error
+    except ValueError as error:
+        raise BadRequest(f"the body is not valid JSON: {str(error)[:200]}") from error
+    return value
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) != len({key for key, _ in pairs}):
+        names = [key for key, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{double[:100]!r} is there twice")
+
+
+class Text(fields.String):
+    """Text of bounded length that Postgres can hold: no NUL, no half of a surrogate pair."""
+
+    def __init__(self, *, longest: int, shortest: int = 0, pattern: str | None = None, **kwargs: Any) -> None:
+        rules: list[validate.Validator] = [validate.Length(min=shortest, max=longest)]
+        if pattern is not None:
+            rules.append(validate.Regexp(re.compile(pattern + r"\Z"), error=f"must look like {pattern}"))
+        super().__init__(validate=rules, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        found = super()._deserialize(value, attr, data, **kwargs)
+        if isinstance(found, str) and _UNSTORABLE.search(found):
+            raise ValidationError("must not hold NUL characters or halves of surrogate pairs")
+        return found
+
+
+class Id(fields.Integer):
+    """The id of something."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(min=1, max=MAX_ID), **kwargs)
+
+
+class JsonId(Id):
+    """An id in a body: a number, not a string with digits in it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strict=True, **kwargs)

@@ -1,0 +1,35 @@
+"""Answers: JSON bytes, with an ETag where a client may ask again."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Response, request
+
+JSON = "application/json"
+_OPTIONS = orjson.OPT_UTC_Z
+
+
+def dumps(value: Any) -> bytes:
+    """JSON as it is sent and kept: instants in UTC as RFC 3339."""
+    return orjson.dumps(value, option=_OPTIONS)
+
+
+def json_response(value: Any, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with this value."""
+    return raw_response(dumps(value), status, headers=headers)
+
+
+def raw_response(body: bytes, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with JSON that is written already."""
+    return Response(body, status=status, headers=headers, mimetype=JSON)
+
+
+def tagged_response(body: bytes) -> Response:
+    """As `raw_response` with an ETag made of the bytes; 304 where the client has these bytes already."""
+    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    sent = request.headers.get("If-None-Match", "")
+    if sent and (sent == tag or request.if_none_match.contains_weak(tag.strip('"'))):
+        return Response(status=304, headers={"ETag": tag})
+    return raw_response(body, headers={"ETag": tag})

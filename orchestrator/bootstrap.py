@@ -1,0 +1,119 @@
+"""Before anything runs: the tables, the first admin, and whether this installation can work at all.
+
+`python -m orchestrator.bootstrap migrate` and `python -m orchestrator.bootstrap first-admin`.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import orjson
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from orchestrator import log
+from orchestrator.config import Settings
+from orchestrator.db import Database, make_engine
+from orchestrator.domain.errors import MisconfiguredError, OrchestratorError
+from orchestrator.repositories import users as user_rows
+from orchestrator.security import PasswordHasher, new_password
+from orchestrator.services import users
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+OUR_TOP_LEVEL_PACKAGES = ("api", "workers")
+_MIGRATION_LOCK = 72_617
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the tables to the newest revision; of several that start at once, one does it and the others wait."""
+    engine = make_engine(settings)
+    try:
+        # A session lock: should this process die, its connection goes and the lock with it.
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("SET lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            config = migration_config()
+            config.attributes["engine"] = engine
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def migration_config() -> Config:
+    """Alembic's configuration for our migrations."""
+    config = Config(str(MIGRATIONS / "alembic.ini"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def known_revisions() -> tuple[str, frozenset[str]]:
+    """The newest revision of the tables, and every one this version of the code knows."""
+    scripts = ScriptDirectory.from_config(migration_config())
+    head = scripts.get_current_head()
+    if head is None:
+        raise MisconfiguredError(f"there are no migrations in {MIGRATIONS}")
+    return head, frozenset(script.revision for script in scripts.walk_revisions())
+
+
+def first_admin(settings: Settings) -> dict[str, str]:
+    """Make the user `admin` with a new password if there is nobody yet; the password is told this once."""
+    database = Database(settings)
+    try:
+        with database.reading() as session:
+            if user_rows.is_anybody(session):
+                return {}
+        password = new_password()
+        hashed = PasswordHasher(settings.bcrypt_rounds).hash(password)
+        with database.transaction() as session:
+            if user_rows.lock_registration(session):
+                return {}
+            new = users.NewUser(email="admin@localhost", username="admin", password_hash=hashed)
+            users.register(session, new, actor=None, is_open=False)
+        return {"username": "admin", "password": password}
+    finally:
+        database.close()
+
+
+def check_packages(
+    owners: Callable[[], Mapping[str, Sequence[str]]] = packages_distributions,
+) -> None:
+    """Refuse to start where another distribution has put files into our top-level packages: pip lets it, silently.
+
+    Raises MisconfiguredError that names both owners.
+    """
+    found = owners()
+    for package in OUR_TOP_LEVEL_PACKAGES:
+        distributions = sorted(set(found.get(package, ())))
+        if len(distributions) > 1:
+            raise MisconfiguredError(
+                f"the package {package!r} belongs to {' and '.join(distributions)} at once, so one of them has"
+                " overwritten files of the other; install them into separate environments"
+            )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one of the two commands; the exit code."""
+    actions: dict[str, Callable[[Settings], dict[str, str] | None]] = {
+        "migrate": migrate,
+        "first-admin": first_admin,
+    }
+    if len(argv) != 1 or argv[0] not in actions:
+        sys.stderr.write(f"usage: python -m orchestrator.bootstrap {' | '.join(actions)}\n")
+        return 2
+    try:
+        settings = Settings.from_env()
+        log.configure(settings.log_level)
+        said = actions[argv[0]](settings)
+    except OrchestratorError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    if said is not None:
+        sys.stdout.write(orjson.dumps(said).decode() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

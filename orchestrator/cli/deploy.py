@@ -1,0 +1,37 @@
+"""deploy: send a release to an environment."""
+
+import click
+
+from orchestrator.cli.attending import tell_or_attend
+from orchestrator.cli.completion import complete_application, complete_environment
+from orchestrator.cli.context import connect
+from orchestrator.cli.options import json_option, reason_option, watch_option
+
+
+@click.command()
+@click.argument("application", metavar="APP", shell_complete=complete_application)
+@click.argument("version")
+@click.option(
+    "--to", "environment", required=True, metavar="ENV", shell_complete=complete_environment, help="Where to."
+)
+@reason_option
+@watch_option
+@json_option
+def deploy(
+    *,
+    application: str,
+    version: str,
+    environment: str,
+    reason: str | None,
+    watch: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Send release VERSION of APP to an environment.
+
+    It is accepted at once and goes on without you. With --watch you see it, and the exit code says how it
+    ended; Ctrl-C only leaves.
+    """
+    client = connect()
+    made = client.request_deployment(application, version, environment=environment, reason=reason)
+    tell_or_attend(client, made, watch=watch, as_json=as_json, timeout_seconds=timeout)

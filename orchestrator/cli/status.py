@@ -1,0 +1,53 @@
+"""status: what runs where."""
+
+from collections.abc import Iterable
+
+import click
+
+from orchestrator.cli.completion import complete_application, complete_environment
+from orchestrator.cli.context import connect
+from orchestrator.cli.options import json_option
+from orchestrator.cli.output import Cell, emit_list, when
+from orchestrator.client import Record
+
+
+@click.command()
+@click.argument("application", metavar="[APP]", required=False, shell_complete=complete_application)
+@click.option(
+    "--env", "environment", metavar="ENV", shell_complete=complete_environment, help="Only this environment."
+)
+@click.option("--targets", "each_target", is_flag=True, help="A line for each target.")
+@json_option
+def status(*, application: str | None, environment: str | None, each_target: bool, as_json: bool) -> None:
+    """Show which version runs where, since when, and which deployment put it there."""
+    found = connect().items("/installations", application=application, environment=environment)
+    columns: dict[str, Cell | str] = {
+        "application": "application",
+        "environment": "environment",
+        "version": "version",
+        "targets": "targets",
+        "since": when("since"),
+        "deployment": "deployment_id",
+    }
+    rows: Iterable[Record] = found
+    if each_target:
+        columns["targets"] = "target"
+    elif not as_json:
+        rows = together(found)
+    emit_list(rows, columns, as_json=as_json, empty="Nothing is deployed there yet.")
+
+
+def together(installations: Iterable[Record]) -> list[Record]:
+    """A row for each version in each environment: how many targets of how many, newest deployment."""
+    rows: dict[tuple[str, str, str], Record] = {}
+    places: dict[tuple[str, str], int] = {}
+    for each in installations:
+        place = (each["application"], each["environment"])
+        places[place] = places.get(place, 0) + 1
+        row = rows.setdefault((*place, each["version"]), {**each, "count": 0})
+        row["count"] += 1
+        if each["since"] > row["since"]:
+            row.update(since=each["since"], deployment_id=each["deployment_id"])
+    for (application, environment, _), row in rows.items():
+        row["targets"] = f"{row['count']} of {places[application, environment]}"
+    return list(rows.values())

@@ -1,0 +1,190 @@
+"""Follows a deployment to its end; what is drawn is the view's affair."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Protocol
+
+from orchestrator import clock
+from orchestrator.cli.exits import ExitCode, WaitTimedOutError
+from orchestrator.cli.reading import LogReader
+from orchestrator.client import ApiError, Client, Record, UnreachableError
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
+
+pause: Callable[[float], None] = time.sleep
+"""How a poll waits for the next; a name of its own so that tests need not wait."""
+
+FASTEST_SECONDS = 0.2
+SLOWEST_SECONDS = 1.0
+OUTAGE_SECONDS = 60.0
+PAGES_A_POLL = 50
+STEPS_SHOWN = 50
+EMPTY_POLLS_AFTER_END = 30
+"""How often an ended deployment is asked for the rest of its log before we go without it."""
+
+END_CODES = {
+    DeploymentStatus.SUCCEEDED: ExitCode.OK,
+    DeploymentStatus.FAILED: ExitCode.FAILED,
+    DeploymentStatus.CANCELLED: ExitCode.CANCELLED,
+    DeploymentStatus.SUPERSEDED: ExitCode.CANCELLED,
+    DeploymentStatus.EXPIRED: ExitCode.REFUSED,
+}
+
+
+class View(Protocol):
+    """Shows what Follower sees. `deployment` and `steps` come at every poll, changed or not."""
+
+    def deployment(self, deployment: Record) -> None:
+        """How it stands."""
+
+    def steps(self, steps: list[Record]) -> None:
+        """Steps of the current wave; of a great one, those that run or failed."""
+
+    def log(self, pieces: list[Record]) -> None:
+        """The next pieces of the log."""
+
+    def notice(self, text: str) -> None:
+        """Something about the watching itself."""
+
+    def ended(self, deployment: Record, code: ExitCode) -> None:
+        """It is over, and the log is complete."""
+
+
+@dataclass(slots=True)
+class Timing:
+    """The clocks of a watch; `timeout_seconds` None waits for ever."""
+
+    timeout_seconds: float | None = None
+    pause: Callable[[float], None] = field(default_factory=lambda: pause)
+    monotonic: Callable[[], float] = clock.monotonic
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.monotonic()
+
+    def check(self, deployment_id: int) -> None:
+        """Raises WaitTimedOutError when the time is up."""
+        if self.timeout_seconds is None or self.monotonic() - self.started < self.timeout_seconds:
+            return
+        raise WaitTimedOutError(f"Not ended within {self.timeout_seconds:g} s; {comeback(deployment_id)}")
+
+
+def comeback(deployment_id: int) -> str:
+    """Says that leaving ends nothing, and how to return."""
+    return f"deployment {deployment_id} goes on; come back with: releasectl deployments watch {deployment_id}"
+
+
+def watch_to_end(client: Client, deployment_id: int, *, view: View, timing: Timing) -> ExitCode:
+    """Follow a deployment, and the rollback its failure started; the exit code says how it all ended."""
+    deployment = Follower(client, deployment_id, view=view, timing=timing).run()
+    code = END_CODES[DeploymentStatus(deployment["status"])]
+    rollback_id = deployment.get("rolled_back_by_id")
+    if code is ExitCode.FAILED and rollback_id is not None:
+        view.notice(f"deployment {deployment_id} failed; following its rollback, deployment {rollback_id}")
+        rollback = Follower(client, rollback_id, view=view, timing=timing).run()
+        if rollback["status"] == DeploymentStatus.SUCCEEDED:
+            code = ExitCode.ROLLED_BACK
+        view.ended(rollback, code)
+    else:
+        view.ended(deployment, code)
+    return code
+
+
+@dataclass(slots=True)
+class Follower:
+    """Polls one deployment; faster while things happen. Survives a server that is away for a minute."""
+
+    client: Client
+    deployment_id: int
+    view: View = field(kw_only=True)
+    timing: Timing = field(kw_only=True)
+    with_log: bool = field(default=True, kw_only=True)
+    with_steps: bool = field(default=True, kw_only=True)
+    step: int | None = field(default=None, kw_only=True)
+    reader: LogReader = field(init=False)
+    _seen: Record | None = None
+    _great_waves: set[int] = field(default_factory=set)
+    _away_since: float | None = None
+    _interval: float = FASTEST_SECONDS
+
+    def __post_init__(self) -> None:
+        self.reader = LogReader(self.client, self.deployment_id, step=self.step)
+
+    def run(self) -> Record:
+        """Until it is terminal and its log is complete; returns it as it ended."""
+        empty = 0
+        while True:
+            try:
+                deployment, changed, complete = self._poll()
+            except (UnreachableError, ApiError) as error:
+                self._bear(error)
+                changed = False
+            else:
+                self._answered()
+                if deployment["status"] in TERMINAL:
+                    empty = 0 if changed else empty + 1
+                    if complete or empty >= EMPTY_POLLS_AFTER_END:
+                        return deployment
+            self.timing.check(self.deployment_id)
+            self._interval = FASTEST_SECONDS if changed else min(SLOWEST_SECONDS, self._interval * 1.5)
+            self.timing.pause(self._interval)
+
+    def _poll(self) -> tuple[Record, bool, bool]:
+        deployment = self.client.deployment(self.deployment_id)
+        before, self._seen = self._seen, deployment
+        self.view.deployment(deployment)
+        if self.with_steps:
+            self._show_steps(before, deployment)
+        # Asked after the status: a terminal status seen first means that the log asked next is the whole.
+        pieces = self._show_log() if self.with_log else 0
+        complete = self.reader.complete or not self.with_log
+        return deployment, deployment != before or pieces > 0, complete
+
+    def _show_steps(self, before: Record | None, now: Record) -> None:
+        if not now.get("started_at") or not now["progress"]["waves"]:
+            return
+        left = before["progress"] if before is not None and before.get("started_at") else now["progress"]
+        if left["wave"] != now["progress"]["wave"]:
+            self.view.steps(self._steps_of({**now["progress"], "wave": left["wave"]}))
+        self.view.steps(self._steps_of(now["progress"]))
+
+    def _steps_of(self, progress: Record) -> list[Record]:
+        """All steps of a small wave; of ten thousand, a screenful of those that matter."""
+        path, wave = f"/deployments/{self.deployment_id}/steps", progress["wave"]
+        if wave not in self._great_waves:
+            page = self.client.page(path, wave=wave, limit=STEPS_SHOWN)
+            if page.next_cursor is None:
+                return page.items
+            self._great_waves.add(wave)
+        matter = [status for status in ("failed", "unknown", "running") if progress[status]]
+        pages = (self.client.page(path, wave=wave, status=status, limit=STEPS_SHOWN) for status in matter)
+        return [step for page in pages for step in page.items]
+
+    def _show_log(self) -> int:
+        shown = 0
+        for pieces in self.reader.pages(most=PAGES_A_POLL):
+            self.view.log(pieces)
+            shown += len(pieces)
+        return shown
+
+    def _bear(self, error: UnreachableError | ApiError) -> None:
+        """A server that restarts is no reason to leave; any other error is."""
+        passing = isinstance(error, UnreachableError) or (
+            error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.TOO_MANY_REQUESTS
+        )
+        if not passing:
+            raise error
+        now = self.timing.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            self.view.notice(
+                f"{error.message} Trying again for {OUTAGE_SECONDS:g} s; the deployment goes on."
+            )
+        elif now - self._away_since > OUTAGE_SECONDS:
+            raise error
+
+    def _answered(self) -> None:
+        if self._away_since is not None:
+            self._away_since = None
+            self.view.notice("the server is back")

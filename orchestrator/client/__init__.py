@@ -1,0 +1,21 @@
+"""Speaks the HTTP API. Knows nothing of terminals, and nothing of the server's inside."""
+
+from orchestrator.client.problems import Answer, ApiError, Problem, UnreachableError
+from orchestrator.client.resources import Client, Page, Record
+from orchestrator.client.tokens import MemoryTokens, Tokens, TokenStore
+from orchestrator.client.transport import API, Patience
+
+__all__ = [
+    "API",
+    "Answer",
+    "ApiError",
+    "Client",
+    "MemoryTokens",
+    "Page",
+    "Patience",
+    "Problem",
+    "Record",
+    "TokenStore",
+    "Tokens",
+    "UnreachableError",
+]

@@ -1,0 +1,80 @@
+"""Connections to Postgres, and the one way to commit."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from orchestrator.config import Settings
+
+_AFTER_COMMIT = "orchestrator.after_commit"
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """Options of the connection pool, for SQLAlchemy's and Flask-SQLAlchemy's engines alike."""
+    return {
+        "pool_size": settings.db_pool_size,
+        "max_overflow": settings.db_pool_size,
+        "pool_timeout": 5,
+        "pool_recycle": 1800,
+        "pool_use_lifo": True,
+        "echo": settings.db_echo,
+        "connect_args": {
+            "connect_timeout": 3,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "options": "-c timezone=UTC -c lock_timeout=10000 -c idle_in_transaction_session_timeout=15000",
+        },
+    }
+
+
+def make_engine(settings: Settings) -> Engine:
+    """An engine for processes that have no Flask application."""
+    return create_engine(settings.sqlalchemy_url, **engine_options(settings))
+
+
+class Database:
+    """Makes sessions; one a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.engine = make_engine(settings)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False, autoflush=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One transaction in a session of its own; see `transaction`."""
+        with self._sessions() as session, transaction(session):
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for reads; nothing is committed."""
+        with self._sessions() as session:
+            yield session
+
+    def close(self) -> None:
+        """Close every connection of the pool."""
+        self.engine.dispose()
+
+
+@contextmanager
+def transaction(session: Session) -> Iterator[Session]:
+    """Commit at the end, or roll all back. What was registered with `after_commit` is called only once the commit is certain."""
+    session.info[_AFTER_COMMIT] = []
+    try:
+        yield session
+        session.commit()
+    except BaseException:
+        session.info.pop(_AFTER_COMMIT, None)
+        session.rollback()
+        raise
+    for callback in session.info.pop(_AFTER_COMMIT, ()):
+        callback()
+
+
+def after_commit(session: Session, callback: Callable[[], None]) -> None:
+    """Call `callback` after the transaction that is open in `session` has been committed; never if it is rolled back."""
+    session.info[_AFTER_COMMIT].append(callback)

@@ -1,0 +1,27 @@
+"""Lengths of time as people write them: `60s`, `10m`, `1h30m`, `500ms`."""
+
+import re
+
+_DURATION = re.compile(
+    r"(?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m(?!s))?(?:(?P<s>\d{1,6})s)?(?:(?P<ms>\d{1,6})ms)?", re.ASCII
+)
+_MILLISECONDS = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+
+
+def parse_duration(text: str) -> float:
+    """Give the seconds that `text` says. Raises ValueError, with what to write instead, when it says none."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        raise ValueError("write a duration such as 30s, 10m or 1h30m")
+    return sum(int(match[unit] or 0) * each for unit, each in _MILLISECONDS.items()) / 1000
+
+
+def format_duration(seconds: float) -> str:
+    """Write `seconds` the way `parse_duration` reads it; the two undo each other down to a millisecond."""
+    rest = round(seconds * 1000)
+    parts = []
+    for unit, each in _MILLISECONDS.items():
+        count, rest = divmod(rest, each)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

@@ -1,0 +1,209 @@
+"""What happens next: pure functions of a bounded snapshot. The shell is services/execution.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orchestrator.domain.backoff import delay_seconds
+from orchestrator.domain.gates import Blocker, held_by
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus
+
+NUDGE_AGAIN = timedelta(seconds=3)
+"""How long a message may be under way before the same one is sent again."""
+PAUSED_RECHECK = timedelta(hours=1)
+LEASE_MARGIN = timedelta(milliseconds=200)
+HAND_OUT_AT_ONCE = 100
+"""Steps that one decision hands out; a wider wave takes more decisions."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaveCounts:
+    """How many steps of one wave are where."""
+
+    index: int
+    waiting: int = 0
+    ready: int = 0
+    running: int = 0
+    unknown: int = 0
+
+    @property
+    def open(self) -> int:
+        """Steps that were handed out and have not ended."""
+        return self.ready + self.running
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """An attempt nobody works on at the moment: never claimed, or its lease lapsed or was given back."""
+
+    id: int
+    step_id: int
+    claimed: bool
+    not_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a decision may depend on; as large with ten thousand targets as with one."""
+
+    id: int
+    status: DeploymentStatus
+    cancel_requested: bool
+    failed_targets: int
+    max_failures: int
+    max_parallel: int
+    rolls_back_on_failure: bool
+    is_rollback: bool
+    wave_count: int
+    wave: WaveCounts
+    waiting_steps: Sequence[int] = ()
+    """The next few waiting steps of the wave, in order (at most HAND_OUT_AT_ONCE)."""
+    idle_attempts: Sequence[OpenAttempt] = ()
+    """Attempts to nudge, at most a few hundred."""
+    next_lease_end: datetime | None = None
+    """When the first of the leases that are held would lapse."""
+    unstarted_anywhere: bool = False
+    """Whether any wave has waiting steps; looked up only while winding down."""
+    blockers: Sequence[Blocker] = ()
+    """Reasons to wait; looked up only while pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to write and to send. Everything is empty where nothing is to be done."""
+
+    status: DeploymentStatus | None = None
+    failure: str | None = None
+    next_wave: bool = False
+    hand_out: tuple[int, ...] = ()
+    nudge: tuple[int, ...] = ()
+    close_unstarted_as: StepStatus | None = None
+    """End every step that was certainly never started, with this status."""
+    roll_back: bool = False
+    held_by: str | None = None
+    wake_at: datetime | None = None
+
+    @property
+    def again(self) -> bool:
+        """Whether what was decided calls for another look in the same transaction."""
+        return self.next_wave or self.status is DeploymentStatus.RUNNING or self.close_unstarted_as is not None
+
+
+def decide(snapshot: Snapshot, now: datetime) -> Decision:
+    """The one next move. Deciding again after it was written gives the move after it, or only a `wake_at`."""
+    if snapshot.status in TERMINAL:
+        return Decision()
+    if snapshot.status is DeploymentStatus.PENDING:
+        return _decide_pending(snapshot, now)
+    if snapshot.cancel_requested:
+        return _wind_down(snapshot, now, StepStatus.CANCELLED)
+    if snapshot.failed_targets > snapshot.max_failures:
+        return _wind_down(snapshot, now, StepStatus.SKIPPED)
+    if snapshot.wave.unknown:
+        return _ask(snapshot, now)
+    if snapshot.status is DeploymentStatus.PAUSED:
+        return Decision(status=DeploymentStatus.RUNNING, wake_at=now)
+    return _go_on(snapshot, now)
+
+
+def _decide_pending(snapshot: Snapshot, now: datetime) -> Decision:
+    if snapshot.cancel_requested:
+        if snapshot.unstarted_anywhere:
+            return Decision(close_unstarted_as=StepStatus.CANCELLED, wake_at=now)
+        return Decision(status=DeploymentStatus.CANCELLED, failure="cancelled before it started")
+    if snapshot.blockers:
+        recheck = max(blocker.recheck for blocker in snapshot.blockers)
+        return Decision(held_by=held_by(snapshot.blockers), wake_at=now + recheck)
+    return Decision(status=DeploymentStatus.RUNNING, wake_at=now)
+
+
+def _wind_down(snapshot: Snapshot, now: datetime, status: StepStatus) -> Decision:
+    """Start nothing more; end once nothing runs. What was started is followed (or aborted) by who holds it."""
+    unclaimed = any(not attempt.claimed for attempt in snapshot.idle_attempts)
+    if snapshot.unstarted_anywhere or unclaimed:
+        return Decision(close_unstarted_as=status, wake_at=now)
+    if snapshot.wave.open:
+        return _wait(snapshot, now)
+    if status is StepStatus.CANCELLED:
+        return Decision(status=DeploymentStatus.CANCELLED, failure="cancelled; nothing of it runs any more")
+    count = snapshot.failed_targets
+    failed = "1 target failed" if count == 1 else f"{count} targets failed"
+    allowed = "none may" if not snapshot.max_failures else f"at most {snapshot.max_failures} may"
+    return Decision(
+        status=DeploymentStatus.FAILED,
+        failure=f"{failed} and {allowed}",
+        roll_back=snapshot.rolls_back_on_failure and not snapshot.is_rollback,
+    )
+
+
+def _ask(snapshot: Snapshot, now: datetime) -> Decision:
+    """A target cannot say what happened: hand out nothing, let the rest end, and wait for a person."""
+    status = None if snapshot.status is DeploymentStatus.PAUSED else DeploymentStatus.PAUSED
+    if snapshot.wave.open:
+        waiting = _wait(snapshot, now)
+        return Decision(status=status, nudge=waiting.nudge, wake_at=waiting.wake_at)
+    return Decision(status=status, wake_at=now + PAUSED_RECHECK)
+
+
+def _go_on(snapshot: Snapshot, now: datetime) -> Decision:
+    wave = snapshot.wave
+    if not wave.waiting and not wave.open:
+        if wave.index + 1 < snapshot.wave_count:
+            return Decision(next_wave=True, wake_at=now)
+        return _finish(snapshot)
+    room = snapshot.max_parallel - wave.open
+    hand_out = tuple(snapshot.waiting_steps[: max(0, min(room, HAND_OUT_AT_ONCE))])
+    waiting = _wait(snapshot, now)
+    more = len(hand_out) == HAND_OUT_AT_ONCE and room > HAND_OUT_AT_ONCE
+    wake_at = now if more else min(waiting.wake_at or now + NUDGE_AGAIN, now + NUDGE_AGAIN)
+    if not hand_out:
+        return waiting
+    return Decision(hand_out=hand_out, nudge=waiting.nudge, wake_at=wake_at)
+
+
+def _finish(snapshot: Snapshot) -> Decision:
+    """Every wave is over. `succeeded` is said only when every step succeeded, whatever the budget allowed."""
+    if not snapshot.failed_targets:
+        return Decision(status=DeploymentStatus.SUCCEEDED)
+    count = snapshot.failed_targets
+    failed = "1 target failed" if count == 1 else f"{count} targets failed"
+    return Decision(
+        status=DeploymentStatus.FAILED,
+        failure=f"{failed}, within the budget of {snapshot.max_failures}, so all others were done",
+    )
+
+
+def _wait(snapshot: Snapshot, now: datetime) -> Decision:
+    """Nudge what nobody works on and is due; wake when the next lease may lapse or the next retry is due."""
+    due = tuple(a.id for a in snapshot.idle_attempts if a.not_before <= now)
+    later = [a.not_before for a in snapshot.idle_attempts if a.not_before > now]
+    if snapshot.next_lease_end is not None:
+        later.append(max(snapshot.next_lease_end, now) + LEASE_MARGIN)
+    if due or not later:
+        later.append(now + NUDGE_AGAIN)
+    return Decision(nudge=due, wake_at=min(later))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the end of an attempt means for its step. `retry_at`: try once more, not before then."""
+
+    status: StepStatus
+    retry_at: datetime | None = None
+
+
+def judge(
+    outcome: Outcome, now: datetime, *, attempt: int, retries: int, idempotent: bool, cancelling: bool
+) -> Verdict:
+    """What becomes of a step whose attempt (the `attempt`-th) ended. A lost one is tried again only if that is harmless."""
+    if outcome is Outcome.SUCCEEDED:
+        return Verdict(StepStatus.SUCCEEDED)
+    if cancelling:
+        return Verdict(StepStatus.CANCELLED)
+    if outcome is Outcome.LOST and not idempotent:
+        return Verdict(StepStatus.UNKNOWN)
+    if outcome is Outcome.LOST and attempt <= max(retries, 1):
+        return Verdict(StepStatus.READY, now)
+    if outcome is not Outcome.ABORTED and attempt <= retries:
+        return Verdict(StepStatus.READY, now + timedelta(seconds=delay_seconds(attempt)))
+    return Verdict(StepStatus.FAILED)

@@ -1,0 +1,66 @@
+"""Reasons to wait. The same functions decide and explain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+SLOT = "slot"
+PROMOTION = "promotion"
+
+NEXT_IN_LINE_RECHECK = timedelta(minutes=1)
+"""Safety net of the first in a queue; the transaction that frees the slot wakes it long before."""
+DEEP_IN_LINE_RECHECK = timedelta(minutes=15)
+PROMOTION_RECHECK = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One reason for which a deployment does not start. `recheck` is when to look again if nobody wakes it."""
+
+    kind: str
+    message: str
+    recheck: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the gates look at, as it is in the transaction that would start the deployment."""
+
+    application: str
+    version: str
+    environment: str
+    active_id: int | None
+    """The deployment that holds the slot."""
+    ahead: int
+    """How many deployments that could start wait before this one in its slot."""
+    missing_environments: Sequence[str]
+    """Environments in which this very release has to succeed first and has not."""
+
+
+def evaluate(around: Surroundings) -> tuple[Blocker, ...]:
+    """Every reason to wait, the most lasting first; none: it may start."""
+    return (*_promotion(around), *_slot(around))
+
+
+def held_by(blockers: Sequence[Blocker]) -> str | None:
+    """The kind of the blocker for which others behind it in the slot need not wait, if any."""
+    return next((b.kind for b in blockers if b.kind != SLOT), None)
+
+
+def _promotion(around: Surroundings) -> tuple[Blocker, ...]:
+    if not around.missing_environments:
+        return ()
+    names = ", ".join(around.missing_environments)
+    message = f"{around.application} {around.version} has to succeed in {names} first"
+    return (Blocker(PROMOTION, message, PROMOTION_RECHECK),)
+
+
+def _slot(around: Surroundings) -> tuple[Blocker, ...]:
+    slot = f"{around.application} in {around.environment}"
+    if around.ahead:
+        others = "1 deployment" if around.ahead == 1 else f"{around.ahead} deployments"
+        return (Blocker(SLOT, f"{others} of {slot} come first", DEEP_IN_LINE_RECHECK),)
+    if around.active_id is not None:
+        message = f"deployment {around.active_id} of {slot} has to end first; this one is next"
+        return (Blocker(SLOT, message, NEXT_IN_LINE_RECHECK),)
+    return ()

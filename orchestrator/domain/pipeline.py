@@ -1,0 +1,105 @@
+"""A pipeline says where an application goes, in what order, and how it gets there."""
+
+from collections.abc import Iterator
+
+from orchestrator.domain.pipeline_actions import read_actions
+from orchestrator.domain.pipeline_environments import read_environments
+from orchestrator.domain.pipeline_parts import KnownPlugins, SettingsCheck, read_variables
+from orchestrator.domain.pipeline_specs import (
+    FAIL,
+    ROLLBACK,
+    RUN,
+    VERIFY,
+    ActionSpec,
+    EnvironmentSpec,
+    Pipeline,
+    StrategySpec,
+    TargetSpec,
+    to_document,
+)
+from orchestrator.domain.reading import Problems, Section, SettingsRefusedError, child, suggest
+from orchestrator.domain.variables import GIVEN_NAMES, label_variable, references
+
+__all__ = [
+    "FAIL",
+    "ROLLBACK",
+    "RUN",
+    "VERIFY",
+    "ActionSpec",
+    "EnvironmentSpec",
+    "KnownPlugins",
+    "Pipeline",
+    "SettingsCheck",
+    "SettingsRefusedError",
+    "StrategySpec",
+    "TargetSpec",
+    "parse_pipeline",
+    "to_document",
+]
+
+MAX_STEPS = 200_000
+
+_PIPELINE_KEYS = ("application", "description", "variables", "environments", "deploy")
+
+
+def parse_pipeline(document: object, *, plugins: KnownPlugins) -> Pipeline:
+    """Check `document` and make a pipeline of it. Raises InvalidInputError with every problem found."""
+    problems = Problems()
+    problems.check_plain(document)
+    problems.raise_if_any("the pipeline cannot be read")
+    top = Section.of(problems, "", document, known=_PIPELINE_KEYS)
+    if not top.valid:
+        problems.raise_if_any("the pipeline is not valid")
+    pipeline = Pipeline(
+        application=top.name("application"),
+        description=top.text("description", default="", most=2000),
+        variables=read_variables(top),
+        environments=read_environments(top, plugins),
+        deploy=read_actions(top, plugins),
+    )
+    if not problems.found:
+        _check_references(problems, pipeline)
+        _check_size(problems, pipeline)
+    problems.raise_if_any("the pipeline is not valid")
+    return pipeline
+
+
+def _check_references(problems: Problems, pipeline: Pipeline) -> None:
+    """Every `$NAME` in a verify must be defined for every target, or it would fail in mid-deployment."""
+    for index, action in enumerate(pipeline.deploy):
+        if action.kind != VERIFY:
+            continue
+        for key, value in action.settings.items():
+            pointer = child(f"/deploy/{index}/verify", key)
+            try:
+                needed = references(value) - GIVEN_NAMES - set(action.variables)
+            except ValueError as error:
+                problems.add(pointer, str(error))
+                continue
+            if missing := next(_undefined(pipeline, needed), None):
+                problems.add(pointer, missing)
+
+
+def _undefined(pipeline: Pipeline, needed: frozenset[str]) -> Iterator[str]:
+    needed -= set(pipeline.variables)
+    for environment in pipeline.environments:
+        wanted = needed - set(environment.variables)
+        if not wanted:
+            continue
+        for target in environment.targets:
+            defined = {*target.variables, *map(label_variable, target.labels)}
+            for name in sorted(wanted - defined):
+                near = suggest(name, sorted({*defined, *GIVEN_NAMES, *pipeline.variables}))
+                hint = near if near.startswith("; did") else "; set it under `variables`"
+                yield f"`${name}` is not defined for target {target.name} of {environment.name}{hint}"
+
+
+def _check_size(problems: Problems, pipeline: Pipeline) -> None:
+    for environment in pipeline.environments:
+        steps = len(environment.targets) * len(pipeline.deploy)
+        if steps > MAX_STEPS:
+            problems.add(
+                child("/environments", environment.name),
+                f"{len(environment.targets)} targets and {len(pipeline.deploy)} actions make {steps} steps;"
+                f" at most {MAX_STEPS} are possible: join some actions into one script",
+            )

@@ -1,0 +1,106 @@
+"""Reading what a pipeline does on each target."""
+
+import math
+from collections.abc import Mapping
+
+from orchestrator.domain.durations import format_duration
+from orchestrator.domain.pipeline_parts import KnownPlugins, check_settings, read_variables
+from orchestrator.domain.pipeline_specs import RUN, VERIFY, ActionSpec
+from orchestrator.domain.reading import Problems, Section, child, described, shortened, suggest
+
+MAX_ACTIONS = 100
+MAX_SCRIPT_CHARACTERS = 131_072
+MAX_TITLE_CHARACTERS = 200
+DAY_SECONDS = 86_400
+VERIFY_SLACK_SECONDS = 10
+"""How far behind a check's own `within`, after which it says what it saw, the step's timeout lies."""
+
+_RUN_KEYS = ("run", "name", "timeout", "grace", "retries", "idempotent", "variables")
+_VERIFY_KEYS = ("verify", "name", "variables")
+_NOTHING = ActionSpec(kind=RUN, title="", settings={"script": ""})
+
+
+def read_actions(top: Section, plugins: KnownPlugins) -> tuple[ActionSpec, ...]:
+    value = top.values.get("deploy")
+    if not value:
+        pointer = top.at("deploy") if "deploy" in top.values else ""
+        top.problems.add(
+            pointer, "`deploy` is missing; write what to do on each target, such as - run: ./install"
+        )
+        return ()
+    if not isinstance(value, list | tuple):
+        top.problems.add(top.at("deploy"), f"write a list of actions here, not {described(value)}")
+        return ()
+    if len(value) > MAX_ACTIONS:
+        top.problems.add(top.at("deploy"), f"there may be at most {MAX_ACTIONS} actions, not {len(value)}")
+        return ()
+    return tuple(
+        _action(top.problems, child(top.at("deploy"), index), each, plugins)
+        for index, each in enumerate(value)
+    )
+
+
+def _action(problems: Problems, pointer: str, value: object, plugins: KnownPlugins) -> ActionSpec:
+    is_verify = isinstance(value, Mapping) and VERIFY in value and RUN not in value
+    known = _VERIFY_KEYS if is_verify else _RUN_KEYS
+    if isinstance(value, Mapping) and not is_verify and RUN not in value:
+        near = [key for key in value if suggest(key, (RUN, VERIFY)).startswith("; did")]
+        at = child(pointer, near[0]) if near else pointer
+        problems.add(at, "an action begins with `run` or with `verify`; write one of them")
+        return _NOTHING
+    if isinstance(value, Mapping) and RUN in value and VERIFY in value:
+        problems.add(child(pointer, VERIFY), "an action either runs or verifies; make two of it")
+        return _NOTHING
+    section = Section.of(problems, pointer, value, known=known)
+    if not section.valid:
+        return _NOTHING
+    return _verify(section, plugins) if is_verify else _run(section)
+
+
+def _run(section: Section) -> ActionSpec:
+    script = section.text("run", default=None, most=MAX_SCRIPT_CHARACTERS)
+    first_line = next((line.strip() for line in script.splitlines() if line.strip()), "")
+    if script and not first_line:
+        section.problems.add(section.at("run"), "the script is empty; write what to run")
+    return ActionSpec(
+        kind=RUN,
+        title=section.text("name", default=shortened(first_line), most=MAX_TITLE_CHARACTERS),
+        settings={"script": script},
+        timeout_seconds=_whole_seconds(section, "timeout", default=600, least=1, most=DAY_SECONDS),
+        grace_seconds=_whole_seconds(section, "grace", default=10, least=0, most=60),
+        retries=section.whole("retries", default=0, most=10),
+        idempotent=section.flag("idempotent", default=False),
+        variables=read_variables(section),
+    )
+
+
+def _whole_seconds(section: Section, key: str, *, default: int, least: int, most: int) -> int:
+    seconds = section.seconds(key, default=default, least=least, most=most)
+    if seconds != int(seconds):
+        section.problems.add(section.at(key), "must be whole seconds; leave the `ms` out")
+    return int(seconds)
+
+
+def _verify(section: Section, plugins: KnownPlugins) -> ActionSpec:
+    part = Section.of(section.problems, section.at(VERIFY), section.values[VERIFY], known=())
+    kinds = [key for key in part.values if key in plugins.checks]
+    check = kinds[0] if len(kinds) == 1 else ""
+    settings = {**part.values}
+    within = part.seconds("within", default=60, least=1, most=DAY_SECONDS)
+    interval = part.seconds("interval", default=1, least=0.1, most=600)
+    settings.update(within=format_duration(within), interval=format_duration(interval))
+    if check:
+        check_settings(section.problems, part.pointer, settings, plugins.checks[check])
+    elif part.valid:
+        names = " or ".join(f"`{name}`" for name in plugins.checks)
+        section.problems.add(part.pointer, f"name exactly one check here: {names}")
+    return ActionSpec(
+        kind=VERIFY,
+        title=section.text("name", default=f"verify {check}", most=MAX_TITLE_CHARACTERS),
+        settings=settings,
+        check=check,
+        timeout_seconds=math.ceil(within) + VERIFY_SLACK_SECONDS,
+        grace_seconds=0,
+        idempotent=True,
+        variables=read_variables(section),
+    )

@@ -1,0 +1,167 @@
+"""Reading the environments of a pipeline: their order, their targets, their strategy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.domain.pipeline_parts import (
+    KnownPlugins,
+    check_settings,
+    read_kind,
+    read_value,
+    read_variables,
+)
+from orchestrator.domain.pipeline_specs import FAIL, ROLLBACK, EnvironmentSpec, StrategySpec, TargetSpec
+from orchestrator.domain.reading import Section, check_name, child, described, shortened, suggest
+
+MAX_ENVIRONMENTS = 100
+MAX_TARGETS = 20_000
+
+_ENVIRONMENT_KEYS = ("after", "targets", "variables", "strategy", "on_failure")
+_TARGET_KEYS = ("name", "kind", "labels", "variables")
+
+
+def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentSpec, ...]:
+    if not top.values.get("environments"):
+        pointer = top.at("environments") if "environments" in top.values else ""
+        top.problems.add(pointer, "`environments` is missing; name at least one, with its targets")
+        return ()
+    part = Section.of(top.problems, top.at("environments"), top.values["environments"])
+    if len(part.values) > MAX_ENVIRONMENTS:
+        top.problems.add(part.pointer, f"there may be at most {MAX_ENVIRONMENTS} environments")
+        return ()
+    found = {}
+    for name, value in part.values.items():
+        check_name(top.problems, part.at(name), name)
+        section = Section.of(top.problems, part.at(name), value, known=_ENVIRONMENT_KEYS)
+        found[name] = EnvironmentSpec(
+            name=name,
+            after=_after(section, name, part.values),
+            targets=_targets(section, plugins) if section.valid else (),
+            variables=read_variables(section),
+            strategy=_strategy(section, plugins),
+            on_failure=section.choice("on_failure", (FAIL, ROLLBACK)),
+        )
+    return _in_order(part, found)
+
+
+def _after(section: Section, name: str, known: Mapping[str, Any]) -> tuple[str, ...]:
+    if not section.has("after"):
+        return ()
+    value = section.values["after"]
+    many = isinstance(value, list | tuple)
+    after: list[str] = []
+    for index, each in enumerate(value if many else [value]):
+        pointer = child(section.at("after"), index) if many else section.at("after")
+        if not isinstance(each, str):
+            section.problems.add(pointer, f"must be the name of an environment, not {described(each)}")
+        elif each == name:
+            section.problems.add(pointer, "an environment cannot come after itself; name another one")
+        elif each not in known:
+            others = [other for other in known if other != name]
+            hint = suggest(each, others) if others else ""
+            section.problems.add(pointer, f"there is no environment `{shortened(each)}`{hint}")
+        elif each not in after:
+            after.append(each)
+    return tuple(after)
+
+
+def _in_order(part: Section, found: Mapping[str, EnvironmentSpec]) -> tuple[EnvironmentSpec, ...]:
+    ordered: dict[str, EnvironmentSpec] = {}
+    waiting = dict(found)
+    while waiting:
+        free = next((each for each in waiting.values() if all(a in ordered for a in each.after)), None)
+        if free is None:
+            path = _cycle(waiting)
+            part.problems.add(
+                child(part.at(path[0]), "after"),
+                f"these wait for each other: {' after '.join(path)}; remove one `after`",
+            )
+            return (*ordered.values(), *waiting.values())
+        ordered[free.name] = waiting.pop(free.name)
+    return tuple(ordered.values())
+
+
+def _cycle(waiting: Mapping[str, EnvironmentSpec]) -> list[str]:
+    path = [next(iter(waiting))]
+    while True:
+        following = next(each for each in waiting[path[-1]].after if each in waiting)
+        if following in path:
+            return [*path[path.index(following) :], following]
+        path.append(following)
+
+
+def _targets(section: Section, plugins: KnownPlugins) -> tuple[TargetSpec, ...]:
+    value = section.values.get("targets")
+    pointer = section.at("targets")
+    if not value:
+        section.problems.add(
+            pointer if "targets" in section.values else section.pointer,
+            "`targets` is missing; write at least one, such as {name: web-a, kind: command}",
+        )
+        return ()
+    if not isinstance(value, list | tuple):
+        section.problems.add(pointer, f"write a list of targets here, not {described(value)}")
+        return ()
+    if len(value) > MAX_TARGETS:
+        section.problems.add(pointer, f"there may be at most {MAX_TARGETS} targets, not {len(value)}")
+        return ()
+    targets: list[TargetSpec] = []
+    first_index: dict[str, int] = {}
+    for index, each in enumerate(value):
+        target = _target(Section.of(section.problems, child(pointer, index), each), plugins)
+        if target is None:
+            continue
+        if target.name in first_index:
+            section.problems.add(
+                child(child(pointer, index), "name"),
+                f"target {first_index[target.name] + 1} is called `{target.name}` too;"
+                " give each its own name",
+            )
+        first_index.setdefault(target.name, index)
+        targets.append(target)
+    return tuple(targets)
+
+
+def _target(section: Section, plugins: KnownPlugins) -> TargetSpec | None:
+    if not section.valid:
+        return None
+    settings = {key: value for key, value in section.values.items() if key not in _TARGET_KEYS}
+    kind = read_kind(section, plugins.targets, what="kind of target")
+    if kind:
+        check_settings(section.problems, section.pointer, settings, plugins.targets[kind])
+    return TargetSpec(
+        name=section.name("name"),
+        kind=kind,
+        settings=settings,
+        labels=_labels(section),
+        variables=read_variables(section),
+    )
+
+
+def _labels(section: Section) -> dict[str, str]:
+    if not section.has("labels"):
+        return {}
+    part = Section.of(section.problems, section.at("labels"), section.values["labels"])
+    for key in part.values:
+        check_name(section.problems, part.at(key), key)
+    return {key: read_value(section.problems, part.at(key), value) for key, value in part.values.items()}
+
+
+def _strategy(section: Section, plugins: KnownPlugins) -> StrategySpec:
+    if not section.has("strategy"):
+        return StrategySpec()
+    value = section.values["strategy"]
+    part = Section.of(
+        section.problems, section.at("strategy"), {"kind": value} if isinstance(value, str) else value
+    )
+    if not part.valid:
+        return StrategySpec()
+    if isinstance(value, str) and value not in plugins.strategies:
+        hint = suggest(value, plugins.strategies)
+        section.problems.add(part.pointer, f"there is no strategy {described(value)}{hint}")
+        return StrategySpec()
+    settings = {key: each for key, each in part.values.items() if key != "kind"}
+    kind = read_kind(part, plugins.strategies, what="strategy")
+    if kind:
+        check_settings(section.problems, part.pointer, settings, plugins.strategies[kind])
+    return StrategySpec(kind=kind, settings=settings)

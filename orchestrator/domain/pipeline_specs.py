@@ -1,0 +1,127 @@
+"""What a pipeline is: where an application goes, in what order, and how it gets there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.domain.durations import format_duration
+from orchestrator.domain.variables import merge_variables
+
+RUN = "run"
+VERIFY = "verify"
+FAIL = "fail"
+ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSpec:
+    """One thing that gets the release; `settings` are the kind's own."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySpec:
+    """In what order targets get the release; `settings` are the strategy's own."""
+
+    kind: str = "all-at-once"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionSpec:
+    """One thing that is done on every target: `run` a script there or `verify` the result.
+
+    The settings of a run are its `script`; those of a verify are as written, with `within` and `interval`
+    filled in.
+    """
+
+    kind: str
+    title: str
+    settings: Mapping[str, Any]
+    check: str = ""
+    """Which kind of check a verify is; empty for a run."""
+    timeout_seconds: int = 600
+    grace_seconds: int = 10
+    retries: int = 0
+    idempotent: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentSpec:
+    """One environment an application goes to; `after` are those a release must have been through before."""
+
+    name: str
+    targets: tuple[TargetSpec, ...]
+    after: tuple[str, ...] = ()
+    strategy: StrategySpec = StrategySpec()
+    on_failure: str = FAIL
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """How an application is deployed; no environment stands before one of those it comes `after`."""
+
+    application: str
+    environments: tuple[EnvironmentSpec, ...]
+    deploy: tuple[ActionSpec, ...]
+    description: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def find_environment(self, name: str) -> EnvironmentSpec | None:
+        """Give the environment of this name, if the pipeline has it."""
+        return next((each for each in self.environments if each.name == name), None)
+
+    def shared_variables(self, environment: EnvironmentSpec) -> dict[str, str]:
+        """Give what every target of `environment` sees."""
+        return merge_variables(self.variables, environment.variables)
+
+
+def to_document(pipeline: Pipeline) -> dict[str, Any]:
+    """Write the pipeline as a plain structure, with all defaults, that `parse_pipeline` reads back."""
+    return {
+        "application": pipeline.application,
+        "description": pipeline.description,
+        "variables": dict(pipeline.variables),
+        "environments": {each.name: _environment_document(each) for each in pipeline.environments},
+        "deploy": [_action_document(action) for action in pipeline.deploy],
+    }
+
+
+def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
+    return {
+        "after": list(environment.after),
+        "targets": [
+            {
+                **target.settings,
+                "name": target.name,
+                "kind": target.kind,
+                "labels": dict(target.labels),
+                "variables": dict(target.variables),
+            }
+            for target in environment.targets
+        ],
+        "variables": dict(environment.variables),
+        "strategy": {**environment.strategy.settings, "kind": environment.strategy.kind},
+        "on_failure": environment.on_failure,
+    }
+
+
+def _action_document(action: ActionSpec) -> dict[str, Any]:
+    common = {"name": action.title, "variables": dict(action.variables)}
+    if action.kind == VERIFY:
+        return {"verify": dict(action.settings), **common}
+    return {
+        "run": action.settings["script"],
+        **common,
+        "timeout": format_duration(action.timeout_seconds),
+        "grace": format_duration(action.grace_seconds),
+        "retries": action.retries,
+        "idempotent": action.idempotent,
+    }

@@ -1,0 +1,183 @@
+"""What a deployment will do, fixed when it is requested."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.domain.variables import label_variable, merge_variables
+
+FORMAT = 1
+"""Grows whenever an older version could misread a document of a newer one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedAction:
+    """One action, as in `pipeline_specs.ActionSpec`."""
+
+    kind: str
+    title: str
+    settings: Mapping[str, Any]
+    check: str = ""
+    timeout_seconds: int = 600
+    grace_seconds: int = 10
+    retries: int = 0
+    idempotent: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTarget:
+    """One target; `variables` are its own, those of all targets are the plan's."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One action on one target; `position` counts from 0 in its wave."""
+
+    position: int
+    target: str
+    action_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWave:
+    """Steps that run side by side: one action on every target of one batch; both numbers count from 0."""
+
+    index: int
+    batch: int
+    action_index: int
+    steps: tuple[PlannedStep, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a deployment needs of its pipeline, whose later changes change nothing here."""
+
+    application: str
+    version: str
+    environment: str
+    strategy: str
+    max_failures: int
+    max_parallel: int
+    on_failure: str
+    variables: Mapping[str, str]
+    actions: tuple[PlannedAction, ...]
+    targets: tuple[PlannedTarget, ...]
+    waves: tuple[PlannedWave, ...]
+
+    @property
+    def step_count(self) -> int:
+        """How many steps all waves have."""
+        return len(self.targets) * len(self.actions)
+
+    def batch_sizes(self) -> tuple[int, ...]:
+        """How many targets each batch has; batches follow the order of `targets`."""
+        return tuple(len(wave.steps) for wave in self.waves[:: len(self.actions)])
+
+
+def lay_out_waves(batches: tuple[tuple[str, ...], ...], *, action_count: int) -> tuple[PlannedWave, ...]:
+    """Make one wave of each batch and action: a batch goes through every action before the next begins."""
+    return tuple(
+        PlannedWave(
+            batch_index * action_count + action_index,
+            batch_index,
+            action_index,
+            tuple(PlannedStep(position, target, action_index) for position, target in enumerate(batch)),
+        )
+        for batch_index, batch in enumerate(batches)
+        for action_index in range(action_count)
+    )
+
+
+def to_document(plan: Plan) -> dict[str, Any]:
+    """Write the plan as a plain structure; waves are kept as the sizes of their batches."""
+    return {
+        "format": FORMAT,
+        "application": plan.application,
+        "version": plan.version,
+        "environment": plan.environment,
+        "strategy": plan.strategy,
+        "max_failures": plan.max_failures,
+        "max_parallel": plan.max_parallel,
+        "on_failure": plan.on_failure,
+        "variables": dict(plan.variables),
+        "actions": [
+            {
+                "kind": action.kind,
+                "title": action.title,
+                "settings": dict(action.settings),
+                "check": action.check,
+                "timeout_seconds": action.timeout_seconds,
+                "grace_seconds": action.grace_seconds,
+                "retries": action.retries,
+                "idempotent": action.idempotent,
+                "variables": dict(action.variables),
+            }
+            for action in plan.actions
+        ],
+        "targets": [
+            {
+                "name": target.name,
+                "kind": target.kind,
+                "settings": dict(target.settings),
+                "labels": dict(target.labels),
+                "variables": dict(target.variables),
+            }
+            for target in plan.targets
+        ],
+        "batch_sizes": list(plan.batch_sizes()),
+    }
+
+
+def plan_hash(plan: Plan) -> str:
+    """Name what the plan does: the same whenever and for whichever deployment it is made."""
+    canonical = json.dumps(
+        to_document(plan), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def environment_variables(
+    plan: Plan,
+    target: PlannedTarget,
+    action_index: int,
+    *,
+    deployment_id: int,
+    release_id: int,
+    artifact: str | None,
+    wave_index: int,
+    requested_by: str | None,
+    rolls_back_id: int | None,
+    previous_version: str | None,
+) -> dict[str, str]:
+    """Give what a step finds in its environment; what is not so is an empty text.
+
+    Nobody requests an automatic rollback; `previous_version` is what the target had before this deployment.
+    """
+    own = merge_variables(plan.variables, target.variables, plan.actions[action_index].variables)
+    labels = {label_variable(key): value for key, value in target.labels.items()}
+    return {
+        **own,
+        **labels,
+        "RELEASE_NAME": plan.application,
+        "RELEASE_VERSION": plan.version,
+        "RELEASE_ARTIFACT": artifact or "",
+        "RELEASE_ID": str(release_id),
+        "DEPLOYMENT_ID": str(deployment_id),
+        "DEPLOYMENT_ENVIRONMENT": plan.environment,
+        "DEPLOYMENT_STRATEGY": plan.strategy,
+        "DEPLOYMENT_WAVE": str(wave_index),
+        "DEPLOYMENT_ROLLS_BACK": "" if rolls_back_id is None else str(rolls_back_id),
+        "DEPLOYMENT_REQUESTED_BY": requested_by or "",
+        "DEPLOYMENT_PREVIOUS_VERSION": previous_version or "",
+        "TARGET_NAME": target.name,
+        "TARGET_KIND": target.kind,
+    }

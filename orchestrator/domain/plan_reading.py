@@ -1,0 +1,107 @@
+"""Reading a plan that was kept: all of it is understood, or none of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.domain.errors import PlanUnreadableError
+from orchestrator.domain.plan import FORMAT, Plan, PlannedAction, PlannedTarget, lay_out_waves
+
+_PLAN = {
+    "format": int,
+    "application": str,
+    "version": str,
+    "environment": str,
+    "strategy": str,
+    "max_failures": int,
+    "max_parallel": int,
+    "on_failure": str,
+    "variables": dict,
+    "actions": list,
+    "targets": list,
+    "batch_sizes": list,
+}
+_ACTION = {
+    "kind": str,
+    "title": str,
+    "settings": dict,
+    "check": str,
+    "timeout_seconds": int,
+    "grace_seconds": int,
+    "retries": int,
+    "idempotent": bool,
+    "variables": dict,
+}
+_TARGET = {"name": str, "kind": str, "settings": dict, "labels": dict, "variables": dict}
+
+
+def from_document(document: object) -> Plan:
+    """Read what `plan.to_document` wrote. Raises PlanUnreadableError on anything else, even one key more."""
+    if isinstance(document, Mapping) and type(document.get("format")) is int and document["format"] != FORMAT:
+        raise PlanUnreadableError(
+            f"the plan has format {document['format']} and this version reads format {FORMAT};"
+            " use the version that made it, or one that came after it"
+        )
+    values = _read(document, _PLAN, what="the plan")
+    del values["format"]
+    batch_sizes = values.pop("batch_sizes")
+    actions = tuple(_action(each) for each in values["actions"])
+    targets = tuple(_target(each) for each in values["targets"])
+    _require_texts(values["variables"], what="the plan's variables")
+    names = [target.name for target in targets]
+    if not actions or not targets or len(set(names)) != len(names):
+        raise PlanUnreadableError("the plan has no actions, no targets, or one target twice")
+    if min(values["max_failures"], values["max_parallel"] - 1) < 0 or values["on_failure"] not in (
+        "fail",
+        "rollback",
+    ):
+        raise PlanUnreadableError("the plan's limits are not such as this version makes")
+    batches = _cut(names, batch_sizes)
+    return Plan(
+        **{**values, "actions": actions, "targets": targets},
+        waves=lay_out_waves(batches, action_count=len(actions)),
+    )
+
+
+def _action(document: object) -> PlannedAction:
+    values = _read(document, _ACTION, what="an action of the plan")
+    _require_texts(values["variables"], what="an action's variables")
+    is_run = (
+        values["kind"] == "run" and not values["check"] and isinstance(values["settings"].get("script"), str)
+    )
+    if not is_run and not (values["kind"] == "verify" and values["check"]):
+        raise PlanUnreadableError("the plan has an action that neither runs nor verifies")
+    if values["timeout_seconds"] < 1 or min(values["grace_seconds"], values["retries"]) < 0:
+        raise PlanUnreadableError("the plan has an action whose limits are not such as this version makes")
+    return PlannedAction(**values)
+
+
+def _target(document: object) -> PlannedTarget:
+    values = _read(document, _TARGET, what="a target of the plan")
+    _require_texts(values["variables"], what="a target's variables")
+    _require_texts(values["labels"], what="a target's labels")
+    return PlannedTarget(**values)
+
+
+def _read(document: object, shape: Mapping[str, type], *, what: str) -> dict[str, Any]:
+    if not isinstance(document, dict) or document.keys() != shape.keys():
+        raise PlanUnreadableError(f"{what} does not have the keys that this version knows")
+    for key, kind in shape.items():
+        if type(document[key]) is not kind:
+            raise PlanUnreadableError(f"`{key}` of {what} is no {kind.__name__}")
+    return dict(document)
+
+
+def _require_texts(variables: Mapping[Any, Any], *, what: str) -> None:
+    if not all(isinstance(each, str) for pair in variables.items() for each in pair):
+        raise PlanUnreadableError(f"{what} are not all texts")
+
+
+def _cut(names: list[str], sizes: list[Any]) -> tuple[tuple[str, ...], ...]:
+    if not all(type(size) is int and size > 0 for size in sizes) or sum(sizes) != len(names):
+        raise PlanUnreadableError("the batches of the plan do not hold each target once")
+    batches = []
+    start = 0
+    for size in sizes:
+        batches.append(tuple(names[start : start + size]))
+        start += size
+    return tuple(batches)

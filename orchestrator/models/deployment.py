@@ -1,0 +1,110 @@
+"""One release going to one environment, its plan, and what runs where because of it."""
+
+from datetime import datetime
+
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orchestrator.models.base import Base, Id, Json, Timestamps
+
+_TERMINAL = "('succeeded', 'failed', 'cancelled', 'superseded', 'expired')"
+
+
+class Deployment(Timestamps, Base):
+    """One release going to one environment. `wake_at` is the engine's one durable timer."""
+
+    __tablename__ = "deployments"
+    __table_args__ = (
+        CheckConstraint(
+            f"status IN ('pending', 'running', 'paused') OR status IN {_TERMINAL}", name="status"
+        ),
+        CheckConstraint(f"(ended_at IS NOT NULL) = (status IN {_TERMINAL})", name="ended"),
+        CheckConstraint(f"(wake_at IS NULL) = (status IN {_TERMINAL})", name="wakes"),
+        CheckConstraint("status <> 'pending' OR started_at IS NULL", name="pending_not_started"),
+        CheckConstraint(
+            "status NOT IN ('running', 'paused', 'succeeded') OR started_at IS NOT NULL", name="started"
+        ),
+        CheckConstraint("(deployed_at IS NOT NULL) = (status = 'succeeded')", name="deployed"),
+        CheckConstraint("on_failure IN ('fail', 'rollback')", name="on_failure"),
+        Index(
+            "uq_deployments_active_slot",
+            "application_id",
+            "environment",
+            unique=True,
+            postgresql_where=text("status IN ('running', 'paused')"),
+        ),
+        Index(
+            "ix_deployments_slot_queue",
+            "application_id",
+            "environment",
+            text("priority DESC"),
+            "id",
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index("ix_deployments_wake_at", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
+        Index("ix_deployments_environment", "environment", text("id DESC")),
+        Index("ix_deployments_application", "application_id", "environment", text("id DESC")),
+        Index("ix_deployments_status", "status", text("id DESC")),
+        Index("ix_deployments_release", "release_id", "environment", "status"),
+        Index("ix_deployments_deployed_at", "deployed_at"),
+        Index(
+            "uq_deployments_rolls_back",
+            "rolls_back_id",
+            unique=True,
+            postgresql_where=text("rolls_back_id IS NOT NULL AND requested_by IS NULL"),
+        ),
+    )
+
+    id: Mapped[Id]
+    application_id: Mapped[int] = mapped_column(ForeignKey("applications.id"))
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    environment: Mapped[str] = mapped_column(ForeignKey("environments.name"))
+    status: Mapped[str] = mapped_column(server_default="pending")
+    reason: Mapped[str] = mapped_column(server_default="")
+    requested_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    deployed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    started_at: Mapped[datetime | None]
+    deployed_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    failure: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
+    rolls_back_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+    retry_of_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+
+    priority: Mapped[int] = mapped_column(server_default="0")
+    held_by: Mapped[str | None]
+    wake_at: Mapped[datetime | None]
+
+    strategy: Mapped[str]
+    plan_hash: Mapped[str]
+    max_failures: Mapped[int]
+    max_parallel: Mapped[int]
+    on_failure: Mapped[str]
+    wave_index: Mapped[int] = mapped_column(server_default="0")
+    promote_after: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    wave_count: Mapped[int]
+    step_count: Mapped[int]
+    failed_targets: Mapped[int] = mapped_column(server_default="0")
+
+    event_seq: Mapped[int] = mapped_column(server_default="0")
+    event_hash: Mapped[bytes] = mapped_column(LargeBinary, server_default=text("''::bytea"))
+
+
+class Plan(Base):
+    """What a deployment will do, fixed when it was requested."""
+
+    __tablename__ = "plans"
+
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
+    document: Mapped[Json]
+
+
+class Installation(Base):
+    """Which release a target has now, since when, and because of which deployment."""
+
+    __tablename__ = "installations"
+
+    target_id: Mapped[int] = mapped_column(ForeignKey("targets.id"), primary_key=True)
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"), index=True)
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"), index=True)
+    since: Mapped[datetime]

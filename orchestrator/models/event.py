@@ -1,0 +1,49 @@
+"""What happened (append-only, hash-chained) and what the engine keeps for itself."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orchestrator.models.base import Base, Id, Json
+
+
+class Event(Base):
+    """Something that happened to one subject; each entry's hash covers the one before it."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("subject", "seq"),
+        Index("ix_events_deployment", "deployment_id", "seq"),
+    )
+
+    id: Mapped[Id]
+    subject: Mapped[str]
+    seq: Mapped[int]
+    deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+    kind: Mapped[str]
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    at: Mapped[datetime]
+    data: Mapped[Json]
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class IdempotencyKey(Base):
+    """The first answer to a request that carried an Idempotency-Key."""
+
+    __tablename__ = "idempotency_keys"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
+
+
+class WorkerNode(Base):
+    """A machine with workers on it; away when none of them has polled for a while."""
+
+    __tablename__ = "worker_nodes"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

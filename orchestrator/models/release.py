@@ -1,0 +1,25 @@
+"""What was built and may be shipped."""
+
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orchestrator.models.base import Base, Id, Timestamps
+
+
+class Release(Timestamps, Base):
+    """An immutable version of an application; `name` is the application's."""
+
+    __tablename__ = "releases"
+    __table_args__ = (
+        UniqueConstraint("name", "version"),
+        CheckConstraint("status IN ('available', 'withdrawn')", name="status"),
+    )
+
+    id: Mapped[Id]
+    application_id: Mapped[int] = mapped_column(ForeignKey("applications.id"), index=True)
+    name: Mapped[str]
+    version: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="available", index=True)
+    artifact: Mapped[str] = mapped_column(server_default="")
+    changes: Mapped[str] = mapped_column(server_default="")
+    created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))

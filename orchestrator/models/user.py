@@ -1,0 +1,39 @@
+"""People and machines that act, and their sign-ins."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orchestrator.models.base import Base, Id, Timestamps
+
+
+class User(Timestamps, Base):
+    """Somebody who may act, with the role that says what."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer', 'deployer', 'operator', 'admin')", name="role"),
+        Index("ix_users_email", text("lower(email)"), unique=True),
+        Index("ix_users_username", text("lower(username)"), unique=True),
+    )
+
+    id: Mapped[Id]
+    email: Mapped[str]
+    username: Mapped[str]
+    password_hash: Mapped[str]
+    role: Mapped[str]
+    active: Mapped[bool] = mapped_column(server_default=true())
+
+
+class SignIn(Timestamps, Base):
+    """One sign-in and every refresh token that descends from it; only the newest of them is good."""
+
+    __tablename__ = "sign_ins"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    current_token_id: Mapped[str]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ended_because: Mapped[str | None]

@@ -1,0 +1,121 @@
+"""Messages to the workers. Postgres is the queue: a message is a nudge, which may be lost, late or doubled."""
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+from sqlalchemy.orm import Session
+
+from orchestrator import clock, log
+from orchestrator.db import after_commit
+
+TICK_SECONDS = 1.0
+PUBLISH_TIMEOUT_SECONDS = 0.25
+BREAKER_OPEN_SECONDS = 2.0
+
+_logger = log.get(__name__)
+
+
+class TaskName(StrEnum):
+    """Every task there is."""
+
+    ADVANCE = "deployments.advance"
+    RUN_STEP = "steps.run"
+    TICK = "recovery.tick"
+
+
+class QueueName(StrEnum):
+    """Every queue there is, beside one for each worker node."""
+
+    DEPLOYMENTS = "deployments"
+    DEFAULT = "default"
+
+
+DEFAULT_QUEUE = QueueName.DEFAULT
+
+
+def node_queue(node: str) -> str:
+    """The queue that only the workers of one node take from."""
+    return f"node.{node}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One nudge. `text` is what Flower shows for its arguments."""
+
+    task: TaskName
+    subject_id: int
+    text: str
+    queue: str = QueueName.DEPLOYMENTS
+
+
+def make_celery() -> Celery:
+    """The application that workers and beat run; settings from celeryconfig.py."""
+    app = Celery("orchestrator", set_as_current=False)
+    app.config_from_object("celeryconfig")
+    return app
+
+
+@cache
+def _producer() -> Celery:
+    """An application that only sends, and gives up within PUBLISH_TIMEOUT_SECONDS."""
+    app = Celery("orchestrator.producer", set_as_current=False)
+    app.config_from_object("celeryconfig")
+    app.conf.broker_transport_options = {
+        "socket_timeout": PUBLISH_TIMEOUT_SECONDS,
+        "socket_connect_timeout": PUBLISH_TIMEOUT_SECONDS,
+        "socket_keepalive": True,
+        "retry_on_timeout": False,
+    }
+    app.conf.broker_connection_timeout = PUBLISH_TIMEOUT_SECONDS
+    app.conf.broker_pool_acquire_timeout = PUBLISH_TIMEOUT_SECONDS
+    return app
+
+
+class _Breaker:
+    """Open for a while after a failed publish, so that a broker that is away costs one timeout and not one a request."""
+
+    def __init__(self) -> None:
+        self._open_until = 0.0
+        self._lock = threading.Lock()
+
+    def is_open(self) -> bool:
+        return clock.monotonic() < self._open_until
+
+    def trip(self) -> bool:
+        """Open it; whether this call was the one that did."""
+        with self._lock:
+            first = not self.is_open()
+            self._open_until = clock.monotonic() + BREAKER_OPEN_SECONDS
+            return first
+
+
+_breaker = _Breaker()
+
+
+def send(message: Message) -> bool:
+    """Publish now, at most once; whether the broker took it. One it did not take is left to the tick."""
+    if _breaker.is_open():
+        return False
+    options: dict[str, Any] = {"queue": message.queue, "argsrepr": f"({message.text})", "kwargsrepr": ""}
+    try:
+        _producer().send_task(message.task, (message.subject_id,), retry=False, ignore_result=True, **options)
+    except (OperationalError, RedisError, OSError) as error:
+        if _breaker.trip():
+            _logger.warning("broker_away", error=type(error).__name__, left_to="the tick")
+        return False
+    return True
+
+
+def send_after_commit(session: Session, message: Message) -> None:
+    """Publish once the open transaction is committed: the only way for a use case to enqueue."""
+    after_commit(session, lambda: _send_quietly(message))
+
+
+def _send_quietly(message: Message) -> None:
+    send(message)

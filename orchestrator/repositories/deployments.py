@@ -1,0 +1,248 @@
+"""Deployments: make them with their plan, find them, wake them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from orchestrator.domain.errors import NotFoundError
+
+_INSERT = text("""
+    INSERT INTO deployments (application_id, release_id, environment, reason, requested_by, rolls_back_id, retry_of_id,
+        priority, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after, wave_count,
+        step_count, wake_at)
+    VALUES (:application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id, :retry_of_id,
+        :priority, :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after, :wave_count,
+        :step_count,
+        clock_timestamp() + make_interval(secs => :first_wake_seconds))
+    RETURNING id, created_at
+""")
+
+_INSERT_PLAN = text("""
+    WITH p AS (INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))),
+    w AS (
+        INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting)
+        SELECT :id, index, batch, action_index, total, total
+        FROM json_to_recordset(CAST(:waves AS json)) AS x(index bigint, batch bigint, action_index bigint, total bigint)
+    )
+    INSERT INTO steps (deployment_id, wave_index, position, action_index, target_id, target_name, target)
+    SELECT :id, s.wave_index, s.position, s.action_index, t.id, t.name, CAST(:targets AS jsonb) -> t.name
+    FROM json_to_recordset(CAST(:steps AS json)) AS s(wave_index bigint, position bigint, action_index bigint, target text)
+    JOIN targets t ON t.application_id = :application_id AND t.environment = :environment AND t.name = s.target
+""")
+
+_DUE = text("""
+    UPDATE deployments SET wake_at = clock_timestamp() + make_interval(secs => :push_seconds)
+    WHERE id IN (
+        SELECT id FROM deployments WHERE wake_at <= clock_timestamp() - make_interval(secs => :overdue_seconds)
+        ORDER BY wake_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, application_id, release_id, environment
+""")
+
+_SURROUNDINGS = text("""
+    SELECT (SELECT id FROM deployments a WHERE a.application_id = :application_id AND a.environment = :environment
+              AND a.status IN ('running', 'paused')) AS active_id,
+           (SELECT count(*) FROM (
+              SELECT 1 FROM deployments q WHERE q.application_id = :application_id AND q.environment = :environment
+                AND q.status = 'pending' AND q.id <> :id AND (q.held_by IS NULL)
+                AND (q.priority > :priority OR (q.priority = :priority AND q.id < :id)) LIMIT 1000) x) AS ahead
+""")
+
+_SUCCEEDED_IN = text("""
+    SELECT DISTINCT environment FROM deployments
+    WHERE release_id = :release_id AND environment = ANY(:environments) AND status = 'succeeded'
+""")
+
+# Ascending in the queue's own order, so that two endings never wait for each other.
+_WAKE_NEXT = text("""
+    UPDATE deployments SET wake_at = clock_timestamp()
+    WHERE id = (
+        SELECT id FROM deployments
+        WHERE application_id = :application_id AND environment = :environment AND status = 'pending' AND held_by IS NULL
+          AND (NOT :only_behind OR priority < :priority OR (priority = :priority AND id > :id))
+        ORDER BY priority DESC, id LIMIT 1
+    ) AND status = 'pending'
+    RETURNING id
+""")
+
+_WAKE_HELD = text("""
+    UPDATE deployments SET wake_at = clock_timestamp()
+    WHERE release_id = :release_id AND status = 'pending' AND held_by = :held_by RETURNING id
+""")
+
+_LAST_GOOD = text("""
+    SELECT release_id FROM deployments
+    WHERE application_id = :application_id AND environment = :environment AND status = 'succeeded'
+      AND release_id <> :release_id AND id < :id
+    ORDER BY id DESC LIMIT 1
+""")
+
+_TOUCHED = text("""
+    SELECT DISTINCT s.target_name FROM steps s
+    WHERE s.deployment_id = :id AND s.started_at IS NOT NULL
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDeployment:
+    """The columns of a deployment that is requested."""
+
+    application_id: int
+    release_id: int
+    environment: str
+    reason: str
+    requested_by: int | None
+    rolls_back_id: int | None
+    retry_of_id: int | None
+    priority: int
+    strategy: str
+    plan_hash: str
+    max_failures: int
+    max_parallel: int
+    on_failure: str
+    promote_after: list[str]
+    wave_count: int
+    step_count: int
+    first_wake_seconds: float
+
+
+def insert(session: Session, new: NewDeployment) -> int:
+    """Add a pending deployment; its id."""
+    values = {name: getattr(new, name) for name in new.__dataclass_fields__}
+    return int(session.execute(_INSERT, values).one().id)
+
+
+def insert_plan(
+    session: Session,
+    deployment_id: int,
+    new: NewDeployment,
+    *,
+    document: Mapping[str, Any],
+    waves: Sequence[Mapping[str, Any]],
+    steps: Sequence[Mapping[str, Any]],
+    targets: Mapping[str, Any],
+) -> None:
+    """Add the plan's waves and steps, all in one statement."""
+    params = {
+        "id": deployment_id,
+        "application_id": new.application_id,
+        "environment": new.environment,
+        "document": orjson.dumps(document).decode(),
+        "waves": orjson.dumps(waves).decode(),
+        "steps": orjson.dumps(steps).decode(),
+        "targets": orjson.dumps(targets).decode(),
+    }
+    session.execute(_INSERT_PLAN, params)
+
+
+def take_due(
+    session: Session, *, limit: int, push_seconds: float, overdue_seconds: float = 0.0
+) -> list[Row[Any]]:
+    """Deployments whose `wake_at` has come, each given to one caller only, and pushed on in case its message is lost."""
+    params = {"limit": limit, "push_seconds": push_seconds, "overdue_seconds": overdue_seconds}
+    return list(session.execute(_DUE, params))
+
+
+def surroundings(
+    session: Session, *, deployment_id: int, application_id: int, environment: str, priority: int
+) -> Row[Any]:
+    """Who holds the slot, and how many wait before this one."""
+    params = {
+        "id": deployment_id,
+        "application_id": application_id,
+        "environment": environment,
+        "priority": priority,
+    }
+    return session.execute(_SURROUNDINGS, params).one()
+
+
+def succeeded_in(session: Session, release_id: int, environments: Sequence[str]) -> set[str]:
+    """In which of these environments this very release has succeeded."""
+    params = {"release_id": release_id, "environments": list(environments)}
+    return set(session.execute(_SUCCEEDED_IN, params).scalars())
+
+
+def wake_next(
+    session: Session,
+    *,
+    deployment_id: int,
+    application_id: int,
+    environment: str,
+    priority: int,
+    only_behind: bool,
+) -> list[int]:
+    """Wake the first in the slot's queue (`only_behind`: the first behind this one)."""
+    params = {
+        "id": deployment_id,
+        "application_id": application_id,
+        "environment": environment,
+        "priority": priority,
+        "only_behind": only_behind,
+    }
+    return list(session.execute(_WAKE_NEXT, params).scalars())
+
+
+def wake_held(session: Session, *, release_id: int, held_by: str) -> list[int]:
+    """Wake the pending deployments of a release that a gate of this kind holds."""
+    return list(session.execute(_WAKE_HELD, {"release_id": release_id, "held_by": held_by}).scalars())
+
+
+def last_good_release(
+    session: Session, *, deployment_id: int, application_id: int, environment: str, release_id: int
+) -> int | None:
+    """The last other release that succeeded in the slot before this deployment."""
+    params = {
+        "id": deployment_id,
+        "application_id": application_id,
+        "environment": environment,
+        "release_id": release_id,
+    }
+    found: int | None = session.execute(_LAST_GOOD, params).scalar()
+    return found
+
+
+def touched_targets(session: Session, deployment_id: int) -> set[str]:
+    """The targets on which anything of the deployment was started."""
+    return set(session.execute(_TOUCHED, {"id": deployment_id}).scalars())
+
+
+_READ = """
+    SELECT d.*, r.version, r.name AS application, u.username AS requested_by_name,
+        (SELECT b.id FROM deployments b WHERE b.rolls_back_id = d.id ORDER BY b.id DESC LIMIT 1) AS rolled_back_by_id,
+        w.succeeded AS n_succeeded, w.failed AS n_failed, w.running AS n_running, w.skipped AS n_skipped,
+        w.cancelled AS n_cancelled, w.unknown AS n_unknown
+    FROM deployments d
+    JOIN releases r ON r.id = d.release_id
+    LEFT JOIN users u ON u.id = d.requested_by
+    JOIN LATERAL (
+        SELECT sum(succeeded)::bigint AS succeeded, sum(failed)::bigint AS failed, sum(running)::bigint AS running,
+            sum(skipped)::bigint AS skipped, sum(cancelled)::bigint AS cancelled, sum(unknown)::bigint AS unknown
+        FROM waves WHERE deployment_id = d.id
+    ) w ON true
+"""
+
+
+def get(session: Session, deployment_id: int) -> Row[Any]:
+    """One deployment with what its readers want to see. Raises NotFoundError."""
+    row = session.execute(text(_READ + " WHERE d.id = :id"), {"id": deployment_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no deployment {deployment_id}")
+    return row
+
+
+def page(
+    session: Session, filters: Mapping[str, str], *, before_id: int | None, skip: int, limit: int
+) -> list[Row[Any]]:
+    """Newest first; `filters` by application, environment, status or version."""
+    columns = {"application": "r.name", "environment": "d.environment", "status": "d.status", "version": "r.version"}
+    conditions = [f"{columns[name]} = :{name}" for name in filters]
+    if before_id is not None:
+        conditions.append("d.id < :before_id")
+    where = " WHERE " + " AND ".join(conditions) if conditions else ""
+    params = {**filters, "before_id": before_id, "skip": skip, "limit": limit}
+    statement = text(f"{_READ}{where} ORDER BY d.id DESC OFFSET :skip LIMIT :limit")
+    return list(session.execute(statement, params))

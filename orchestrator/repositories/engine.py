@@ -1,0 +1,189 @@
+"""What the engine reads and writes under a deployment's row lock. Statements are bounded whatever the number of targets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from orchestrator.domain.engine import HAND_OUT_AT_ONCE, OpenAttempt
+from orchestrator.domain.statuses import DeploymentStatus, StepStatus
+
+_LOCK = text("""
+    SELECT d.*, r.version, r.name AS application, r.artifact, clock_timestamp() AS now,
+        w.waiting, w.ready, w.running, w.unknown,
+        (SELECT u.username FROM users u WHERE u.id = d.requested_by) AS requested_by_name,
+        (SELECT pr.version FROM deployments p JOIN releases pr ON pr.id = p.release_id
+         WHERE p.application_id = d.application_id AND p.environment = d.environment AND p.status = 'succeeded'
+           AND p.id < d.id ORDER BY p.id DESC LIMIT 1) AS previous_version
+    FROM deployments d
+    JOIN releases r ON r.id = d.release_id
+    JOIN waves w ON w.deployment_id = d.id AND w.index = d.wave_index
+    WHERE d.id = :id
+    FOR NO KEY UPDATE OF d, w
+""")
+
+_IDLE_ATTEMPTS = text("""
+    SELECT id, step_id, token > 0 AS claimed, not_before, node
+    FROM attempts
+    WHERE deployment_id = :id AND ended_at IS NULL
+      AND (lease_until IS NULL OR lease_until <= clock_timestamp())
+    ORDER BY id LIMIT 200
+""")
+
+_NEXT_LEASE_END = text("""
+    SELECT min(lease_until) FROM attempts
+    WHERE deployment_id = :id AND ended_at IS NULL AND lease_until > clock_timestamp()
+""")
+
+_WAITING_STEPS = text("""
+    SELECT id FROM steps
+    WHERE deployment_id = :id AND wave_index = :wave AND status = 'waiting'
+    ORDER BY position LIMIT :limit
+""")
+
+_UNSTARTED = text("SELECT EXISTS (SELECT 1 FROM waves WHERE deployment_id = :id AND waiting > 0)")
+
+_HAND_OUT = text("""
+    WITH handed AS (
+        UPDATE steps SET status = 'ready', attempt = attempt + 1
+        WHERE id = ANY(:steps) AND status = 'waiting' RETURNING id, deployment_id, wave_index, attempt
+    ), counted AS (
+        UPDATE waves SET waiting = waiting - (SELECT count(*) FROM handed), ready = ready + (SELECT count(*) FROM handed)
+        WHERE deployment_id = :id AND index = :wave
+    )
+    INSERT INTO attempts (deployment_id, step_id, number)
+    SELECT deployment_id, id, attempt FROM handed ORDER BY id
+    RETURNING id
+""")
+
+_CLOSE_UNSTARTED = text("""
+    WITH withdrawn AS (
+        UPDATE attempts SET ended_at = clock_timestamp(), outcome = 'aborted', failure = 'never started'
+        WHERE deployment_id = :id AND ended_at IS NULL AND token = 0 RETURNING step_id
+    ), closed AS (
+        UPDATE steps SET status = :status, ended_at = clock_timestamp()
+        WHERE deployment_id = :id
+          AND (status = 'waiting' OR (status = 'ready' AND id IN (SELECT step_id FROM withdrawn)))
+        RETURNING id, wave_index
+    ), counts AS (
+        SELECT wave_index, count(*) FILTER (WHERE w.step_id IS NULL) AS was_waiting, count(w.step_id) AS was_ready
+        FROM closed c LEFT JOIN withdrawn w ON w.step_id = c.id GROUP BY wave_index
+    )
+    UPDATE waves SET waiting = waiting - was_waiting, ready = ready - was_ready,
+        skipped = skipped + CASE WHEN :status = 'skipped' THEN was_waiting + was_ready ELSE 0 END,
+        cancelled = cancelled + CASE WHEN :status = 'cancelled' THEN was_waiting + was_ready ELSE 0 END
+    FROM counts WHERE deployment_id = :id AND index = wave_index
+""")
+
+_SKIP_TARGET = text("""
+    WITH closed AS (
+        UPDATE steps SET status = 'skipped', ended_at = clock_timestamp(), failure = :why
+        WHERE deployment_id = :id AND target_id = :target AND status = 'waiting' RETURNING wave_index
+    )
+    UPDATE waves SET waiting = waiting - n, skipped = skipped + n
+    FROM (SELECT wave_index, count(*) AS n FROM closed GROUP BY wave_index) c
+    WHERE deployment_id = :id AND index = wave_index
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class IdleAttempt(OpenAttempt):
+    """An attempt to nudge, and the node it is bound to."""
+
+    node: str | None
+
+
+def lock(session: Session, deployment_id: int) -> Row[Any] | None:
+    """The deployment and its current wave, locked until the transaction ends; None where there is none."""
+    return session.execute(_LOCK, {"id": deployment_id}).one_or_none()
+
+
+def idle_attempts(session: Session, deployment_id: int) -> list[IdleAttempt]:
+    """Attempts that nobody holds, at most 200."""
+    rows = session.execute(_IDLE_ATTEMPTS, {"id": deployment_id})
+    return [IdleAttempt(r.id, r.step_id, r.claimed, r.not_before, r.node) for r in rows]
+
+
+def next_lease_end(session: Session, deployment_id: int) -> datetime | None:
+    """When the first lease that is held now would lapse."""
+    found: datetime | None = session.execute(_NEXT_LEASE_END, {"id": deployment_id}).scalar()
+    return found
+
+
+def waiting_steps(session: Session, deployment_id: int, wave: int, *, limit: int = HAND_OUT_AT_ONCE) -> list[int]:
+    """The next waiting steps of a wave, in order."""
+    params = {"id": deployment_id, "wave": wave, "limit": limit}
+    return list(session.execute(_WAITING_STEPS, params).scalars())
+
+
+def has_unstarted(session: Session, deployment_id: int) -> bool:
+    """Whether any wave still has waiting steps."""
+    return bool(session.execute(_UNSTARTED, {"id": deployment_id}).scalar())
+
+
+def hand_out(session: Session, deployment_id: int, wave: int, steps: Sequence[int]) -> list[int]:
+    """Make waiting steps ready, each with a new attempt; the attempts' ids."""
+    params = {"id": deployment_id, "wave": wave, "steps": list(steps)}
+    return list(session.execute(_HAND_OUT, params).scalars())
+
+
+def close_unstarted(session: Session, deployment_id: int, status: StepStatus) -> None:
+    """End every step that was certainly never started, in all waves."""
+    session.execute(_CLOSE_UNSTARTED, {"id": deployment_id, "status": str(status)})
+
+
+def skip_target(session: Session, deployment_id: int, target_id: int, *, why: str) -> None:
+    """Skip the waiting steps of a target that failed."""
+    session.execute(_SKIP_TARGET, {"id": deployment_id, "target": target_id, "why": why})
+
+
+_WAVE_MOVE = {
+    (old, new): text(f"""
+        UPDATE waves SET {old} = {old} - 1, {new} = {new} + 1 WHERE deployment_id = :id AND index = :wave
+    """)  # noqa: S608  # both are names of our own columns
+    for old in StepStatus
+    for new in StepStatus
+    if old is not new
+}
+
+
+def count_move(session: Session, deployment_id: int, wave: int, *, old: StepStatus, new: StepStatus) -> None:
+    """Count one step of a wave under its new status."""
+    session.execute(_WAVE_MOVE[old, new], {"id": deployment_id, "wave": wave})
+
+
+def update(session: Session, deployment_id: int, **values: Any) -> None:
+    """Write columns of a locked deployment; never its status: that is `transition`'s."""
+    if "status" in values:
+        raise ValueError("a status is written by `transition` only")
+    _set(session, deployment_id, values, "")
+
+
+def transition(
+    session: Session, deployment_id: int, *, old: DeploymentStatus, new: DeploymentStatus, **values: Any
+) -> bool:
+    """Compare and set the status with its timestamps; whether it was `old` until now."""
+    stamps = {
+        DeploymentStatus.RUNNING: ", started_at = coalesce(started_at, clock_timestamp())",
+        DeploymentStatus.SUCCEEDED: ", deployed_at = clock_timestamp(), deployed_by = requested_by",
+    }.get(new, "")
+    if new not in {DeploymentStatus.RUNNING, DeploymentStatus.PAUSED}:
+        stamps += ", ended_at = clock_timestamp(), wake_at = NULL, held_by = NULL"
+        values.pop("wake_at", None)
+    return _set(session, deployment_id, values | {"status": str(new)}, stamps, old=str(old))
+
+
+def _set(
+    session: Session, deployment_id: int, values: dict[str, Any], extra: str, *, old: str | None = None
+) -> bool:
+    assignments = ", ".join(f"{name} = :{name}" for name in values)
+    condition = " AND status = :_old" if old else ""
+    statement = text(
+        f"UPDATE deployments SET {assignments}, updated_at = clock_timestamp(){extra} "  # noqa: S608  # names of our own columns
+        f"WHERE id = :_id{condition}"
+    )
+    done = session.execute(statement, values | {"_id": deployment_id, "_old": old})
+    return bool(done.rowcount)  # type: ignore[attr-defined]  # an UPDATE gives a CursorResult

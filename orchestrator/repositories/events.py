@@ -1,0 +1,69 @@
+"""The append-only, hash-chained record of what happened."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+_INSERT = text("""
+    INSERT INTO events (subject, seq, deployment_id, kind, actor_id, at, data, hash)
+    VALUES (:subject, :seq, :deployment_id, :kind, :actor_id, :at, CAST(:data AS jsonb), :hash)
+""")
+
+_HEAD = text("SELECT seq, hash FROM events WHERE subject = :subject ORDER BY seq DESC LIMIT 1")
+
+_OF_DEPLOYMENT = text("""
+    SELECT e.*, u.username FROM events e LEFT JOIN users u ON u.id = e.actor_id
+    WHERE e.deployment_id = :id AND e.seq > :after ORDER BY e.seq LIMIT :limit
+""")
+
+
+def link(
+    previous: bytes, *, subject: str, seq: int, kind: str, actor_id: int | None, at: datetime, data: Mapping[str, Any]
+) -> bytes:
+    """The hash of an entry: SHA-256 over the hash before it and the entry's canonical JSON."""
+    entry = {"subject": subject, "seq": seq, "kind": kind, "actor_id": actor_id, "at": at, "data": data}
+    return hashlib.sha256(previous + orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def insert(
+    session: Session,
+    *,
+    subject: str,
+    seq: int,
+    previous: bytes,
+    kind: str,
+    actor_id: int | None,
+    at: datetime,
+    data: Mapping[str, Any],
+    deployment_id: int | None,
+) -> bytes:
+    """Add the entry that follows `previous`; its hash. The unique (subject, seq) refuses a second one."""
+    digest = link(previous, subject=subject, seq=seq, kind=kind, actor_id=actor_id, at=at, data=data)
+    values = {
+        "subject": subject,
+        "seq": seq,
+        "deployment_id": deployment_id,
+        "kind": kind,
+        "actor_id": actor_id,
+        "at": at,
+        "data": orjson.dumps(data).decode(),
+        "hash": digest,
+    }
+    session.execute(_INSERT, values)
+    return digest
+
+
+def head(session: Session, subject: str) -> tuple[int, bytes]:
+    """The last entry's number and hash; (0, b"") before the first."""
+    row = session.execute(_HEAD, {"subject": subject}).one_or_none()
+    return (row.seq, bytes(row.hash)) if row else (0, b"")
+
+
+def of_deployment(session: Session, deployment_id: int, *, after: int, limit: int) -> list[Row[Any]]:
+    """Entries about a deployment, in order."""
+    return list(session.execute(_OF_DEPLOYMENT, {"id": deployment_id, "after": after, "limit": limit}))

@@ -1,0 +1,39 @@
+"""Which request a person sent under which Idempotency-Key, and what it made."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+# A second request with the same key waits here until the first has committed or rolled back.
+_TAKE = text("""
+    INSERT INTO idempotency_keys (user_id, key, request_hash) VALUES (:user_id, :key, :request_hash)
+    ON CONFLICT DO NOTHING RETURNING key
+""")
+
+_FIND = text("SELECT request_hash, deployment_id FROM idempotency_keys WHERE user_id = :user_id AND key = :key")
+
+_FILL = text("UPDATE idempotency_keys SET deployment_id = :deployment_id WHERE user_id = :user_id AND key = :key")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The first request under a key, and the deployment it made, if it made one."""
+
+    request_hash: bytes
+    deployment_id: int | None
+
+
+def take(session: Session, user_id: int, key: str, *, request_hash: bytes) -> Taken | None:
+    """Be the first under this key (None), or learn of the one who was, once that one has committed."""
+    params = {"user_id": user_id, "key": key, "request_hash": request_hash}
+    while session.execute(_TAKE, params).first() is None:
+        row = session.execute(_FIND, {"user_id": user_id, "key": key}).one_or_none()
+        if row is not None:  # else it was removed between the two statements
+            return Taken(bytes(row.request_hash), row.deployment_id)
+    return None
+
+
+def fill(session: Session, user_id: int, key: str, *, deployment_id: int) -> None:
+    """Write which deployment the first request made."""
+    session.execute(_FILL, {"user_id": user_id, "key": key, "deployment_id": deployment_id})

@@ -1,0 +1,63 @@
+"""What attempts wrote, byte for byte."""
+
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+# Appends only at the very end and only under the newest token: a byte is stored once, in order, or not at all.
+_APPEND = text("""
+    WITH grown AS (
+        UPDATE attempts SET output_bytes = :start + length(CAST(:data AS bytea))
+        WHERE id = :attempt AND token = :token AND output_bytes = :start AND ended_at IS NULL
+        RETURNING id, deployment_id, step_id
+    )
+    INSERT INTO log_chunks (deployment_id, step_id, attempt_id, start_byte, data)
+    SELECT deployment_id, step_id, id, :start, :data FROM grown
+    RETURNING start_byte
+""")
+
+_STORED = text("SELECT output_bytes FROM attempts WHERE id = :attempt AND token = :token")
+
+# Only pieces of transactions that all ended are handed out, so that a reader's cursor never passes one that appears later.
+_READ = """
+    SELECT c.id, c.xid::text AS xid, c.step_id, c.attempt_id, c.start_byte, c.data, c.at,
+           s.target_name, s.wave_index, a.number AS attempt
+    FROM log_chunks c JOIN steps s ON s.id = c.step_id JOIN attempts a ON a.id = c.attempt_id
+    WHERE {scope} = :scope AND (c.xid, c.id) > (CAST(:xid AS xid8), :id)
+      AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY c.xid, c.id LIMIT :limit
+"""
+_READ_DEPLOYMENT = text(_READ.format(scope="c.deployment_id"))
+_READ_STEP = text(_READ.format(scope="c.step_id"))
+
+
+def append(session: Session, attempt_id: int, token: int, *, start: int, data: bytes) -> bool:
+    """Store what follows byte `start`; False where the lease is lost or the bytes are not next."""
+    params = {"attempt": attempt_id, "token": token, "start": start, "data": data}
+    return session.execute(_APPEND, params).first() is not None
+
+
+def stored_bytes(session: Session, attempt_id: int, token: int) -> int | None:
+    """How much is stored under this lease; None where the lease is lost."""
+    found: int | None = session.execute(_STORED, {"attempt": attempt_id, "token": token}).scalar()
+    return found
+
+
+def read(
+    session: Session, *, deployment_id: int, step_id: int | None, after: tuple[int, int], limit: int
+) -> list[Row[Any]]:
+    """Pieces after a cursor (transaction, id), in order, of a deployment or of one of its steps."""
+    statement, scope = (_READ_DEPLOYMENT, deployment_id) if step_id is None else (_READ_STEP, step_id)
+    params = {"scope": scope, "xid": str(after[0]), "id": after[1], "limit": limit}
+    return list(session.execute(statement, params))
+
+
+def any_after(session: Session, *, deployment_id: int, step_id: int | None, after: tuple[int, int]) -> bool:
+    """Whether there are pieces after a cursor, those included that `read` holds back for now."""
+    scope = "deployment_id = :scope" if step_id is None else "step_id = :scope"
+    statement = text(
+        f"SELECT EXISTS (SELECT 1 FROM log_chunks WHERE {scope} AND (xid, id) > (CAST(:xid AS xid8), :id))"
+    )
+    params = {"scope": deployment_id if step_id is None else step_id, "xid": str(after[0]), "id": after[1]}
+    return bool(session.execute(statement, params).scalar())

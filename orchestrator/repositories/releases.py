@@ -1,0 +1,70 @@
+"""Releases."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from orchestrator.domain.errors import NotFoundError
+
+_INSERT = text("""
+    INSERT INTO releases (application_id, name, version, artifact, changes, created_by)
+    VALUES (:application_id, :name, :version, :artifact, :changes, :created_by)
+    ON CONFLICT (name, version) DO NOTHING RETURNING id
+""")
+
+_READ = "SELECT r.*, u.username AS created_by_name FROM releases r JOIN users u ON u.id = r.created_by"
+
+
+def insert(
+    session: Session,
+    *,
+    application_id: int,
+    name: str,
+    version: str,
+    artifact: str,
+    changes: str,
+    created_by: int,
+) -> int | None:
+    """Add a release; its id, or None where this version is there already."""
+    params = {
+        "application_id": application_id,
+        "name": name,
+        "version": version,
+        "artifact": artifact,
+        "changes": changes,
+        "created_by": created_by,
+    }
+    found: int | None = session.execute(_INSERT, params).scalar()
+    return found
+
+
+def get(session: Session, release_id: int) -> Row[Any]:
+    """One release by id. Raises NotFoundError."""
+    row = session.execute(text(_READ + " WHERE r.id = :id"), {"id": release_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no release {release_id}")
+    return row
+
+
+def get_version(session: Session, name: str, version: str) -> Row[Any]:
+    """One release by application and version. Raises NotFoundError."""
+    statement = text(_READ + " WHERE r.name = :name AND r.version = :version")
+    row = session.execute(statement, {"name": name, "version": version}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no release {version!r} of {name!r}; `releasectl release create` records one")
+    return row
+
+
+def page(
+    session: Session, filters: Mapping[str, str], *, before_id: int | None, skip: int, limit: int
+) -> list[Row[Any]]:
+    """Newest first; `filters` by name, version or status."""
+    conditions = [f"r.{name} = :{name}" for name in filters]
+    if before_id is not None:
+        conditions.append("r.id < :before_id")
+    where = " WHERE " + " AND ".join(conditions) if conditions else ""
+    params = {**filters, "before_id": before_id, "skip": skip, "limit": limit}
+    statement = text(f"{_READ}{where} ORDER BY r.id DESC OFFSET :skip LIMIT :limit")
+    return list(session.execute(statement, params))

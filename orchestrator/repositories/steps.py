@@ -1,0 +1,113 @@
+"""Steps: their statuses as attempts begin and end, and reading them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from orchestrator.domain.errors import NotFoundError
+from orchestrator.domain.statuses import STEP_TERMINAL, StepStatus
+
+_START = text("""
+    UPDATE steps SET status = 'running', started_at = coalesce(started_at, clock_timestamp())
+    WHERE id = :id AND status = 'ready'
+""")
+
+_SETTLE = text("""
+    UPDATE steps SET status = :status, exit_code = :exit_code, failure = :failure,
+        ended_at = CASE WHEN :ended THEN clock_timestamp() END
+    WHERE id = :id AND status = :old
+""")
+
+_TRY_AGAIN = text("""
+    WITH again AS (UPDATE steps SET attempt = attempt + 1 WHERE id = :id RETURNING id, deployment_id, attempt)
+    INSERT INTO attempts (deployment_id, step_id, number, not_before)
+    SELECT deployment_id, id, attempt, coalesce(CAST(:not_before AS timestamptz), clock_timestamp()) FROM again
+    RETURNING id
+""")
+
+_READ = """
+    SELECT s.*, p.document #> ARRAY['actions', s.action_index::text] AS action, a.output_bytes, a.id AS attempt_id
+    FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id
+    LEFT JOIN attempts a ON a.step_id = s.id AND a.number = s.attempt
+"""
+
+
+def start(session: Session, step_id: int) -> bool:
+    """A ready step runs now; False where it already did (another lease of the same attempt)."""
+    done = session.execute(_START, {"id": step_id})
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def settle(
+    session: Session,
+    step_id: int,
+    *,
+    old: StepStatus,
+    new: StepStatus,
+    exit_code: int | None = None,
+    failure: str | None = None,
+) -> bool:
+    """Compare and set a step's status with how it ended; whether it was `old` until now."""
+    params = {
+        "id": step_id,
+        "old": str(old),
+        "status": str(new),
+        "exit_code": exit_code,
+        "failure": failure,
+        "ended": new in STEP_TERMINAL,
+    }
+    return bool(session.execute(_SETTLE, params).rowcount)  # type: ignore[attr-defined]
+
+
+def try_again(session: Session, step_id: int, *, not_before: datetime | None) -> int:
+    """Add the step's next attempt; the last one has ended. Its id."""
+    found: int = session.execute(_TRY_AGAIN, {"id": step_id, "not_before": not_before}).scalar_one()
+    return found
+
+
+def get(session: Session, deployment_id: int, step_id: int) -> Row[Any]:
+    """One step of a deployment. Raises NotFoundError."""
+    statement = text(_READ + " WHERE s.id = :id AND s.deployment_id = :deployment_id")
+    row = session.execute(statement, {"id": step_id, "deployment_id": deployment_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"deployment {deployment_id} has no step {step_id}")
+    return row
+
+
+def unknown_ids(session: Session, deployment_id: int) -> list[int]:
+    """The steps of which their targets cannot say what happened."""
+    statement = text("SELECT id FROM steps WHERE deployment_id = :id AND status = 'unknown' ORDER BY id")
+    return list(session.execute(statement, {"id": deployment_id}).scalars())
+
+
+def page(
+    session: Session,
+    deployment_id: int,
+    *,
+    wave: int | None,
+    status: str | None,
+    after: tuple[int, int],
+    skip: int,
+    limit: int,
+) -> list[Row[Any]]:
+    """Steps in order of wave and position, after a cursor."""
+    conditions = "s.deployment_id = :id AND (s.wave_index, s.position) > (:wave_after, :position_after)"
+    if wave is not None:
+        conditions += " AND s.wave_index = :wave"
+    if status is not None:
+        conditions += " AND s.status = :status"
+    statement = text(
+        f"{_READ} WHERE {conditions} ORDER BY s.wave_index, s.position OFFSET :skip LIMIT :limit"
+    )
+    params = {
+        "id": deployment_id,
+        "wave": wave,
+        "status": status,
+        "wave_after": after[0],
+        "position_after": after[1],
+        "skip": skip,
+        "limit": limit,
+    }
+    return list(session.execute(statement, params))

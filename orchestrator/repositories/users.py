@@ -1,0 +1,123 @@
+"""Users and their sign-ins."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from orchestrator.domain.errors import NotFoundError
+
+_INSERT = text("""
+    INSERT INTO users (email, username, password_hash, role) VALUES (:email, :username, :password_hash, :role)
+    ON CONFLICT DO NOTHING RETURNING id
+""")
+
+_ROTATE = text("""
+    UPDATE sign_ins SET current_token_id = :new_token_id, expires_at = :expires_at, updated_at = clock_timestamp()
+    WHERE id = :id AND current_token_id = :token_id AND ended_at IS NULL AND expires_at > clock_timestamp()
+""")
+
+_END = text("""
+    UPDATE sign_ins SET ended_at = clock_timestamp(), ended_because = :because, updated_at = clock_timestamp()
+    WHERE id = :id AND ended_at IS NULL
+""")
+
+_ACTOR = text("""
+    SELECT u.id, u.username, u.role FROM sign_ins s JOIN users u ON u.id = s.user_id
+    WHERE s.id = :id AND s.ended_at IS NULL AND u.active
+""")
+
+
+def insert(session: Session, *, email: str, username: str, password_hash: str, role: str) -> int | None:
+    """Add a user; the id, or None where the e-mail or the name is taken."""
+    params = {"email": email, "username": username, "password_hash": password_hash, "role": role}
+    found: int | None = session.execute(_INSERT, params).scalar()
+    return found
+
+
+def lock_registration(session: Session) -> bool:
+    """Let one registration at a time through until the transaction ends; whether there is any user yet."""
+    session.execute(text("SELECT pg_advisory_xact_lock(72616)"))
+    return bool(session.execute(text("SELECT EXISTS (SELECT 1 FROM users)")).scalar())
+
+
+def is_anybody(session: Session) -> bool:
+    """Whether there is any user yet."""
+    return bool(session.execute(text("SELECT EXISTS (SELECT 1 FROM users)")).scalar())
+
+
+def get(session: Session, user_id: int, *, lock: bool = False) -> Row[Any]:
+    """One user. Raises NotFoundError."""
+    statement = text("SELECT * FROM users WHERE id = :id" + (" FOR NO KEY UPDATE" if lock else ""))
+    row = session.execute(statement, {"id": user_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no user {user_id}")
+    return row
+
+
+def find_by_login(session: Session, login: str) -> Row[Any] | None:
+    """A user by name or e-mail, whatever the case of the letters."""
+    statement = text("""
+        SELECT * FROM users WHERE lower(username) = lower(:login) OR lower(email) = lower(:login) ORDER BY id LIMIT 1
+    """)
+    return session.execute(statement, {"login": login}).one_or_none()
+
+
+def page(session: Session, *, after_id: int, skip: int, limit: int) -> list[Row[Any]]:
+    """Users by id, after a cursor."""
+    statement = text("SELECT * FROM users WHERE id > :after ORDER BY id OFFSET :skip LIMIT :limit")
+    return list(session.execute(statement, {"after": after_id, "skip": skip, "limit": limit}))
+
+
+def update(session: Session, user_id: int, *, role: str, active: bool, email: str) -> bool:
+    """Change a user; False where the e-mail is another's."""
+    statement = text("""
+        UPDATE users SET role = :role, active = :active, email = :email, updated_at = clock_timestamp()
+        WHERE id = :id AND NOT EXISTS (SELECT 1 FROM users WHERE lower(email) = lower(:email) AND id <> :id)
+    """)
+    done = session.execute(statement, {"id": user_id, "role": role, "active": active, "email": email})
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def count_active_admins(session: Session) -> int:
+    """How many could still administer."""
+    statement = text("SELECT count(*) FROM users WHERE role = 'admin' AND active")
+    return int(session.execute(statement).scalar_one())
+
+
+def add_sign_in(session: Session, *, sign_in_id: str, user_id: int, token_id: str, expires_at: datetime) -> None:
+    """Begin a family of refresh tokens."""
+    statement = text("""
+        INSERT INTO sign_ins (id, user_id, current_token_id, expires_at) VALUES (:id, :user_id, :token_id, :expires_at)
+    """)
+    params = {"id": sign_in_id, "user_id": user_id, "token_id": token_id, "expires_at": expires_at}
+    session.execute(statement, params)
+
+
+def rotate(
+    session: Session, sign_in_id: str, *, token_id: str, new_token_id: str, expires_at: datetime
+) -> bool:
+    """Compare and set the family's one good refresh token; False where it is not `token_id` or the family ended."""
+    params = {"id": sign_in_id, "token_id": token_id, "new_token_id": new_token_id, "expires_at": expires_at}
+    return bool(session.execute(_ROTATE, params).rowcount)  # type: ignore[attr-defined]
+
+
+def end_sign_in(session: Session, sign_in_id: str, *, because: str) -> bool:
+    """End a family: its access tokens stop too. False where it had ended."""
+    done = session.execute(_END, {"id": sign_in_id, "because": because})
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def end_sign_ins_of(session: Session, user_id: int, *, because: str) -> None:
+    """End every family of a user."""
+    statement = text("""
+        UPDATE sign_ins SET ended_at = clock_timestamp(), ended_because = :because
+        WHERE user_id = :user_id AND ended_at IS NULL
+    """)
+    session.execute(statement, {"user_id": user_id, "because": because})
+
+
+def find_actor(session: Session, sign_in_id: str) -> Row[Any] | None:
+    """The active user behind a sign-in that has not ended."""
+    return session.execute(_ACTOR, {"id": sign_in_id}).one_or_none()

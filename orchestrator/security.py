@@ -1,0 +1,83 @@
+"""Passwords, secret names of things, and the keys derived from the one secret."""
+
+import hashlib
+import hmac
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import bcrypt
+
+from orchestrator.domain.errors import FieldProblem, InvalidInputError, TooManyRequestsError
+
+MIN_PASSWORD_CHARACTERS = 8
+MAX_PASSWORD_BYTES = 72
+"""bcrypt reads no further, and a password is refused rather than cut."""
+CONCURRENT_HASHES = 2
+HASH_WAIT_SECONDS = 5.0
+
+
+class WeakPasswordError(InvalidInputError):
+    """The password cannot be used."""
+
+    code = "weak_password"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(problems=[FieldProblem("/password", detail)])
+
+
+class PasswordHasher:
+    """Hashes and checks passwords, a few at a time: bcrypt is slow on purpose, and logins must not eat the machine."""
+
+    def __init__(self, rounds: int) -> None:
+        self._rounds = rounds
+        self._slots = threading.BoundedSemaphore(CONCURRENT_HASHES)
+        self._nobodys_hash = bcrypt.hashpw(secrets.token_bytes(16).hex().encode(), bcrypt.gensalt(rounds))
+
+    def hash(self, password: str) -> str:
+        """The salted hash to keep. Raises WeakPasswordError, TooManyRequestsError."""
+        check_password(password)
+        with self._slot():
+            return bcrypt.hashpw(password.encode(), bcrypt.gensalt(self._rounds)).decode()
+
+    def matches(self, password: str, kept: str | None) -> bool:
+        """Whether it is the one that was hashed; takes as long where there is no hash. Raises TooManyRequestsError."""
+        given = password.encode()
+        fits = len(given) <= MAX_PASSWORD_BYTES
+        against = kept.encode() if kept is not None else self._nobodys_hash
+        with self._slot():
+            same = bcrypt.checkpw(given if fits else b"", against)
+        return same and fits and kept is not None
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._slots.acquire(timeout=HASH_WAIT_SECONDS):
+            raise TooManyRequestsError("too many logins at once; wait a moment", retry_after_seconds=2)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+def check_password(password: str) -> None:
+    """Raise WeakPasswordError for a password that is too short to be safe or too long to be read whole."""
+    if len(password) < MIN_PASSWORD_CHARACTERS:
+        raise WeakPasswordError(f"must have at least {MIN_PASSWORD_CHARACTERS} characters")
+    if len(password.encode()) > MAX_PASSWORD_BYTES:
+        raise WeakPasswordError(f"must have at most {MAX_PASSWORD_BYTES} bytes")
+
+
+def new_id() -> str:
+    """A name nobody can guess: of a sign-in, of a refresh token."""
+    return secrets.token_urlsafe(18)
+
+
+def new_password() -> str:
+    """A password for a person to copy once."""
+    return secrets.token_urlsafe(15)
+
+
+def derive_key(secret: str, purpose: str) -> bytes:
+    """A key of 64 bytes for one purpose only, so that what is signed for one is worth nothing for another."""
+    return hmac.digest(secret.encode(), purpose.encode(), hashlib.sha512)

@@ -1,0 +1,201 @@
+"""What a worker does to an attempt: take it, write its output, give it back, record its end."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from orchestrator.domain.engine import judge
+from orchestrator.domain.errors import LeaseLostError
+from orchestrator.domain.statuses import Outcome, StepStatus
+from orchestrator.repositories import attempts, engine, installations, logs, steps
+from orchestrator.services import execution, work
+from orchestrator.services.execution import Locked
+from orchestrator.services.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Who claims: the process, the node it is on, and how long its silence is tolerated."""
+
+    name: str
+    node: str
+    lease_seconds: float
+    node_lost_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A lease that was taken: what to do, under which token, and how far earlier holders came."""
+
+    attempt_id: int
+    token: int
+    output_bytes: int
+    age_seconds: float
+    """How long ago the attempt was started first, by Postgres' clock."""
+    cancelling: bool
+    node: str | None
+    """The node the run lives on, if it lives on one; another than the worker's: that node is gone for good."""
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an attempt ended, with the last of its output."""
+
+    outcome: Outcome
+    exit_code: int | None = None
+    failure: str | None = None
+    tail: bytes = b""
+    tail_start: int = 0
+
+
+def advance(session: Session, deployment_id: int, worker: Worker | None) -> Claim | None:
+    """Let a deployment make its next moves. With a `worker`, one attempt is claimed at once instead of being sent on."""
+    held = execution.lock(session, deployment_id)
+    if held is None:
+        return None
+    return _take_one(session, held, execution.proceed(session, held), worker)
+
+
+def claim(session: Session, attempt_id: int, worker: Worker) -> Claim | None:
+    """Take an attempt that nobody holds; None where there is nothing to take: the message was late or a double."""
+    found = attempts.find_work(session, attempt_id)
+    if found is None:
+        return None
+    held = execution.lock(session, found.deployment_id)
+    return _claim(session, held, attempt_id, worker) if held is not None else None
+
+
+def _take_one(session: Session, held: Locked, ids: list[int], worker: Worker | None) -> Claim | None:
+    """Claim the first that this worker can, send the others on."""
+    nodes = {a.id: a.node for a in engine.idle_attempts(session, held.id)} if len(ids) > 1 or not worker else {}
+    taken: Claim | None = None
+    for attempt_id in ids:
+        if taken is None and worker is not None:
+            taken = _claim(session, held, attempt_id, worker)
+            if taken is not None:
+                continue
+        execution.nudge(session, held, attempt_id, node=nodes.get(attempt_id))
+    return taken
+
+
+def _claim(session: Session, held: Locked, attempt_id: int, worker: Worker) -> Claim | None:
+    found = attempts.find_work(session, attempt_id)
+    if found is None:
+        return None
+    todo = work.read(found, held.row)
+    row = attempts.claim(
+        session,
+        attempt_id,
+        worker=worker.name,
+        node=worker.node,
+        node_bound=todo.node_bound,
+        lease_seconds=worker.lease_seconds,
+        node_lost_seconds=worker.node_lost_seconds,
+    )
+    if row is None:
+        if found.node not in {None, worker.node}:
+            execution.nudge(session, held, attempt_id, node=found.node)
+        return None
+    if found.status == StepStatus.READY and steps.start(session, found.step_id):
+        execution.count_step(session, held, found.wave_index, old=StepStatus.READY, new=StepStatus.RUNNING)
+    return Claim(
+        attempt_id=attempt_id,
+        token=row.token,
+        output_bytes=row.output_bytes,
+        age_seconds=row.age_seconds,
+        cancelling=held.cancelling,
+        node=row.node,
+        work=todo,
+    )
+
+
+def write_output(session: Session, claim: Claim, *, start: int, data: bytes) -> None:
+    """Store output that follows byte `start`. A second call with the same bytes does nothing. Raises LeaseLostError."""
+    if not data or logs.append(session, claim.attempt_id, claim.token, start=start, data=data):
+        return
+    if logs.stored_bytes(session, claim.attempt_id, claim.token) != start + len(data):
+        raise LeaseLostError(f"attempt {claim.attempt_id} is no longer ours")
+
+
+def release(session: Session, claim: Claim) -> None:
+    """Give the lease back and send the attempt on to the next slice. Does nothing where the lease is lost."""
+    held = execution.lock(session, claim.work.deployment_id)
+    if held is None or not attempts.release(session, claim.attempt_id, claim.token):
+        return
+    execution.nudge(session, held, claim.attempt_id, node=claim.node)
+    for attempt_id in execution.proceed(session, held):
+        if attempt_id != claim.attempt_id:
+            execution.nudge(session, held, attempt_id)
+
+
+def finish(session: Session, claim: Claim, ended: Ended, worker: Worker | None) -> Claim | None:
+    """Record the end, decide what follows and take what this worker can go on with: all in one transaction.
+
+    A second call, after a commit whose answer was lost, does nothing. Raises LeaseLostError.
+    """
+    todo = claim.work
+    held = execution.lock(session, todo.deployment_id)
+    if held is None:
+        raise LeaseLostError(f"deployment {todo.deployment_id} is gone")
+    if attempts.ended_under(session, claim.attempt_id, claim.token):
+        return None
+    write_output(session, claim, start=ended.tail_start, data=ended.tail)
+    recorded = attempts.end(
+        session,
+        claim.attempt_id,
+        claim.token,
+        outcome=ended.outcome,
+        exit_code=ended.exit_code,
+        failure=ended.failure,
+    )
+    if not recorded:
+        raise LeaseLostError(f"attempt {claim.attempt_id} is no longer ours")
+    _settle(session, held, claim, ended)
+    return _take_one(session, held, execution.proceed(session, held), worker)
+
+
+def _settle(session: Session, held: Locked, claim: Claim, ended: Ended) -> None:
+    """Give the step the status that its attempt's end means."""
+    todo = claim.work
+    verdict = judge(
+        ended.outcome,
+        held.row.now,
+        attempt=todo.attempt,
+        retries=todo.action.retries,
+        idempotent=todo.action.idempotent,
+        cancelling=held.cancelling,
+    )
+    steps.settle(
+        session,
+        todo.step_id,
+        old=StepStatus.RUNNING,
+        new=verdict.status,
+        exit_code=ended.exit_code,
+        failure=ended.failure,
+    )
+    execution.count_step(session, held, todo.wave_index, old=StepStatus.RUNNING, new=verdict.status)
+    if verdict.status is StepStatus.SUCCEEDED:
+        if todo.installs:
+            installations.put(session, target_id=todo.target_id, deployment_id=held.id)
+        return
+    data = {"step": todo.step_id, "target": todo.target_name, "attempt": todo.attempt, "why": ended.failure}
+    if verdict.status is StepStatus.READY:
+        steps.try_again(session, todo.step_id, not_before=verdict.retry_at)
+        held.recorder.record("step.retried", actor_id=None, at=held.row.now, data=data)
+        return
+    held.recorder.record(f"step.{verdict.status}", actor_id=None, at=held.row.now, data=data)
+    if verdict.status is StepStatus.FAILED:
+        fail_target(session, held, todo.target_id, why=f"{todo.action.title} failed on {todo.target_name}")
+
+
+def fail_target(session: Session, held: Locked, target_id: int, *, why: str) -> None:
+    """Count a target as failed, once, and skip what it had still before it."""
+    held.failed_targets += 1
+    engine.update(session, held.id, failed_targets=held.failed_targets, **held.recorder.columns)
+    engine.skip_target(session, held.id, target_id, why=why)
+    counts = engine.lock(session, held.id)
+    if counts is not None:
+        held.wave = execution.WaveCounts(
+            counts.wave_index, counts.waiting, counts.ready, counts.running, counts.unknown
+        )

@@ -1,0 +1,239 @@
+"""The engine's shell: lock the row, load the snapshot, decide, write; what is to be sent goes out after the commit."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
+
+from orchestrator.domain import gates
+from orchestrator.domain.engine import Decision, Snapshot, WaveCounts, decide
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
+from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
+from orchestrator.repositories import deployments, engine
+from orchestrator.services import rollbacks
+from orchestrator.services.records import DeploymentRecorder
+
+MOST_MOVES = 10_000
+"""Moves in one transaction before the rest is left to the next; only empty waves make more than a few."""
+
+
+@dataclass(slots=True)
+class Locked:
+    """A deployment whose row this transaction holds, as it is after what was written so far."""
+
+    row: Row[Any]
+    recorder: DeploymentRecorder
+    status: DeploymentStatus
+    wave: WaveCounts
+    failed_targets: int
+    held_by: str | None
+
+    @property
+    def id(self) -> int:
+        return int(self.row.id)
+
+    @property
+    def label(self) -> str:
+        """How people read it, in Flower too."""
+        return f"{self.row.application} {self.row.version} -> {self.row.environment}"
+
+    @property
+    def cancelling(self) -> bool:
+        return self.row.cancel_requested_at is not None
+
+
+def lock(session: Session, deployment_id: int) -> Locked | None:
+    """Take the deployment's row for this transaction; None where there is none."""
+    row = engine.lock(session, deployment_id)
+    if row is None:
+        return None
+    recorder = DeploymentRecorder(session, row.id, seq=row.event_seq, head=bytes(row.event_hash))
+    return Locked(
+        row=row,
+        recorder=recorder,
+        status=DeploymentStatus(row.status),
+        wave=WaveCounts(row.wave_index, row.waiting, row.ready, row.running, row.unknown),
+        failed_targets=row.failed_targets,
+        held_by=row.held_by,
+    )
+
+
+def proceed(session: Session, held: Locked) -> list[int]:
+    """Decide and write until nothing more is to be done now; the attempts that were handed out or are to be nudged.
+
+    The caller either claims one of them in the same transaction or sends it on with `nudge`.
+    """
+    attempts: list[int] = []
+    for _ in range(MOST_MOVES):
+        decision = decide(_snapshot(session, held), held.row.now)
+        attempts += _apply(session, held, decision)
+        if not decision.again:
+            return attempts
+        if decision.status is not DeploymentStatus.RUNNING:
+            held = _relocked(session, held)
+    engine.update(session, held.id, wake_at=held.row.now)
+    return attempts
+
+
+def _relocked(session: Session, held: Locked) -> Locked:
+    again = lock(session, held.id)
+    if again is None:
+        raise RuntimeError(f"deployment {held.id} vanished while its row was locked")
+    return again
+
+
+def nudge(session: Session, held: Locked, attempt_id: int, *, node: str | None = None) -> None:
+    """Send `run_step` for an attempt once this transaction is committed."""
+    queue = node_queue(node) if node else QueueName.DEPLOYMENTS
+    text = f"{held.label}, attempt {attempt_id}"
+    send_after_commit(session, Message(TaskName.RUN_STEP, attempt_id, text, queue))
+
+
+def nudge_advance(session: Session, deployment_id: int, text: str) -> None:
+    """Send `advance` for a deployment once this transaction is committed."""
+    send_after_commit(session, Message(TaskName.ADVANCE, deployment_id, text))
+
+
+def _snapshot(session: Session, held: Locked) -> Snapshot:
+    row, wave = held.row, held.wave
+    pending = held.status is DeploymentStatus.PENDING
+    winding_down = held.cancelling or held.failed_targets > row.max_failures
+    going_on = held.status not in TERMINAL and not pending
+    room = going_on and not winding_down and wave.waiting and wave.open < row.max_parallel
+    return Snapshot(
+        id=held.id,
+        status=held.status,
+        cancel_requested=held.cancelling,
+        failed_targets=held.failed_targets,
+        max_failures=row.max_failures,
+        max_parallel=row.max_parallel,
+        rolls_back_on_failure=row.on_failure == "rollback",
+        is_rollback=row.rolls_back_id is not None,
+        wave_count=row.wave_count,
+        wave=wave,
+        waiting_steps=engine.waiting_steps(session, held.id, wave.index) if room else (),
+        idle_attempts=engine.idle_attempts(session, held.id) if going_on and wave.open else (),
+        next_lease_end=engine.next_lease_end(session, held.id) if going_on and wave.running else None,
+        unstarted_anywhere=winding_down and engine.has_unstarted(session, held.id),
+        blockers=blockers(session, row) if pending and not held.cancelling else (),
+    )
+
+
+def blockers(session: Session, row: Row[Any]) -> tuple[gates.Blocker, ...]:
+    """Every reason for which a pending deployment does not start now: decides and explains."""
+    around = deployments.surroundings(
+        session,
+        deployment_id=row.id,
+        application_id=row.application_id,
+        environment=row.environment,
+        priority=row.priority,
+    )
+    missing: list[str] = []
+    if row.promote_after and row.rolls_back_id is None:
+        succeeded = deployments.succeeded_in(session, row.release_id, row.promote_after)
+        missing = [name for name in row.promote_after if name not in succeeded]
+    return gates.evaluate(
+        gates.Surroundings(
+            application=row.application,
+            version=row.version,
+            environment=row.environment,
+            active_id=around.active_id,
+            ahead=around.ahead,
+            missing_environments=missing,
+        )
+    )
+
+
+def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
+    """Write one decision; the attempts to work on."""
+    attempts: list[int] = []
+    if decision.close_unstarted_as is not None:
+        engine.close_unstarted(session, held.id, decision.close_unstarted_as)
+    if decision.hand_out:
+        attempts += engine.hand_out(session, held.id, held.wave.index, decision.hand_out)
+    for attempt in decision.nudge:
+        attempts.append(attempt)
+    changes: dict[str, Any] = {}
+    if decision.next_wave:
+        changes["wave_index"] = held.wave.index + 1
+    if decision.wake_at is not None:
+        changes["wake_at"] = decision.wake_at
+    if held.status is DeploymentStatus.PENDING and decision.held_by != held.held_by:
+        changes["held_by"] = decision.held_by
+    if decision.status is not None:
+        _transition(session, held, decision, changes)
+    elif changes:
+        engine.update(session, held.id, **changes, **held.recorder.columns)
+        if changes.get("held_by"):
+            _wake_next(session, held, only_behind=True)
+    return attempts
+
+
+def _transition(session: Session, held: Locked, decision: Decision, changes: dict[str, Any]) -> None:
+    """Write a status with its event, and all that follows from it for others."""
+    new, old = decision.status, held.status
+    if new is None:
+        return
+    if decision.failure:
+        changes["failure"] = decision.failure
+    data = {"from": str(old), "to": str(new)} | ({"why": decision.failure} if decision.failure else {})
+    held.recorder.record(f"deployment.{new}", actor_id=None, at=held.row.now, data=data)
+    if decision.roll_back:
+        note = rollbacks.create_automatic(session, held.row, at=held.row.now)
+        held.recorder.record("deployment.rollback", actor_id=None, at=held.row.now, data=note.data)
+        changes["failure"] = f"{decision.failure}; {note.text}"
+        if note.deployment_id is not None:
+            nudge_advance(session, note.deployment_id, f"{held.row.application}, rollback of {held.id}")
+    if not engine.transition(session, held.id, old=old, new=new, **changes, **held.recorder.columns):
+        raise RuntimeError(f"deployment {held.id} was not {old} although its row was locked")
+    held.status = new
+    if new in TERMINAL:
+        _free_slot(session, held, was=old)
+
+
+def _free_slot(session: Session, held: Locked, *, was: DeploymentStatus) -> None:
+    """Wake whoever waits for this end."""
+    _wake_next(session, held, only_behind=was is DeploymentStatus.PENDING)
+    if held.status is DeploymentStatus.SUCCEEDED:
+        woken = deployments.wake_held(session, release_id=held.row.release_id, held_by=gates.PROMOTION)
+        for deployment_id in woken:
+            nudge_advance(session, deployment_id, f"{held.row.application} {held.row.version}, promotion")
+
+
+def _wake_next(session: Session, held: Locked, *, only_behind: bool) -> None:
+    woken = deployments.wake_next(
+        session,
+        deployment_id=held.id,
+        application_id=held.row.application_id,
+        environment=held.row.environment,
+        priority=held.row.priority,
+        only_behind=only_behind,
+    )
+    for deployment_id in woken:
+        nudge_advance(session, deployment_id, f"{held.row.application} -> {held.row.environment}, next in line")
+
+
+def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str) -> bool:
+    """Write the wish to cancel and act on it as far as the database can; False where it was wished already."""
+    if held.cancelling:
+        return False
+    at: datetime = held.row.now
+    held.recorder.record("deployment.cancel_requested", actor_id=actor_id, at=at, data={"reason": reason})
+    engine.update(session, held.id, cancel_requested_at=at, wake_at=at, **held.recorder.columns)
+    for attempt in proceed(session, _relocked(session, held)):
+        nudge(session, held, attempt)
+    return True
+
+
+def count_step(session: Session, held: Locked, wave: int, *, old: StepStatus, new: StepStatus) -> None:
+    """Count one step of a wave under its new status, here and in the database."""
+    engine.count_move(session, held.id, wave, old=old, new=new)
+    if wave != held.wave.index:
+        return
+    counts = {name: getattr(held.wave, name) for name in ("waiting", "ready", "running", "unknown")}
+    for name, change in ((str(old), -1), (str(new), 1)):
+        if name in counts:
+            counts[name] += change
+    held.wave = WaveCounts(wave, **counts)

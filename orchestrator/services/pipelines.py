@@ -1,0 +1,145 @@
+"""Applying a pipeline: what a person wrote becomes the application's next revision."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
+
+from orchestrator import clock, plugins
+from orchestrator.checks.base import Check
+from orchestrator.checks.base import InvalidSettingsError as InvalidCheckError
+from orchestrator.domain.access import Permission
+from orchestrator.domain.errors import FieldProblem, InvalidInputError, RuleViolationError
+from orchestrator.domain.pipeline import (
+    KnownPlugins,
+    Pipeline,
+    SettingsCheck,
+    SettingsRefusedError,
+    parse_pipeline,
+    to_document,
+)
+from orchestrator.domain.variables import expand_settings, references
+from orchestrator.repositories import applications
+from orchestrator.services import records
+from orchestrator.services.actors import Actor
+from orchestrator.services.pipeline_files import read_pipeline
+from orchestrator.targets.base import InvalidSettingsError, Target
+
+
+ENGINE_SETTINGS = frozenset({"within", "interval"})
+"""Settings of a `verify` that are the engine's own: how long a check is repeated, and how often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying a pipeline did."""
+
+    application: str
+    revision: int
+    changed: bool
+    created: bool
+    environments: list[str]
+    warnings: list[str]
+
+
+@cache
+def known_plugins() -> KnownPlugins:
+    """Which kinds a pipeline may name, and who checks the settings of each."""
+    return KnownPlugins(
+        targets={name: _target_check(kind) for name, kind in plugins.target_kinds().items()},
+        strategies={name: _check(kind.from_settings) for name, kind in plugins.strategies().items()},
+        checks={name: _probe_check(kind) for name, kind in plugins.check_kinds().items()},
+    )
+
+
+def _target_check(kind: type[Target]) -> SettingsCheck:
+    return _check(lambda settings: kind.from_settings(settings, runs_dir=""))
+
+
+def _probe_check(kind: type[Check]) -> SettingsCheck:
+    """A variable may stand for anything; a digit is what fits wherever one is written, a port above all."""
+
+    def make(settings: Mapping[str, Any]) -> object:
+        own = {name: value for name, value in settings.items() if name not in ENGINE_SETTINGS}
+        return kind.from_settings(expand_settings(own, dict.fromkeys(references(own), "1")))
+
+    return _check(make)
+
+
+def _check(make: Callable[[Mapping[str, Any]], object]) -> SettingsCheck:
+    def check(settings: Mapping[str, Any]) -> None:
+        try:
+            make(settings)
+        except (InvalidSettingsError, InvalidCheckError) as error:
+            raise SettingsRefusedError(error.field, error.message) from error
+
+    return check
+
+
+def apply(session: Session, *, name: str, source: str, actor: Actor, dry_run: bool = False) -> Applied:
+    """Check the YAML and make it the application's pipeline; the same text a second time changes nothing.
+
+    Raises InvalidInputError with the line of each mistake, ForbiddenError for an application of somebody else's.
+    """
+    pipeline = read_pipeline(source, plugins=known_plugins())
+    if pipeline.application != name:
+        detail = f"this pipeline is for {pipeline.application!r}, but it was sent for {name!r}"
+        raise InvalidInputError("the pipeline is for another application", problems=[FieldProblem("/application", detail)])
+    actor.require(Permission.CONFIGURE)
+    existing = applications.find(session, name, lock=True)
+    if existing is not None:
+        actor.require_ownership(existing.owner_id, f"the application {name}")
+    document = to_document(pipeline)
+    environments = [environment.name for environment in pipeline.environments]
+    changed = existing is None or existing.document != document or existing.source != source
+    revision = (existing.pipeline_revision if existing else 0) + int(changed)
+    if changed and not dry_run:
+        revision = _write(session, pipeline, source=source, document=document, actor=actor)
+    return Applied(name, revision, changed, existing is None, environments, [])
+
+
+def _write(
+    session: Session, pipeline: Pipeline, *, source: str, document: dict[str, Any], actor: Actor
+) -> int:
+    applications.ensure(session, pipeline.application, description=pipeline.description, owner_id=actor.id)
+    application = applications.find(session, pipeline.application, lock=True)
+    if application is None:
+        raise RuntimeError(f"application {pipeline.application} vanished")
+    actor.require_ownership(application.owner_id, f"the application {pipeline.application}")
+    applications.ensure_environments(session, [e.name for e in pipeline.environments])
+    revision = applications.add_pipeline(
+        session,
+        application.id,
+        source=source,
+        document=document,
+        description=pipeline.description,
+        created_by=actor.id,
+    )
+    applications.put_targets(session, application.id, _target_rows(pipeline))
+    subject, data = f"application:{application.id}", {"application": pipeline.application, "revision": revision}
+    records.record(session, subject, "pipeline.applied", actor_id=actor.id, at=clock.now(), data=data)
+    return revision
+
+
+def _target_rows(pipeline: Pipeline) -> list[dict[str, Any]]:
+    return [
+        {
+            "environment": environment.name,
+            "name": target.name,
+            "kind": target.kind,
+            "settings": dict(target.settings),
+            "position": position,
+        }
+        for environment in pipeline.environments
+        for position, target in enumerate(environment.targets)
+    ]
+
+
+def current(application: Row[Any]) -> Pipeline:
+    """The pipeline an application has now. Raises RuleViolationError where it has none."""
+    if application.document is None:
+        raise RuleViolationError(f"{application.name} has no pipeline yet; `releasectl apply -f` sends one")
+    return parse_pipeline(application.document, plugins=known_plugins())

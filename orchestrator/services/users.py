@@ -1,0 +1,116 @@
+"""Who there is: registering, changing, reading."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
+
+from orchestrator import clock
+from orchestrator.domain.access import Permission, Role
+from orchestrator.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    RuleViolationError,
+    UnauthenticatedError,
+)
+from orchestrator.repositories import users
+from orchestrator.services import records
+from orchestrator.services.actors import Actor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUser:
+    """Somebody to register; `role` None: the least one."""
+
+    email: str
+    username: str
+    password_hash: str
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What to change of a user; None leaves it."""
+
+    role: Role | None = None
+    active: bool | None = None
+    email: str | None = None
+
+
+def check_registration(
+    session: Session, *, actor: Actor | None, role: Role | None, is_open: bool
+) -> None:
+    """Raise unless this registration may happen now; `register` asks again under the lock."""
+    _role_of(actor, role=role, is_open=is_open, is_first=not users.is_anybody(session))
+
+
+def register(session: Session, new: NewUser, *, actor: Actor | None, is_open: bool) -> int:
+    """Add a user; the id. The first one ever becomes admin; afterwards only admins add users, unless `is_open`.
+
+    Raises UnauthenticatedError, ForbiddenError, ConflictError where the name or the e-mail is taken.
+    """
+    is_first = not users.lock_registration(session)
+    role = _role_of(actor, role=new.role, is_open=is_open, is_first=is_first)
+    if users.find_by_login(session, new.username) or users.find_by_login(session, new.email):
+        raise ConflictError("the user name or the e-mail address is taken")
+    user_id = users.insert(
+        session,
+        email=new.email,
+        username=new.username,
+        password_hash=new.password_hash,
+        role=str(role),
+    )
+    if user_id is None:
+        raise ConflictError("the user name or the e-mail address is taken")
+    data = {"username": new.username, "role": str(role)}
+    _record(session, user_id, "user.registered", actor_id=actor.id if actor else user_id, data=data)
+    return user_id
+
+
+def _role_of(actor: Actor | None, *, role: Role | None, is_open: bool, is_first: bool) -> Role:
+    if is_first:
+        return Role.ADMIN
+    if actor is not None and actor.role is Role.ADMIN:
+        return role or Role.VIEWER
+    if not is_open:
+        if actor is None:
+            raise UnauthenticatedError("only admins add users here; log in as one")
+        actor.require(Permission.ADMINISTER)
+    if role not in {None, Role.VIEWER}:
+        raise ForbiddenError("only an admin gives a role; register without one and ask for it")
+    return Role.VIEWER
+
+
+def change(session: Session, user_id: int, changes: Changes, *, actor: Actor) -> None:
+    """Change a user. Somebody who is deactivated is logged out everywhere at once.
+
+    People change their own e-mail address; role and activity are for admins, and one active admin must stay.
+    Raises ForbiddenError, NotFoundError, RuleViolationError, ConflictError.
+    """
+    if actor.id != user_id or changes.role is not None or changes.active is not None:
+        actor.require(Permission.ADMINISTER)
+    users.lock_registration(session)
+    row = users.get(session, user_id, lock=True)
+    role = changes.role if changes.role is not None else Role(row.role)
+    active = changes.active if changes.active is not None else bool(row.active)
+    was_admin = row.role == Role.ADMIN and row.active
+    if was_admin and not (role is Role.ADMIN and active) and users.count_active_admins(session) <= 1:
+        raise RuleViolationError(f"{row.username} is the last active admin; make somebody else one first")
+    email = changes.email if changes.email is not None else row.email
+    if not users.update(session, user_id, role=str(role), active=active, email=email):
+        raise ConflictError("the e-mail address is taken")
+    if not active:
+        users.end_sign_ins_of(session, user_id, because="deactivated")
+    data = {"role": str(role), "active": active, "email_changed": email != row.email}
+    _record(session, user_id, "user.changed", actor_id=actor.id, data=data)
+
+
+def _record(session: Session, user_id: int, kind: str, *, actor_id: int, data: dict[str, Any]) -> None:
+    records.record(session, f"user:{user_id}", kind, actor_id=actor_id, at=clock.now(), data=data)
+
+
+def find_actor(session: Session, sign_in_id: str) -> Actor | None:
+    """Who acts with this sign-in; None where it or its user has ended: one indexed SELECT."""
+    row: Row[Any] | None = users.find_actor(session, sign_in_id)
+    return Actor(row.id, row.username, Role(row.role), sign_in_id) if row is not None else None

@@ -1,0 +1,102 @@
+"""What one attempt is to do, read from the plan that was fixed when the deployment was requested."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row
+
+from orchestrator import plugins
+from orchestrator.checks.base import Check
+from orchestrator.domain.durations import parse_duration
+from orchestrator.domain.errors import PlanUnreadableError
+from orchestrator.domain.pipeline import RUN
+from orchestrator.domain.plan import Plan, PlannedAction, environment_variables
+from orchestrator.domain.plan_reading import from_document
+from orchestrator.domain.variables import expand_settings
+from orchestrator.services.pipelines import ENGINE_SETTINGS
+from orchestrator.targets.base import Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Everything a worker needs to know of a step; it asks the database no more until it writes."""
+
+    deployment_id: int
+    step_id: int
+    wave_index: int
+    attempt: int
+    target_id: int
+    target_name: str
+    target_kind: str
+    target_settings: Mapping[str, Any]
+    node_bound: bool
+    action: PlannedAction
+    run_name: str
+    fence: str
+    command: Command
+    check: Check | None
+    timeout_seconds: float
+    interval_seconds: float
+
+    @property
+    def installs(self) -> bool:
+        """Whether its success changes what the target has."""
+        return self.action.kind == RUN
+
+    @property
+    def grace_seconds(self) -> float:
+        """From TERM to KILL."""
+        return self.action.grace_seconds
+
+
+def read(found: Row[Any], deployment: Row[Any]) -> Work:
+    """Make the work of an attempt from its rows. Raises PlanUnreadableError."""
+    plan = _plan(found)
+    action, target = plan.actions[found.action_index], plan.targets[0]
+    variables = environment_variables(
+        plan,
+        target,
+        found.action_index,
+        deployment_id=found.deployment_id,
+        release_id=deployment.release_id,
+        artifact=deployment.artifact,
+        wave_index=found.wave_index,
+        requested_by=deployment.requested_by_name,
+        rolls_back_id=deployment.rolls_back_id,
+        previous_version=deployment.previous_version,
+    )
+    runs = action.kind == RUN
+    checking = {} if runs else expand_settings(action.settings, variables)
+    return Work(
+        deployment_id=found.deployment_id,
+        step_id=found.step_id,
+        wave_index=found.wave_index,
+        attempt=found.number,
+        target_id=found.target_id,
+        target_name=found.target_name,
+        target_kind=target.kind,
+        target_settings=target.settings,
+        node_bound=runs and plugins.target_kind(target.kind).node_bound,
+        action=action,
+        run_name=f"{found.deployment_id}-{found.step_id}-{found.number}",
+        fence=f"{plan.application}/{plan.environment}/{target.name}",
+        command=Command(str(action.settings.get("script", "")), variables),
+        check=None if runs else _check(action.check, checking),
+        timeout_seconds=action.timeout_seconds if runs else parse_duration(checking["within"]),
+        interval_seconds=0.0 if runs else parse_duration(checking["interval"]),
+    )
+
+
+def _check(kind: str, settings: Mapping[str, Any]) -> Check:
+    own = {name: value for name, value in settings.items() if name not in ENGINE_SETTINGS}
+    return plugins.check_kind(kind).from_settings(own)
+
+
+def _plan(found: Row[Any]) -> Plan:
+    """The plan as if it were for this one target: what other targets get is not read."""
+    document = {**found.document, "targets": [found.target], "batch_sizes": [1]}
+    plan = from_document(document)
+    if not 0 <= found.action_index < len(plan.actions):
+        raise PlanUnreadableError(f"the plan has no action {found.action_index}")
+    return plan

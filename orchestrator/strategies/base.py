@@ -1,0 +1,88 @@
+"""What a strategy is: it says in what batches the targets get a release, and how many may fail."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, Self
+
+from orchestrator.domain.reading import SettingsRefusedError, suggest
+
+DEFAULT_MAX_PARALLEL = 100
+GREATEST_MAX_PARALLEL = 10_000
+GREATEST_COUNT = 1_000_000
+
+
+class InvalidStrategyError(SettingsRefusedError):
+    """The settings of a strategy are not usable. `field` says which one."""
+
+
+class Strategy(Protocol):
+    """In what order targets get a release. Pure: the same settings and targets give the same batches."""
+
+    @property
+    def max_parallel(self) -> int:
+        """How many steps of a wave may run side by side."""
+        ...
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Check `settings` and make the strategy. Raises InvalidStrategyError."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Give settings, every default spelt out, of which `from_settings` makes an equal strategy."""
+        ...
+
+    def batches(self, targets: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+        """Part the targets: every one in exactly one batch, in the given order, no batch empty."""
+        ...
+
+    def max_failures(self, target_count: int) -> int:
+        """How many targets may fail: one more than this fails the deployment."""
+        ...
+
+
+def refuse_unknown(settings: Mapping[str, Any], known: Collection[str]) -> None:
+    """Raise InvalidStrategyError for the first setting that is none of `known`."""
+    for key in settings:
+        if key not in known:
+            raise InvalidStrategyError(key, f"there is no such setting{suggest(key, known)}")
+
+
+def read_count(field: str, value: object, *, least: int, most: int = GREATEST_COUNT) -> int:
+    """Read a whole number, also one written as text. Raises InvalidStrategyError."""
+    number = _whole_number(value)
+    if number is None or not least <= number <= most:
+        raise InvalidStrategyError(field, f"must be a whole number from {least} to {most}")
+    return number
+
+
+def read_amount(field: str, value: object, *, least: int) -> int | str:
+    """Read a whole number or a percentage such as `25%`. Raises InvalidStrategyError."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        percent = _whole_number(value.strip()[:-1])
+        if percent is None or not least <= percent <= 100:
+            raise InvalidStrategyError(field, f"must be a percentage from {least}% to 100%")
+        return f"{percent}%"
+    number = _whole_number(value)
+    if number is None or not least <= number <= GREATEST_COUNT:
+        raise InvalidStrategyError(
+            field, f"must be a whole number of at least {least}, or a percentage such as 25%"
+        )
+    return number
+
+
+def resolve_amount(amount: int | str, total: int, *, up: bool) -> int:
+    """Turn what `read_amount` gave into a number of targets out of `total`, a broken percentage rounded."""
+    if isinstance(amount, int):
+        return amount
+    whole, rest = divmod(total * int(amount[:-1]), 100)
+    return whole + (1 if up and rest else 0)
+
+
+def _whole_number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 9:
+        return int(value)
+    return None

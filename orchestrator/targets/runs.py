@@ -1,0 +1,259 @@
+"""The folders in which local runs live, as files: what the supervisor and every worker of the node agree on.
+
+runs/NAME/    script env output pid mark work/; `exit` = the verdict; `fence`, `lock` = links to
+runs/.FENCE   the greatest token the fence has seen, and the run that brought it
+locks/FENCE   held for the life of a run
+incoming/ID/  a run that is not claimed yet
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.targets.base import Command, Run, TargetError
+from orchestrator.targets.processes import (
+    MARK,
+    Processes,
+    is_populated,
+    make_cgroup,
+    prune_cgroups,
+    remove_cgroup,
+)
+
+LOST = b"lost"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A run that is ready to be claimed."""
+
+    folder: Path
+    mark: str
+    cgroup: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """All local runs of one node."""
+
+    root: Path
+    cgroups: bool = True
+    """Whether each run gets a cgroup where one can be had."""
+
+    def folder(self, name: str) -> Path:
+        """Return where the run of that name lives. Raises TargetError for a name that cannot be a file's."""
+        if not NAME.fullmatch(name):
+            raise TargetError(f"{name!r} cannot name a run: at most 200 letters, digits, '.', '_' and '-'")
+        return self.root / "runs" / name
+
+    def token(self, fence: str) -> Path:
+        """Return the file with the greatest token the fence has seen."""
+        return self.root / "runs" / f".{fence_key(fence)}"
+
+    def lock(self, fence: str) -> Path:
+        """Return the file that the run which holds the fence has locked."""
+        return self.root / "locks" / fence_key(fence)
+
+    def prepare(self, run: Run, command: Command) -> Incoming:
+        """Write down what the supervisor needs. Raises TargetError for what no environment can hold."""
+        exports = _exports(command.env)
+        incoming = self._new_incoming(run)
+        mark, folder = incoming.name, incoming / run.name
+        cgroup = make_cgroup(mark) if self.cgroups else ""
+        try:
+            (folder / "work").mkdir(mode=0o700)
+            (folder / "fence").symlink_to(self.token(run.fence))
+            (folder / "lock").symlink_to(self.lock(run.fence))
+            _write(folder / "script", os.fsencode(command.script))
+            _write(folder / "env", exports + _exports({"DEPLOYMENT_RUN": run.name, MARK: mark}))
+            _write(folder / "mark", f"{mark}\n{cgroup}\n".encode())
+            _write(folder / "exit.new", b"")
+        except OSError:
+            self.discard(incoming)
+            remove_cgroup(cgroup)
+            raise
+        return Incoming(incoming, mark, cgroup)
+
+    def entomb(self, run: Run, code: int) -> bool:
+        """Make a run that was never started one that ended with `code`; False if there is such a run."""
+        incoming = self._new_incoming(run)
+        try:
+            _write(incoming / run.name / "exit", b"%d\n" % code)
+            (incoming / run.name).rename(self.folder(run.name))
+        except OSError:
+            if not self.folder(run.name).is_dir():
+                raise
+            return False
+        finally:
+            self.discard(incoming)
+        return True
+
+    def record_token(self, run: Run) -> None:
+        """Let the fence see the run's token; while a run holds the fence it has seen that run's."""
+        token = self.token(run.fence)
+        with _opened(self.lock(run.fence), os.O_CREAT | os.O_RDWR) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            if greatest_token(token)[0] < run.token:
+                temporary = self.root / "incoming" / uuid.uuid4().hex
+                _write(temporary, f"{run.token} {run.name}\n".encode())
+                temporary.rename(token)
+
+    def discard(self, incoming: Path) -> None:
+        """Remove an incoming folder; a supervisor about to claim it fails, and never finds half of it."""
+        try:
+            incoming.rmdir()
+        except OSError:
+            trash = incoming.with_name(f"trash-{uuid.uuid4().hex}")
+            with contextlib.suppress(OSError):
+                incoming.rename(trash)
+            shutil.rmtree(trash, ignore_errors=True)
+
+    def prune(self, older_than_seconds: float) -> int:
+        """Forget runs that ended that long ago, and what killed workers left; returns how many runs.
+
+        `poll` then says Absent of them, so this must be longer than anybody may still ask.
+        """
+        before = time.time() - older_than_seconds
+        pruned = 0
+        for folder in _children(self.root / "runs"):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                ended = (folder / "exit").stat().st_mtime < before
+                traces = processes(folder)
+                if ended and not (traces and is_populated(traces.cgroup)):
+                    self.discard(folder.rename(self.root / "incoming" / uuid.uuid4().hex))
+                    pruned += 1
+        for leftover in _children(self.root / "incoming"):
+            with contextlib.suppress(FileNotFoundError):
+                if leftover.stat().st_mtime < before:
+                    leftover.unlink() if leftover.is_file() else self.discard(leftover)
+        prune_cgroups(older_than_seconds)
+        return pruned
+
+    def _new_incoming(self, run: Run) -> Path:
+        self.folder(run.name)  # refuses a name that cannot be
+        incoming = self.root / "incoming" / uuid.uuid4().hex
+        try:
+            incoming.mkdir(mode=0o700)
+        except FileNotFoundError:
+            for part in ("locks", "runs", "incoming"):
+                (self.root / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+            incoming.mkdir(mode=0o700)
+        (incoming / run.name).mkdir(mode=0o700)
+        _write(incoming / run.name / "output", b"")
+        return incoming
+
+
+def fence_key(fence: str) -> str:
+    """Return the fence's name as a file's."""
+    return hashlib.sha256(fence.encode()).hexdigest()[:40]
+
+
+def verdict(folder: Path) -> bytes | None:
+    """Return how the run ended (a code, or `lost`), None while that is open."""
+    try:
+        text = (folder / "exit").read_bytes()
+    except FileNotFoundError:
+        return None
+    return text.strip() if text.endswith(b"\n") else None
+
+
+def settle(path: Path, word: bytes) -> bytes:
+    """Make `word` what the file says for ever, unless it says something already; returns what it says."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        _write(temporary, word + b"\n")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path.read_bytes().strip()
+
+
+def output_size(folder: Path, *, at_least: int) -> int:
+    """Return the size of an ended run's output; once past `at_least` that holds, whatever still writes."""
+    try:
+        return int((folder / "size").read_bytes())
+    except FileNotFoundError:
+        size = (folder / "output").stat().st_size
+    return size if size <= at_least else int(settle(folder / "size", b"%d" % size))
+
+
+def is_supervised(folder: Path) -> bool:
+    """Say whether the run's supervisor lives: the lock of its fence is held, and in its name."""
+    with _opened(folder / "lock") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return greatest_token(folder / "fence")[1] == folder.name
+    return False
+
+
+def greatest_token(path: Path) -> tuple[int, str]:
+    """Return the greatest token a fence has seen, and the run that brought it."""
+    try:
+        token, _, name = path.read_text().strip().partition(" ")
+    except FileNotFoundError:
+        return 0, ""
+    return int(token or 0), name
+
+
+def processes(folder: Path) -> Processes | None:
+    """Return what finds the processes of a run; None for one that was aborted before it started."""
+    try:
+        mark, cgroup = (folder / "mark").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    return Processes(mark, cgroup, supervisor(folder))
+
+
+def supervisor(folder: Path) -> int:
+    """Return the supervisor's process id, 0 if there never was one."""
+    try:
+        return int((folder / "pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def _exports(env: Mapping[str, str]) -> bytes:
+    lines = []
+    for name, value in env.items():
+        if not VARIABLE.fullmatch(name):
+            raise TargetError(f"{name!r} cannot be the name of an environment variable")
+        if "\0" in value:
+            raise TargetError(f"the environment variable {name} holds a NUL character")
+        quoted = value.replace("'", "'\\''")
+        lines.append(f"export {name}='{quoted}'\n")
+    return os.fsencode("".join(lines))
+
+
+def _children(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _opened(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY) as fd:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+    fd = os.open(path, flags, 0o600)
+    try:
+        yield fd
+    finally:
+        os.close(fd)

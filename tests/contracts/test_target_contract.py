@@ -1,0 +1,71 @@
+"""Every kind of target that is registered keeps the public contract."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from orchestrator import plugins
+from orchestrator.targets import runs as files
+from orchestrator.targets.base import Command, Exited, InvalidSettingsError, Run, Target
+from orchestrator.targets.command import CommandTarget
+from orchestrator.targets.noop import NoopTarget
+from orchestrator.testing import TargetContract
+
+WITHOUT_COMMANDS = {"noop"}
+
+
+def test_every_registered_kind_has_its_contract_test() -> None:
+    tested = {contract.kind for contract in TargetContract.__subclasses__()}
+    assert set(plugins.target_kinds()) - WITHOUT_COMMANDS <= tested
+
+
+@pytest.mark.parametrize("kind", sorted(plugins.target_kinds()))
+def test_kind_says_whether_its_runs_live_on_the_workers_node(kind: str) -> None:
+    assert isinstance(plugins.target_kind(kind).node_bound, bool)
+
+
+class TestCommandTarget(TargetContract):
+    kind = "command"
+
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return CommandTarget.from_settings({}, runs_dir=str(tmp_path / "runs"))
+
+    def kill_supervisor(self, target: Target, run: Run) -> None:
+        assert isinstance(target, CommandTarget)
+        os.kill(files.supervisor(target.runs.folder(run.name)), signal.SIGKILL)
+
+
+class TestCommandTargetWithoutCgroups(TestCommandTarget):
+    """Where no cgroup can be had, the environment alone finds what must end."""
+
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return CommandTarget(files.Runs(tmp_path / "runs", cgroups=False))
+
+
+@pytest.mark.skipif(not shutil.which("busybox"), reason="busybox is not installed")
+class TestCommandTargetUnderBusybox(TestCommandTarget):
+    """The supervisor runs under busybox ash, the shell of small systems."""
+
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        busybox = str(shutil.which("busybox"))
+        return CommandTarget(files.Runs(tmp_path / "runs"), shell=(busybox, "ash"))
+
+
+def test_noop_succeeds_at_once_and_writes_nothing() -> None:
+    target = NoopTarget.from_settings({}, runs_dir="/nowhere")
+    run = Run("1-1-1", "shop/staging/web", 1)
+    target.start(run, Command("exit 1", {}))
+    assert target.poll(run, 0) == Exited(0, b"", 0)
+    target.abort(run, grace_seconds=0)
+    assert target.poll(run, 5) == Exited(0, b"", 5)
+
+
+def test_noop_refuses_any_setting() -> None:
+    with pytest.raises(InvalidSettingsError, match="directory"):
+        NoopTarget.from_settings({"directory": "/srv"}, runs_dir="/nowhere")

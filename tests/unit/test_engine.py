@@ -1,0 +1,260 @@
+"""`decide` and `judge`: facts of the engine, worked out by hand from DESIGN 4, and properties over any snapshot."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.domain.engine import (
+    HAND_OUT_AT_ONCE,
+    Decision,
+    OpenAttempt,
+    Snapshot,
+    WaveCounts,
+    decide,
+    judge,
+)
+from orchestrator.domain.gates import Blocker
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus, may_follow
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+S = DeploymentStatus
+
+
+def snapshot(**changes: object) -> Snapshot:
+    values: dict[str, object] = {
+        "id": 1,
+        "status": S.RUNNING,
+        "cancel_requested": False,
+        "failed_targets": 0,
+        "max_failures": 0,
+        "max_parallel": 100,
+        "rolls_back_on_failure": False,
+        "is_rollback": False,
+        "wave_count": 1,
+        "wave": WaveCounts(0),
+    }
+    return Snapshot(**(values | changes))  # type: ignore[arg-type]
+
+
+def blocker(minutes: int, kind: str = "slot") -> Blocker:
+    return Blocker(kind, "something comes first", timedelta(minutes=minutes))
+
+
+def idle(attempt_id: int, *, claimed: bool = False, due: datetime = NOW) -> OpenAttempt:
+    return OpenAttempt(attempt_id, attempt_id * 10, claimed, due)
+
+
+def test_a_pending_deployment_without_blockers_starts() -> None:
+    decision = decide(snapshot(status=S.PENDING, wave=WaveCounts(0, waiting=3)), NOW)
+    assert decision.status is S.RUNNING
+    assert decision.again
+
+
+def test_a_blocked_deployment_sleeps_until_its_longest_recheck() -> None:
+    decision = decide(snapshot(status=S.PENDING, blockers=(blocker(1), blocker(15))), NOW)
+    assert decision.status is None
+    assert decision.wake_at == NOW + timedelta(minutes=15)
+
+
+def test_only_a_gate_other_than_the_slot_lets_others_pass() -> None:
+    assert decide(snapshot(status=S.PENDING, blockers=(blocker(1),)), NOW).held_by is None
+    held = decide(snapshot(status=S.PENDING, blockers=(blocker(5, "promotion"), blocker(1))), NOW)
+    assert held.held_by == "promotion"
+
+
+def test_steps_are_handed_out_up_to_the_parallel_limit() -> None:
+    wave = WaveCounts(0, waiting=8, ready=1, running=2)
+    decision = decide(snapshot(wave=wave, max_parallel=5, waiting_steps=(11, 12, 13, 14)), NOW)
+    assert decision.hand_out == (11, 12)
+
+
+def test_a_wide_wave_is_handed_out_in_bounded_pieces() -> None:
+    steps = tuple(range(1, HAND_OUT_AT_ONCE + 1))
+    decision = decide(snapshot(wave=WaveCounts(0, waiting=500), max_parallel=1000, waiting_steps=steps), NOW)
+    assert len(decision.hand_out) == HAND_OUT_AT_ONCE
+    assert decision.wake_at == NOW
+
+
+def test_the_next_wave_begins_only_when_nothing_of_this_one_is_open() -> None:
+    assert decide(snapshot(wave_count=2, wave=WaveCounts(0)), NOW).next_wave
+    open_ = decide(snapshot(wave_count=2, wave=WaveCounts(0, running=1), next_lease_end=NOW), NOW)
+    assert not open_.next_wave
+
+
+def test_succeeded_is_said_only_when_no_target_failed() -> None:
+    assert decide(snapshot(), NOW).status is S.SUCCEEDED
+    tolerated = decide(snapshot(failed_targets=2, max_failures=2), NOW)
+    assert tolerated.status is S.FAILED
+    assert not tolerated.roll_back
+
+
+def test_a_budget_of_two_goes_on_at_two_and_stops_at_three() -> None:
+    wave = WaveCounts(0, waiting=4)
+    on = decide(snapshot(failed_targets=2, max_failures=2, wave=wave, waiting_steps=(7,)), NOW)
+    assert on.hand_out == (7,)
+    over = decide(snapshot(failed_targets=3, max_failures=2, wave=wave, unstarted_anywhere=True), NOW)
+    assert over.hand_out == ()
+    assert over.close_unstarted_as is StepStatus.SKIPPED
+
+
+def test_past_the_budget_it_fails_only_after_the_last_running_step_has_ended() -> None:
+    running = decide(snapshot(failed_targets=1, wave=WaveCounts(0, running=1), next_lease_end=NOW), NOW)
+    assert running.status is None
+    ended = decide(snapshot(failed_targets=1, rolls_back_on_failure=True), NOW)
+    assert ended.status is S.FAILED
+    assert ended.roll_back
+
+
+def test_a_rollback_that_fails_does_not_roll_back() -> None:
+    decision = decide(snapshot(failed_targets=1, rolls_back_on_failure=True, is_rollback=True), NOW)
+    assert decision.status is S.FAILED
+    assert not decision.roll_back
+
+
+def test_cancelled_is_said_only_when_nothing_runs() -> None:
+    running = snapshot(cancel_requested=True, wave=WaveCounts(0, running=1), next_lease_end=NOW)
+    assert decide(running, NOW).status is None
+    assert decide(snapshot(cancel_requested=True), NOW).status is S.CANCELLED
+
+
+def test_cancelling_withdraws_attempts_that_were_never_claimed() -> None:
+    wave = WaveCounts(0, ready=1)
+    decision = decide(snapshot(cancel_requested=True, wave=wave, idle_attempts=(idle(4),)), NOW)
+    assert decision.close_unstarted_as is StepStatus.CANCELLED
+
+
+def test_cancelling_nudges_a_claimed_attempt_that_nobody_holds_so_that_it_is_aborted() -> None:
+    wave = WaveCounts(0, running=1)
+    decision = decide(snapshot(cancel_requested=True, wave=wave, idle_attempts=(idle(4, claimed=True),)), NOW)
+    assert decision.nudge == (4,)
+
+
+def test_an_unknown_step_pauses_and_hands_out_nothing() -> None:
+    decision = decide(snapshot(wave=WaveCounts(0, waiting=2, unknown=1), waiting_steps=(5,)), NOW)
+    assert decision.status is S.PAUSED
+    assert decision.hand_out == ()
+
+
+def test_a_paused_deployment_goes_on_when_nothing_is_unknown_any_more() -> None:
+    assert decide(snapshot(status=S.PAUSED, wave=WaveCounts(0, waiting=1)), NOW).status is S.RUNNING
+
+
+def test_a_retry_is_not_nudged_before_its_time() -> None:
+    later = NOW + timedelta(seconds=4)
+    decision = decide(snapshot(wave=WaveCounts(0, ready=1), idle_attempts=(idle(3, due=later),)), NOW)
+    assert decision.nudge == ()
+    assert decision.wake_at == later
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attempt", "retries", "idempotent", "cancelling", "status"),
+    [
+        (Outcome.SUCCEEDED, 1, 0, False, False, StepStatus.SUCCEEDED),
+        (Outcome.SUCCEEDED, 1, 0, False, True, StepStatus.SUCCEEDED),
+        (Outcome.FAILED, 1, 0, False, False, StepStatus.FAILED),
+        (Outcome.FAILED, 1, 1, False, False, StepStatus.READY),
+        (Outcome.FAILED, 2, 1, False, False, StepStatus.FAILED),
+        (Outcome.TIMED_OUT, 1, 1, False, False, StepStatus.READY),
+        (Outcome.ABORTED, 1, 5, False, True, StepStatus.CANCELLED),
+        (Outcome.LOST, 1, 3, False, False, StepStatus.UNKNOWN),
+        (Outcome.LOST, 1, 0, True, False, StepStatus.READY),
+        (Outcome.LOST, 2, 0, True, False, StepStatus.FAILED),
+    ],
+)
+def test_what_the_end_of_an_attempt_means(
+    outcome: Outcome,
+    attempt: int,
+    retries: int,
+    idempotent: bool,
+    cancelling: bool,
+    status: StepStatus,
+) -> None:
+    verdict = judge(
+        outcome, NOW, attempt=attempt, retries=retries, idempotent=idempotent, cancelling=cancelling
+    )
+    assert verdict.status is status
+    assert (verdict.retry_at is not None) == (status is StepStatus.READY)
+
+
+counts = st.integers(0, 5)
+snapshots = st.builds(
+    Snapshot,
+    id=st.just(1),
+    status=st.sampled_from(S),
+    cancel_requested=st.booleans(),
+    failed_targets=counts,
+    max_failures=counts,
+    max_parallel=st.integers(1, 6),
+    rolls_back_on_failure=st.booleans(),
+    is_rollback=st.booleans(),
+    wave_count=st.integers(1, 4),
+    wave=st.builds(
+        WaveCounts, index=st.just(0), waiting=counts, ready=counts, running=counts, unknown=counts
+    ),
+    waiting_steps=st.lists(st.integers(1, 99), unique=True, max_size=5).map(tuple),
+    idle_attempts=st.lists(
+        st.builds(
+            OpenAttempt,
+            id=st.integers(1, 99),
+            step_id=st.integers(1, 99),
+            claimed=st.booleans(),
+            not_before=st.integers(-9, 9).map(lambda s: NOW + timedelta(seconds=s)),
+        ),
+        max_size=4,
+    ).map(tuple),
+    next_lease_end=st.none() | st.integers(-9, 9).map(lambda s: NOW + timedelta(seconds=s)),
+    unstarted_anywhere=st.booleans(),
+    blockers=st.lists(st.integers(1, 15).map(blocker), max_size=2).map(tuple),
+)
+
+
+@given(snapshots)
+def test_only_allowed_transitions_are_decided(given_: Snapshot) -> None:
+    decision = decide(given_, NOW)
+    if decision.status is not None:
+        assert may_follow(given_.status, decision.status)
+
+
+@given(snapshots)
+def test_a_terminal_status_never_changes(given_: Snapshot) -> None:
+    if given_.status in TERMINAL:
+        assert decide(given_, NOW) == Decision()
+
+
+@given(snapshots)
+def test_whatever_is_not_over_wakes_again(given_: Snapshot) -> None:
+    """I4: nobody is forgotten. Every decision for a living deployment ends it or says when it is looked at next."""
+    if given_.status in TERMINAL:
+        return
+    decision = decide(given_, NOW)
+    ends = decision.status in TERMINAL
+    assert ends == (decision.wake_at is None)
+    if decision.wake_at is not None:
+        assert decision.wake_at >= NOW
+
+
+@given(snapshots)
+def test_no_end_is_said_while_anything_is_open(given_: Snapshot) -> None:
+    """I7 and I6."""
+    decision = decide(given_, NOW)
+    if decision.status in TERMINAL and given_.status is not S.PENDING:
+        assert given_.wave.open == 0
+    if decision.status is S.SUCCEEDED:
+        assert given_.wave == WaveCounts(0)
+        assert given_.failed_targets == 0
+
+
+@given(snapshots)
+def test_nothing_is_started_by_one_that_is_cancelled_over_budget_or_in_doubt(given_: Snapshot) -> None:
+    decision = decide(given_, NOW)
+    if given_.cancel_requested or given_.wave.unknown or given_.failed_targets > given_.max_failures:
+        assert decision.hand_out == () or given_.status is S.PENDING
+
+
+@given(snapshots)
+def test_no_more_run_side_by_side_than_allowed(given_: Snapshot) -> None:
+    decision = decide(given_, NOW)
+    if decision.hand_out:
+        assert given_.wave.open + len(decision.hand_out) <= given_.max_parallel

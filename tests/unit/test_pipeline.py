@@ -1,0 +1,449 @@
+"""Pipelines read from plain structures: what is accepted, and that every mistake is found and placed."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.domain.durations import format_duration, parse_duration
+from orchestrator.domain.errors import InvalidInputError
+from orchestrator.domain.pipeline import KnownPlugins, SettingsRefusedError, parse_pipeline, to_document
+from orchestrator.strategies.all_at_once import AllAtOnce
+from orchestrator.strategies.rolling import Rolling
+
+
+def accept(_settings: object) -> None:
+    return None
+
+
+def need_directory(settings: Any) -> None:
+    if "directory" not in settings:
+        raise SettingsRefusedError("directory", "is missing; write the folder to work in")
+
+
+PLUGINS = KnownPlugins(
+    targets={"command": need_directory, "noop": accept},
+    strategies={"all-at-once": AllAtOnce.from_settings, "rolling": Rolling.from_settings},
+    checks={"http": accept},
+)
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    return {
+        "application": "shop",
+        "environments": {"staging": environment()},
+        "deploy": [{"run": "./install"}],
+        **changes,
+    }
+
+
+def environment(*targets: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"targets": list(targets) or [{"name": "web-a", "kind": "noop"}], **changes}
+
+
+def problems(found: object) -> dict[str, str]:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_pipeline(found, plugins=PLUGINS)
+    return {problem.pointer: problem.detail for problem in caught.value.problems}
+
+
+def problems_of_action(**action: Any) -> dict[str, str]:
+    return problems(document(deploy=[action]))
+
+
+def test_what_is_not_written_has_its_default() -> None:
+    pipeline = parse_pipeline(document(), plugins=PLUGINS)
+    (action,) = pipeline.deploy
+    assert (action.title, action.settings, action.timeout_seconds) == (
+        "./install",
+        {"script": "./install"},
+        600,
+    )
+    assert (action.grace_seconds, action.retries, action.idempotent) == (10, 0, False)
+    (staging,) = pipeline.environments
+    assert (staging.strategy.kind, staging.on_failure, staging.after) == ("all-at-once", "fail", ())
+
+
+def test_a_key_without_a_value_counts_as_not_written() -> None:
+    changed = document(
+        description=None, variables=None, deploy=[{"run": "x", "timeout": None, "variables": None}]
+    )
+    assert to_document(parse_pipeline(changed, plugins=PLUGINS)) == to_document(
+        parse_pipeline(document(deploy=[{"run": "x"}]), plugins=PLUGINS)
+    )
+
+
+def test_whole_numbers_become_texts_in_variables_and_labels() -> None:
+    target = {"name": 7, "kind": "noop", "variables": {"PORT": 8101}, "labels": {"ring": 1}}
+    (found,) = parse_pipeline(document(environments={"a": environment(target)}), plugins=PLUGINS).environments
+    assert (found.targets[0].name, found.targets[0].variables) == ("7", {"PORT": "8101"})
+    assert found.targets[0].labels == {"ring": "1"}
+
+
+def test_environments_are_in_order_of_promotion_however_they_are_written() -> None:
+    written = {
+        "production": environment(after=["qa", "staging"]),
+        "qa": environment(after="staging"),
+        "staging": environment(),
+    }
+    pipeline = parse_pipeline(document(environments=written), plugins=PLUGINS)
+    assert [each.name for each in pipeline.environments] == ["staging", "qa", "production"]
+
+
+def test_every_mistake_is_found_at_once() -> None:
+    found = problems(
+        document(
+            aplication="shop",
+            environments={"Staging": environment(after="prod"), "prod": environment(on_failure="explode")},
+            deploy=[{"run": "x", "retries": 11}, {"verify": {"http": "x", "within": "1 minute"}}],
+        )
+    )
+    assert found == {
+        "/aplication": "there is no key `aplication` here; did you mean `application`?",
+        "/environments/Staging": "'Staging' cannot be a name; use 1 to 63 small letters, digits and hyphens,"
+        " with a letter or digit at both ends",
+        "/environments/prod/on_failure": "must be fail or rollback, not `explode`",
+        "/deploy/0/retries": "must be a whole number from 0 to 10, not `11`",
+        "/deploy/1/verify/within": "must be a duration such as 30s, 10m or 1h30m, not `1 minute`",
+    }
+
+
+@pytest.mark.parametrize(
+    ("environments", "pointer", "detail"),
+    [
+        ({"a": {"after": "a"}}, "/environments/a/after", "an environment cannot come after itself"),
+        (
+            {"a": {"after": "b"}, "b": {"after": ["c"]}, "c": {"after": "a"}},
+            "/environments/a/after",
+            "a after b after c after a",
+        ),
+        ({"a": {}, "b": {"after": ["a", "x"]}}, "/environments/b/after/1", "there is no environment `x`"),
+        (
+            {"a": {"after": {"b": 1}}},
+            "/environments/a/after",
+            "must be the name of an environment, not a mapping",
+        ),
+        ({"a": {"after": 5}}, "/environments/a/after", "must be the name of an environment, not `5`"),
+    ],
+)
+def test_impossible_orders(environments: dict[str, Any], pointer: str, detail: str) -> None:
+    found = problems(
+        document(environments={name: environment(**each) for name, each in environments.items()})
+    )
+    assert list(found) == [pointer]
+    assert detail in found[pointer]
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a_b", "a.b", "a" * 64, "é", "a\n", "a b", "²"])
+def test_impossible_names(name: str) -> None:
+    assert "/application" in problems(document(application=name))
+
+
+@pytest.mark.parametrize("name", ["a", "7", "a-b", "a--b", "a" * 63])
+def test_possible_names(name: str) -> None:
+    assert parse_pipeline(document(application=name), plugins=PLUGINS).application == name
+
+
+@pytest.mark.parametrize(
+    ("variables", "pointer", "detail"),
+    [
+        ({"port": "1"}, "/variables/port", "use capitals, digits and underscores"),
+        ({"1A": "1"}, "/variables/1A", "use capitals"),
+        ({"RELEASE_X": "1"}, "/variables/RELEASE_X", "are set for you"),
+        ({"DEPLOYMENT_ID": "1"}, "/variables/DEPLOYMENT_ID", "are set for you"),
+        ({"TARGET_": "1"}, "/variables/TARGET_", "are set for you"),
+        ({"A": 1.5}, "/variables/A", "must be a text; write `1.5` in quotes"),
+        ({"A": True}, "/variables/A", "must be a text; write true in quotes"),
+        ({"A": None}, "/variables/A", 'has no value; write "" for an empty text'),
+        ({"A": ["x"]}, "/variables/A", "must be a text, not a list"),
+        ({"A": "x\0"}, "/variables/A", "a NUL character cannot be used"),
+        ({"A": "\ud800"}, "/variables/A", "half of a surrogate pair"),
+        ({"A": "x" * 32_769}, "/variables/A", "at most 32768 characters"),
+        ({f"A{index}": "" for index in range(501)}, "/variables", "at most 500 variables"),
+        ("A=1", "/variables", "write a mapping here, not `A=1`"),
+    ],
+)
+def test_impossible_variables(variables: object, pointer: str, detail: str) -> None:
+    found = problems(document(variables=variables))
+    assert list(found) == [pointer]
+    assert detail in found[pointer]
+
+
+def test_a_prefix_is_reserved_only_with_its_underscore() -> None:
+    assert parse_pipeline(document(variables={"RELEASES": "1", "TARGET": "1"}), plugins=PLUGINS).variables
+
+
+@pytest.mark.parametrize(
+    ("targets", "pointer", "detail"),
+    [
+        ([{"kind": "noop"}], "/0", "`name` is missing"),
+        ([{}], "/0", "`kind` is missing; there are `command`, `noop`"),
+        (
+            [{"name": "a", "kind": "comand"}],
+            "/0/kind",
+            "there is no kind of target `comand`; did you mean `command`?",
+        ),
+        (
+            [{"name": "a", "kind": ["noop"]}],
+            "/0/kind",
+            "there is no kind of target a list; there are `command`, `noop`",
+        ),
+        ([{"name": "a", "kind": "command"}], "/0/directory", "is missing; write the folder to work in"),
+        (
+            [{"name": "a", "kind": "noop"}] * 2,
+            "/1/name",
+            "target 1 is called `a` too; give each its own name",
+        ),
+        ([{"name": "a", "kind": "noop", "labels": {"Az": "1"}}], "/0/labels/Az", "cannot be a name"),
+        (["a"], "/0", "write a mapping here, not `a`"),
+        ([], "", "`targets` is missing"),
+        ({"a": 1}, "", "write a list of targets here, not a mapping"),
+        ([{"name": "a", "kind": "noop"}] * 20_001, "", "at most 20000 targets, not 20001"),
+    ],
+)
+def test_impossible_targets(targets: object, pointer: str, detail: str) -> None:
+    found = problems(document(environments={"a": {"targets": targets}}))
+    assert detail in found["/environments/a/targets" + pointer]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "pointer", "detail"),
+    [
+        ("roling", "", "there is no strategy `roling`; did you mean `rolling`?"),
+        ({"kind": "canary"}, "/kind", "there is no strategy `canary`; there are `all-at-once`, `rolling`"),
+        ({"batch": 1}, "", "`kind` is missing; there are `all-at-once`, `rolling`"),
+        ({"kind": "rolling", "bach": 1}, "/bach", "there is no such setting; did you mean `batch`?"),
+        (
+            {"kind": "rolling", "batch": [1, "x"]},
+            "/batch/1",
+            "must be a whole number of at least 1, or a percentage",
+        ),
+        (5, "", "write a mapping here, not `5`"),
+    ],
+)
+def test_impossible_strategies(strategy: object, pointer: str, detail: str) -> None:
+    found = problems(document(environments={"a": environment(strategy=strategy)}))
+    assert list(found) == ["/environments/a/strategy" + pointer]
+    assert detail in found["/environments/a/strategy" + pointer]
+
+
+@pytest.mark.parametrize(
+    ("action", "pointer", "detail"),
+    [
+        ({"run": "x", "timeot": "60s"}, "/timeot", "did you mean `timeout`?"),
+        ({"run": "x", "timeout": 60}, "/timeout", "must say its unit: write 60s for 60 seconds"),
+        ({"run": "x", "timeout": "25h"}, "/timeout", "must be from 1s to 24h, not 25h"),
+        ({"run": "x", "timeout": "0s"}, "/timeout", "must be from 1s to 24h, not 0s"),
+        ({"run": "x", "timeout": "1500ms"}, "/timeout", "must be whole seconds"),
+        ({"run": "x", "timeout": True}, "/timeout", "must be a duration such as 30s, 10m or 1h30m, not true"),
+        ({"run": "x", "grace": "61s"}, "/grace", "must be from 0s to 1m, not 1m1s"),
+        ({"run": "x", "retries": True}, "/retries", "must be a whole number from 0 to 10, not true"),
+        ({"run": "x", "idempotent": "yes"}, "/idempotent", "must be true or false, not `yes`"),
+        ({"run": ""}, "/run", "`run` is missing"),
+        ({"run": " \n "}, "/run", "the script is empty"),
+        ({"run": ["x"]}, "/run", "must be a text; write a list in quotes"),
+        ({"run": "x" * 131_073}, "/run", "at most 131072 characters"),
+        (
+            {"run": "x", "verify": {"http": "y"}},
+            "/verify",
+            "an action either runs or verifies; make two of it",
+        ),
+        ({"runs": "x"}, "/runs", "an action begins with `run` or with `verify`"),
+        ({"verify": {"htp": "x"}}, "/verify", "name exactly one check here: `http`"),
+        ({"verify": "x"}, "/verify", "write a mapping here, not `x`"),
+        ({"verify": {"http": "x"}, "timeout": "5s"}, "/timeout", "there is no key `timeout` here"),
+        (
+            {"verify": {"http": "$PROT"}},
+            "/verify/http",
+            "`$PROT` is not defined for target web-a of staging; set it",
+        ),
+        ({"verify": {"http": "5 $"}}, "/verify/http", "write `$$` for a dollar sign"),
+        (
+            {"verify": {"http": "x", "interval": "1ms"}},
+            "/verify/interval",
+            "must be from 100ms to 10m, not 1ms",
+        ),
+    ],
+)
+def test_impossible_actions(action: dict[str, Any], pointer: str, detail: str) -> None:
+    found = problems_of_action(**action)
+    assert list(found) == ["/deploy/0" + pointer]
+    assert detail in found["/deploy/0" + pointer]
+
+
+def test_a_verify_ends_by_itself_before_the_step_times_out() -> None:
+    (action,) = parse_pipeline(
+        document(deploy=[{"verify": {"http": "x", "within": "20s"}}]), plugins=PLUGINS
+    ).deploy
+    assert (action.check, action.timeout_seconds, action.idempotent) == ("http", 30, True)
+    assert action.settings == {"http": "x", "within": "20s", "interval": "1s"}
+
+
+def test_too_many_steps_are_refused() -> None:
+    many = environment(*({"name": f"t{index}", "kind": "noop"} for index in range(2_001)))
+    found = problems(document(environments={"a": many}, deploy=[{"run": "x"}] * 100))
+    assert "make 200100 steps; at most 200000 are possible" in found["/environments/a"]
+    assert "at most 100 actions, not 101" in problems(document(deploy=[{"run": "x"}] * 101))["/deploy"]
+
+
+def test_problems_are_bounded_and_the_rest_counted() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_pipeline(document(variables={f"a{index}": "" for index in range(400)}), plugins=PLUGINS)
+    assert len(caught.value.problems) == 101
+    assert caught.value.problems[-1].detail == "there are 300 more problems"
+
+
+def test_a_hostile_depth_is_refused_without_recursion() -> None:
+    deep: Any = "x"
+    for _ in range(5_000):
+        deep = [deep]
+    (detail,) = problems(document(variables={"A": deep})).values()
+    assert "nested more than 50 deep" in detail
+
+
+@pytest.mark.parametrize(
+    "value", [b"x", object(), float("nan"), float("inf"), 2**63, {1: "x"}, {"\0": 1}, {1, 2}]
+)
+def test_what_no_json_can_hold_is_refused(value: object) -> None:
+    assert problems(document(description=value))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("60s", 60),
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("500ms", 0.5),
+        ("1m500ms", 60.5),
+        ("24h", 86_400),
+        ("0s", 0),
+        (" 5s ", 5),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "60", "s", "-5s", "1.5h", "30m1h", "1d", "5 s", "5S", "1s1s", "٣s", "9999999s"]
+)
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="write a duration such as"):
+        parse_duration(text)
+
+
+@given(st.integers(0, 86_400_000))
+def test_durations_are_read_as_they_are_written(milliseconds: int) -> None:
+    assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+variables = st.dictionaries(st.from_regex(r"[A-QU-Z_][A-Z0-9_]{0,8}", fullmatch=True), texts, max_size=3)
+target = st.fixed_dictionaries(
+    {"name": names, "kind": st.just("noop")},
+    optional={
+        "weight": st.integers(0, 9),
+        "labels": st.dictionaries(names, texts, max_size=2),
+        "variables": variables,
+    },
+)
+some_environment = st.fixed_dictionaries(
+    {"targets": st.lists(target, min_size=1, max_size=4, unique_by=lambda each: each["name"])},
+    optional={
+        "variables": variables,
+        "on_failure": st.sampled_from(["fail", "rollback"]),
+        "strategy": st.sampled_from(
+            ["rolling", {"kind": "rolling", "batch": ["1", "25%"]}, {"kind": "all-at-once"}]
+        ),
+    },
+)
+script = texts.filter(lambda text: text.strip() != "")
+action = st.one_of(
+    st.fixed_dictionaries(
+        {"run": script},
+        optional={
+            "name": st.text("abc ", min_size=1, max_size=9),
+            "timeout": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
+            "grace": st.integers(0, 60).map(lambda seconds: f"{seconds}s"),
+            "retries": st.integers(0, 10),
+            "idempotent": st.booleans(),
+            "variables": variables,
+        },
+    ),
+    st.fixed_dictionaries({"verify": st.just({"http": "http://$TARGET_NAME/", "within": "90s"})}),
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    environments = draw(st.dictionaries(names, some_environment, min_size=1, max_size=4))
+    before: list[str] = []
+    for name, each in environments.items():
+        if before:
+            each["after"] = draw(st.lists(st.sampled_from(before), unique=True))
+        before.append(name)
+    deploy = draw(st.lists(action, min_size=1, max_size=4))
+    return {
+        "application": draw(names),
+        "environments": environments,
+        "deploy": deploy,
+        "variables": draw(variables),
+    }
+
+
+@given(documents())
+def test_a_pipeline_is_read_back_as_it_was_written(written: dict[str, Any]) -> None:
+    pipeline = parse_pipeline(written, plugins=PLUGINS)
+    kept = json.loads(json.dumps(to_document(pipeline)))
+    assert parse_pipeline(kept, plugins=PLUGINS) == pipeline
+
+
+plain = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=6),
+        st.sampled_from(["rolling", "noop", "5s"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "application",
+                    "environments",
+                    "deploy",
+                    "targets",
+                    "strategy",
+                    "kind",
+                    "run",
+                    "verify",
+                    "http",
+                    "after",
+                    "name",
+                    "variables",
+                    "a",
+                ]
+            ),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=20,
+)
+
+
+@given(plain, st.sampled_from(["application", "environments", "deploy", "variables", "description", ""]))
+def test_nonsense_is_refused_and_never_breaks(nonsense: object, key: str) -> None:
+    changed = document(**{key: nonsense}) if key else nonsense
+    try:
+        parse_pipeline(changed, plugins=PLUGINS)
+    except InvalidInputError as error:
+        assert error.problems
+        assert all(problem.pointer == "" or problem.pointer.startswith("/") for problem in error.problems)

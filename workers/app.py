@@ -1,0 +1,38 @@
+"""The Celery application that workers and beat run: `celery -A workers.app worker`."""
+
+from typing import Any
+
+from celery.signals import celeryd_after_setup, setup_logging, worker_ready, worker_shutting_down
+
+from orchestrator import log
+from orchestrator.config import Settings
+from orchestrator.queue import make_celery, node_queue
+from workers import context
+from workers.poller import Poller
+
+app = make_celery()
+app.autodiscover_tasks(["workers.tasks"], related_name="deployments", force=True)
+app.autodiscover_tasks(["workers.tasks"], related_name="steps", force=True)
+app.autodiscover_tasks(["workers.tasks"], related_name="recovery", force=True)
+
+
+@setup_logging.connect
+def _configure_logging(**_kw: Any) -> None:
+    log.configure(Settings.from_env().log_level)
+
+
+@celeryd_after_setup.connect
+def _take_from_the_nodes_queue(instance: Any = None, **_kw: Any) -> None:
+    instance.app.amqp.queues.select_add(node_queue(context.current().worker.node))
+
+
+@worker_ready.connect
+def _begin(**_kw: Any) -> None:
+    ours = context.current()
+    ours.leases.start()
+    Poller(ours).start()
+
+
+@worker_shutting_down.connect
+def _end_slices(**_kw: Any) -> None:
+    context.current().leases.end_slices()

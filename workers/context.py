@@ -1,0 +1,60 @@
+"""What every task of a worker process shares: settings, database, leases, who it is."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from orchestrator import log
+from orchestrator.config import Settings
+from orchestrator.db import Database
+from orchestrator.services.attempts import Worker
+from workers.leases import LeaseKeeper
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """One worker process."""
+
+    settings: Settings
+    database: Database
+    leases: LeaseKeeper
+    worker: Worker
+
+
+def node_id(data_dir: Path) -> str:
+    """The name of this node: made once, kept beside the runs that live on it. Several starters agree on one."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    file = data_dir / "node"
+    fresh = data_dir / f"node.{os.getpid()}.{secrets.token_hex(4)}"
+    if not file.exists():
+        fresh.write_text(secrets.token_hex(6))
+        try:
+            os.link(fresh, file)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return file.read_text().strip()
+
+
+@cache
+def current() -> WorkerContext:
+    """The context of this process, made at the first call."""
+    settings = Settings.from_env()
+    log.configure(settings.log_level)
+    database = Database(settings)
+    node = node_id(settings.data_dir)
+    worker = Worker(
+        name=f"{node}:{os.getpid()}",
+        node=node,
+        lease_seconds=settings.lease_seconds,
+        node_lost_seconds=settings.node_lost_seconds,
+    )
+    return WorkerContext(
+        settings=settings,
+        database=database,
+        leases=LeaseKeeper(database, lease_seconds=settings.lease_seconds),
+        worker=worker,
+    )

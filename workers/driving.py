@@ -1,0 +1,258 @@
+"""Driving one attempt at its target: start or re-attach, read on, abort, or check until it is so."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator import clock, log, plugins
+from orchestrator.checks.base import Probe
+from orchestrator.domain.errors import LeaseLostError
+from orchestrator.domain.statuses import Outcome
+from orchestrator.services.attempts import Claim, Ended
+from orchestrator.targets.base import (
+    Absent,
+    Exited,
+    Lost,
+    Poll,
+    Run,
+    Running,
+    StaleTokenError,
+    Target,
+    TargetError,
+)
+from workers.context import WorkerContext
+from workers.leases import Hold
+
+FIRST_PAUSE_SECONDS = 0.01
+LONGEST_PAUSE_SECONDS = 0.25
+FLUSH_SECONDS = 0.2
+FLUSH_BYTES = 64 * 1024
+UNREACHABLE_PAUSE_SECONDS = 1.0
+PROBE_SECONDS = 5.0
+
+_logger = log.get(__name__)
+
+Write = Callable[[Claim, Hold, int, bytes], None]
+
+
+class Sink:
+    """Output on its way to Postgres: gathered for a moment, stored in order, each byte once."""
+
+    def __init__(self, claim: Claim, hold: Hold, write: Write) -> None:
+        self.stored = claim.output_bytes
+        """How many bytes of the run's output Postgres has."""
+        self._claim = claim
+        self._hold = hold
+        self._write = write
+        self._gathered = bytearray()
+        self._since = 0.0
+
+    @property
+    def offset(self) -> int:
+        """The next byte to ask the target for."""
+        return self.stored + len(self._gathered)
+
+    def add(self, data: bytes) -> None:
+        """Take what the run wrote next."""
+        if data and not self._gathered:
+            self._since = clock.monotonic()
+        self._gathered += data
+        self.flush(least_age=FLUSH_SECONDS)
+
+    def flush(self, *, least_age: float = 0.0) -> None:
+        """Store what was gathered, if it is much or old enough. Raises LeaseLostError."""
+        if not self._gathered:
+            return
+        if len(self._gathered) < FLUSH_BYTES and clock.monotonic() - self._since < least_age:
+            return
+        data = bytes(self._gathered)
+        self._write(self._claim, self._hold, self.stored, data)
+        self.stored += len(data)
+        self._gathered.clear()
+
+    def rest(self) -> bytes:
+        """What is not stored yet; goes with the record of the end."""
+        return bytes(self._gathered)
+
+
+def drive(claim: Claim, hold: Hold, sink: Sink, ours: WorkerContext, *, slice_end: float) -> Ended | None:
+    """Bring an attempt as far as one slice can: how it ended, or None to be gone on with. Raises LeaseLostError."""
+    if claim.node not in {None, ours.worker.node}:
+        minutes = int(ours.settings.node_lost_seconds // 60)
+        return Ended(Outcome.LOST, failure=f"the worker node it ran on has been away for {minutes} minutes")
+    slice_ = _Slice(claim, hold, sink, started=clock.monotonic() - claim.age_seconds, end=slice_end)
+    if claim.work.check is not None:
+        return _Checking(slice_).go()
+    return _RunAtTarget(slice_, _target(claim, ours.settings.runs_dir)).go()
+
+
+def _target(claim: Claim, runs_dir: Path) -> Target:
+    kind = plugins.target_kind(claim.work.target_kind)
+    return kind.from_settings(claim.work.target_settings, runs_dir=str(runs_dir))
+
+
+class _Slice:
+    """What both ways of driving need to know."""
+
+    def __init__(self, claim: Claim, hold: Hold, sink: Sink, *, started: float, end: float) -> None:
+        self.claim = claim
+        self.hold = hold
+        self.sink = sink
+        self.deadline = started + claim.work.timeout_seconds
+        self._end = end
+
+    def require_lease(self) -> None:
+        """Raise LeaseLostError unless this worker may still act."""
+        if not self.hold.is_valid():
+            raise LeaseLostError(f"the lease on attempt {self.claim.attempt_id} ran out")
+
+    def is_over(self) -> bool:
+        """Whether the attempt goes to the next slice now."""
+        shutting_down = self.hold.woken.is_set() and not self.hold.cancelling
+        return shutting_down or clock.monotonic() >= self._end
+
+    def timed_out(self) -> bool:
+        return clock.monotonic() >= self.deadline
+
+    def pause(self, seconds: float) -> None:
+        """Wait, or until something is to be looked at."""
+        if self.hold.cancelling:
+            time.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
+        else:
+            self.hold.woken.wait(seconds)
+
+
+class _RunAtTarget:
+    """A run at a target, by the three calls every kind of target has."""
+
+    def __init__(self, slice_: _Slice, target: Target) -> None:
+        work = slice_.claim.work
+        self._slice = slice_
+        self._target = target
+        self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token)
+        self._command = work.command
+        self._first_time = slice_.claim.age_seconds < 1.0 and slice_.claim.output_bytes == 0
+        self._pause = FIRST_PAUSE_SECONDS
+
+    def go(self) -> Ended | None:
+        while True:
+            self._slice.require_lease()
+            try:
+                ended = self._look()
+            except StaleTokenError as error:
+                raise LeaseLostError(f"the target has seen a greater token: {error}") from error
+            except TargetError as error:
+                ended = self._trouble(error)
+            if ended is not None:
+                return ended
+            if self._slice.is_over():
+                self._slice.sink.flush()
+                return None
+
+    def _look(self) -> Ended | None:
+        """One look at the run, and what is to be done about it."""
+        if self._slice.hold.cancelling:
+            return self._abort(Outcome.ABORTED, "cancelled")
+        if self._slice.timed_out():
+            seconds = self._slice.claim.work.timeout_seconds
+            return self._abort(Outcome.TIMED_OUT, f"not done after {seconds:g} s")
+        if self._first_time:
+            self._first_time = False
+            self._target.start(self._run, self._command)
+        return self._take(self._target.poll(self._run, self._slice.sink.offset))
+
+    def _take(self, poll: Poll) -> Ended | None:
+        if isinstance(poll, Absent):
+            self._target.start(self._run, self._command)
+            return None
+        if isinstance(poll, Lost):
+            return Ended(Outcome.LOST, failure=poll.reason)
+        self._slice.sink.add(poll.output)
+        if isinstance(poll, Exited):
+            return _exited(poll.code)
+        self._rest(poll)
+        return None
+
+    def _rest(self, poll: Running) -> None:
+        if poll.output:
+            self._pause = FIRST_PAUSE_SECONDS
+            return
+        self._slice.sink.flush(least_age=FLUSH_SECONDS)
+        wait = getattr(self._target, "wait", None)
+        if wait is not None and not self._slice.hold.woken.is_set():
+            wait(self._run, self._pause)
+        else:
+            self._slice.pause(self._pause)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _abort(self, outcome: Outcome, why: str) -> Ended | None:
+        """End it; one that ended by itself before keeps its own end."""
+        before = self._target.poll(self._run, self._slice.sink.offset)
+        if isinstance(before, Exited | Lost):
+            return self._take(before)
+        self._target.abort(self._run, grace_seconds=self._slice.claim.work.grace_seconds)
+        while True:
+            self._slice.require_lease()
+            poll = self._target.poll(self._run, self._slice.sink.offset)
+            if isinstance(poll, Exited):
+                self._slice.sink.add(poll.output)
+                return Ended(outcome, poll.code, why)
+            if not isinstance(poll, Running):
+                return Ended(outcome, None, why)
+            self._slice.sink.add(poll.output)
+
+    def _trouble(self, error: TargetError) -> Ended | None:
+        """What the target could not do: try again until the step's timeout, if that may help."""
+        if not error.retryable:
+            return Ended(Outcome.FAILED, failure=str(error))
+        if self._slice.timed_out() and not self._slice.hold.cancelling:
+            never_reached = isinstance(self._slice.claim.output_bytes, int) and self._first_time
+            if never_reached:
+                return Ended(Outcome.TIMED_OUT, failure=str(error))
+        _logger.warning("target_trouble", attempt=self._slice.claim.attempt_id, error=str(error))
+        self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
+        return None
+
+
+def _exited(code: int) -> Ended:
+    if code == 0:
+        return Ended(Outcome.SUCCEEDED, 0)
+    return Ended(Outcome.FAILED, code, f"exit code {code}")
+
+
+class _Checking:
+    """A check, repeated until it says yes or its time is over. It leaves nothing at the target, so anyone goes on with it."""
+
+    def __init__(self, slice_: _Slice) -> None:
+        self._slice = slice_
+        self._last = ""
+
+    def go(self) -> Ended | None:
+        while True:
+            self._slice.require_lease()
+            if self._slice.hold.cancelling:
+                return Ended(Outcome.ABORTED, failure="cancelled")
+            probe = self._probe()
+            if probe.ok:
+                return Ended(Outcome.SUCCEEDED, 0)
+            if self._slice.timed_out():
+                within = self._slice.claim.work.timeout_seconds
+                return Ended(Outcome.FAILED, 1, f"not so within {within:g} s: {probe.detail}")
+            if self._slice.is_over():
+                self._slice.sink.flush()
+                return None
+            self._slice.pause(self._slice.claim.work.interval_seconds)
+
+    def _probe(self) -> Probe:
+        check = self._slice.claim.work.check
+        if check is None:
+            raise RuntimeError("only a verify step is checked")
+        left = max(self._slice.deadline - clock.monotonic(), 0.1)
+        probe = check.probe(min(PROBE_SECONDS, left))
+        line = f"{'ok' if probe.ok else 'not yet'}: {probe.detail}"
+        if line != self._last:
+            self._last = line
+            stamp = datetime.now(UTC).strftime("%H:%M:%S")
+            self._slice.sink.add(f"{stamp} {line}\n".encode())
+        return probe

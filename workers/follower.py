@@ -1,0 +1,93 @@
+"""One slice: take an attempt, start or re-attach its run, follow it, record its end, go on with what follows."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from orchestrator import clock, log
+from orchestrator.domain.backoff import delay_seconds
+from orchestrator.domain.errors import LeaseLostError
+from orchestrator.services import attempts
+from orchestrator.services.attempts import Claim, Ended
+from workers.context import WorkerContext
+from workers.driving import Sink, drive
+from workers.leases import Hold
+
+DATABASE_AWAY = (DBAPIError, PoolTimeoutError)
+
+T = TypeVar("T")
+
+_logger = log.get(__name__)
+
+
+class Follower:
+    """Does slices of work in the thread that calls it."""
+
+    def __init__(self, ours: WorkerContext) -> None:
+        self._ours = ours
+
+    def advance(self, deployment_id: int) -> None:
+        """Let a deployment make its next moves, and follow what this worker takes of it."""
+        self._follow_all(lambda session: attempts.advance(session, deployment_id, self._taker()))
+
+    def run_step(self, attempt_id: int) -> None:
+        """Follow one attempt, unless somebody else does."""
+        self._follow_all(lambda session: attempts.claim(session, attempt_id, self._ours.worker))
+
+    def _taker(self) -> attempts.Worker | None:
+        return None if self._ours.leases.stopping else self._ours.worker
+
+    def _follow_all(self, take: Callable[[Session], Claim | None]) -> None:
+        """Follow the attempt that is taken, then the one that its end hands out, and so on, up to the slice's length."""
+        slice_end = clock.monotonic() + self._ours.settings.slice_seconds
+        claimed_at = clock.monotonic()
+        with self._ours.database.transaction() as session:
+            claim = take(session)
+        while claim is not None:
+            hold = self._ours.leases.hold(claim, claimed_at=claimed_at)
+            try:
+                claimed_at, claim = self._follow(claim, hold, slice_end)
+            except LeaseLostError:
+                _logger.info("lease_lost", attempt=hold.attempt_id)
+                return
+            finally:
+                self._ours.leases.drop(hold)
+
+    def _follow(self, claim: Claim, hold: Hold, slice_end: float) -> tuple[float, Claim | None]:
+        sink = Sink(claim, hold, self._write)
+        ended = drive(claim, hold, sink, self._ours, slice_end=slice_end)
+        if ended is None:
+            self._persist(hold, lambda session: attempts.release(session, claim))
+            return 0.0, None
+        worker = self._taker() if clock.monotonic() < slice_end else None
+        claimed_at = clock.monotonic()
+        ended = Ended(ended.outcome, ended.exit_code, ended.failure, sink.rest(), sink.stored)
+        following = self._persist(hold, lambda session: attempts.finish(session, claim, ended, worker))
+        return claimed_at, following
+
+    def _write(self, claim: Claim, hold: Hold, start: int, data: bytes) -> None:
+        self._persist(hold, lambda session: attempts.write_output(session, claim, start=start, data=data))
+
+    def _persist(self, hold: Hold, write: Callable[[Session], T]) -> T:
+        """Write in a transaction, again and again while Postgres is away and the lease is ours. Raises LeaseLostError."""
+        for tries in range(1, 1000):
+            try:
+                with self._ours.database.transaction() as session:
+                    return write(session)
+            except DATABASE_AWAY as error:
+                if isinstance(error, DBAPIError) and not _may_pass(error):
+                    raise
+                _logger.warning("write_failed", attempt=hold.attempt_id, error=type(error).__name__)
+            if not hold.is_valid():
+                break
+            hold.woken.wait(delay_seconds(tries, first=0.1, most=1.0))
+        raise LeaseLostError(f"the lease on attempt {hold.attempt_id} ran out while Postgres was away")
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    """Whether the same write may succeed later: a lost connection, a deadlock, a lock not had, a server shutting down."""
+    code = getattr(error.orig, "pgcode", None)
+    return error.connection_invalidated or code is None or code[:2] in {"08", "40", "53", "55", "57"}

@@ -1,0 +1,113 @@
+"""Keeping the leases of this process: one thread renews them all with one statement."""
+
+import threading
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator import clock, log
+from orchestrator.db import Database
+from orchestrator.repositories import attempts
+from orchestrator.services.attempts import Claim
+
+RENEW_SECONDS = 1.0
+SAFETY_SECONDS = 1.0
+"""How long before its lease ends a worker stops acting: covers the way of the renewal to Postgres and back."""
+
+_logger = log.get(__name__)
+
+
+@dataclass(slots=True)
+class Hold:
+    """One lease as its follower sees it. `woken` is set when the follower should look: cancelled, lost or shutting down."""
+
+    attempt_id: int
+    token: int
+    valid_until: float
+    cancelling: bool
+    lost: bool = False
+    woken: threading.Event = field(default_factory=threading.Event)
+
+    def is_valid(self) -> bool:
+        """Whether this worker may still act, by its own monotonic clock."""
+        return not self.lost and clock.monotonic() < self.valid_until - SAFETY_SECONDS
+
+
+class LeaseKeeper:
+    """Renews every lease held in this process once a second, and tells followers what changed."""
+
+    def __init__(self, database: Database, *, lease_seconds: float) -> None:
+        self._database = database
+        self._lease_seconds = lease_seconds
+        self._holds: dict[int, Hold] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._any = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to renew."""
+        self._thread.start()
+
+    def hold(self, claim: Claim, *, claimed_at: float) -> Hold:
+        """Keep the lease of a claim; `claimed_at` is the monotonic clock from before the claim was sent."""
+        hold = Hold(claim.attempt_id, claim.token, claimed_at + self._lease_seconds, claim.cancelling)
+        if self._stopping.is_set():
+            hold.woken.set()
+        with self._lock:
+            self._holds[claim.attempt_id] = hold
+        self._any.set()
+        return hold
+
+    def drop(self, hold: Hold) -> None:
+        """Renew it no more."""
+        with self._lock:
+            if self._holds.get(hold.attempt_id) is hold:
+                del self._holds[hold.attempt_id]
+
+    def count(self) -> int:
+        """How many leases are held."""
+        with self._lock:
+            return len(self._holds)
+
+    def end_slices(self) -> None:
+        """Shutting down: wake every follower, so that each gives its lease back."""
+        self._stopping.set()
+        with self._lock:
+            for hold in self._holds.values():
+                hold.woken.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether slices are to end now."""
+        return self._stopping.is_set()
+
+    def _run(self) -> None:
+        while True:
+            self._any.wait()
+            with self._lock:
+                holds = dict(self._holds)
+                if not holds:
+                    self._any.clear()
+            if holds:
+                self._renew(holds)
+            threading.Event().wait(RENEW_SECONDS)
+
+    def _renew(self, holds: dict[int, Hold]) -> None:
+        asked_at = clock.monotonic()
+        tokens = {attempt_id: hold.token for attempt_id, hold in holds.items()}
+        try:
+            with self._database.transaction() as session:
+                ours = attempts.renew(session, tokens, lease_seconds=self._lease_seconds)
+        except SQLAlchemyError as error:
+            _logger.warning("leases_not_renewed", count=len(holds), error=type(error).__name__)
+            return
+        for attempt_id, hold in holds.items():
+            if attempt_id not in ours:
+                hold.lost = True
+                hold.woken.set()
+                continue
+            hold.valid_until = asked_at + self._lease_seconds
+            if ours[attempt_id] and not hold.cancelling:
+                hold.cancelling = True
+                hold.woken.set()

@@ -1,0 +1,17 @@
+"""The one edge at which a task's exception ends: it is logged, and the tick finds what was left undone."""
+
+from collections.abc import Callable
+
+from orchestrator import log
+from workers import context
+from workers.follower import Follower
+
+_logger = log.get(__name__)
+
+
+def guarded(what: str, subject_id: int, do: Callable[[Follower], None]) -> None:
+    """Do one thing, and log whatever it raises: nothing is lost, Postgres still says what is due."""
+    try:
+        do(Follower(context.current()))
+    except Exception as error:  # noqa: BLE001  # the edge
+        _logger.error("task_failed", task=what, subject=subject_id, error=repr(error), exc_info=error)

@@ -1,0 +1,11 @@
+"""Steps' tasks."""
+
+from orchestrator.queue import TaskName
+from workers.app import app
+from workers.tasks.shell import guarded
+
+
+@app.task(name=TaskName.RUN_STEP)  # type: ignore[untyped-decorator]
+def run_step(attempt_id: int) -> None:
+    """Follow one attempt for one slice."""
+    guarded(TaskName.RUN_STEP, attempt_id, lambda follower: follower.run_step(attempt_id))

@@ -90,7 +90,9 @@ class Cache:
         if miss.generation is None:
             return
         names = (miss.key, _generation_key(miss.namespace), f"cache:keys:{miss.namespace}")
-        self._call(lambda: self._redis.eval(_PUT, 3, *names, value, miss.generation, seconds, RELEASE_SECONDS))
+        self._call(
+            lambda: self._redis.eval(_PUT, 3, *names, value, miss.generation, seconds, RELEASE_SECONDS)
+        )
 
     def forget(self, namespace: str) -> None:
         """Drop all of a namespace; call it after the commit. While Redis is away it is tried again until it is done."""

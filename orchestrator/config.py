@@ -92,15 +92,22 @@ def _convert(raw: str, kind: object) -> object:
 
 def _missing(values: Mapping[str, object]) -> list[str]:
     problems = []
-    for name, schemes in (("database_url", {"postgres", "postgresql", "postgresql+psycopg2"}), ("redis_url", {"redis", "rediss", "unix"})):
+    for name, schemes in (
+        ("database_url", {"postgres", "postgresql", "postgresql+psycopg2"}),
+        ("redis_url", {"redis", "rediss", "unix"}),
+    ):
         url = str(values.get(name, ""))
         if not url:
             problems.append(f"{name.upper()} is not set (`releasectl up` sets it for you)")
         elif urlsplit(url).scheme not in schemes:
-            problems.append(f"{name.upper()} must start with {' or '.join(sorted(s + '://' for s in schemes))}")
+            problems.append(
+                f"{name.upper()} must start with {' or '.join(sorted(s + '://' for s in schemes))}"
+            )
     secret = str(values.get("secret_key", ""))
     if len(secret.encode()) < MIN_SECRET_BYTES:
-        problems.append(f"SECRET_KEY must be set to at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`")
+        problems.append(
+            f"SECRET_KEY must be set to at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`"
+        )
     rounds = values.get("bcrypt_rounds", 12)
     if not isinstance(rounds, int) or not 4 <= rounds <= 16:
         problems.append("BCRYPT_ROUNDS must be between 4 and 16")

@@ -9,7 +9,9 @@ import structlog
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie")
 
 
-def _hide_secrets(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _hide_secrets(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
     for key in event:
         if any(word in key.lower() for word in _SECRET_WORDS) and not isinstance(event[key], int):
             event[key] = "[hidden]"

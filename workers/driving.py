@@ -203,13 +203,9 @@ class _RunAtTarget:
             self._slice.sink.add(poll.output)
 
     def _trouble(self, error: TargetError) -> Ended | None:
-        """What the target could not do: try again until the step's timeout, if that may help."""
+        """What the target could not do: try again, if that may help; past its timeout the step is aborted instead."""
         if not error.retryable:
             return Ended(Outcome.FAILED, failure=str(error))
-        if self._slice.timed_out() and not self._slice.hold.cancelling:
-            never_reached = isinstance(self._slice.claim.output_bytes, int) and self._first_time
-            if never_reached:
-                return Ended(Outcome.TIMED_OUT, failure=str(error))
         _logger.warning("target_trouble", attempt=self._slice.claim.attempt_id, error=str(error))
         self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
         return None

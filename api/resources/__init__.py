@@ -1,0 +1,23 @@
+"""One file for each resource."""
+
+from api.resources import (
+    applications,
+    auth,
+    deployments,
+    environments,
+    health,
+    installations,
+    releases,
+    users,
+)
+
+BLUEPRINTS = (
+    users.blueprint,
+    auth.blueprint,
+    applications.blueprint,
+    environments.blueprint,
+    releases.blueprint,
+    deployments.blueprint,
+    installations.blueprint,
+    health.blueprint,
+)

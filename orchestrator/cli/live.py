@@ -28,11 +28,12 @@ class LiveView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, get_renderable=self.picture, refresh_per_second=4)
         self._lines = LineAssembler()
         self._deployment: Record | None = None
         self._steps: list[Record] = []
         self._colours: dict[str, str] = {}
+        # Last: it draws as soon as it is made.
+        self._live = Live(console=console, get_renderable=self.picture, refresh_per_second=4)
 
     def __enter__(self) -> Self:
         self._live.start()

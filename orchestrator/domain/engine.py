@@ -86,10 +86,12 @@ class Decision:
     @property
     def again(self) -> bool:
         """Whether what was decided calls for another look in the same transaction."""
-        return self.next_wave or self.status is DeploymentStatus.RUNNING or self.close_unstarted_as is not None
+        return (
+            self.next_wave or self.status is DeploymentStatus.RUNNING or self.close_unstarted_as is not None
+        )
 
 
-def decide(snapshot: Snapshot, now: datetime) -> Decision:
+def decide(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: PLR0911  # a list of cases reads best
     """The one next move. Deciding again after it was written gives the move after it, or only a `wake_at`."""
     if snapshot.status in TERMINAL:
         return Decision()

@@ -70,14 +70,9 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
         if action.kind != VERIFY:
             continue
         for key, value in action.settings.items():
-            pointer = child(f"/deploy/{index}/verify", key)
-            try:
-                needed = references(value) - GIVEN_NAMES - set(action.variables)
-            except ValueError as error:
-                problems.add(pointer, str(error))
-                continue
+            needed = references(value) - GIVEN_NAMES - set(action.variables)
             if missing := next(_undefined(pipeline, needed), None):
-                problems.add(pointer, missing)
+                problems.add(child(f"/deploy/{index}/verify", key), missing)
 
 
 def _undefined(pipeline: Pipeline, needed: frozenset[str]) -> Iterator[str]:

@@ -68,10 +68,11 @@ def read_kind(section: Section, known: Mapping[str, SettingsCheck], *, what: str
     kind = section.values.get("kind")
     if kind is None:
         section.problems.add(section.pointer, f"`kind` is missing{suggest('', known)}")
-    elif not isinstance(kind, str) or kind not in known:
-        section.problems.add(
-            section.at("kind"), f"there is no {what} {described(kind)}{suggest(str(kind), known)}"
-        )
+    elif not isinstance(kind, str):
+        section.problems.add(section.at("kind"), f"must be the name of a {what}, not {described(kind)}")
+    elif kind not in known:
+        hint = suggest(kind, known)
+        section.problems.add(section.at("kind"), f"there is no {what} {described(kind)}{hint}")
     else:
         return kind
     return ""

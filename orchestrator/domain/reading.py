@@ -160,7 +160,9 @@ class Section:
                 self.at(key) if key in self.values else self.pointer, f"`{key}` is missing; write it"
             )
         elif not isinstance(value, str):
-            self.problems.add(self.at(key), f"must be a text; write {described(value)} in quotes")
+            is_scalar = isinstance(value, bool | int | float)
+            how = f"; write {described(value)} in quotes" if is_scalar else f", not {described(value)}"
+            self.problems.add(self.at(key), f"must be a text{how}")
         elif len(value) > most:
             self.problems.add(self.at(key), f"must be at most {most} characters long, not {len(value)}")
         else:

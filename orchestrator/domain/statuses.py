@@ -52,9 +52,7 @@ TERMINAL = frozenset(
     }
 )
 
-STEP_TERMINAL = frozenset(
-    {StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.CANCELLED}
-)
+STEP_TERMINAL = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.CANCELLED})
 
 _S = DeploymentStatus
 FOLLOWS: dict[DeploymentStatus, frozenset[DeploymentStatus]] = {

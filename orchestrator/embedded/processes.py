@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -114,7 +115,9 @@ def _flower(site: Site, port: int) -> ProcessSpec:
         f"--port={port}",
         "--max_tasks=5000",
     )
-    return _python(site, "flower", *argv, healthy=lambda: _answers_ok(port, "/healthcheck"))
+    # It keeps nothing, and its own way to end waits for answers of workers that are ending too.
+    end = signal.SIGKILL
+    return _python(site, "flower", *argv, healthy=lambda: _answers_ok(port, "/healthcheck"), stop_signal=end)
 
 
 def _python(
@@ -124,6 +127,7 @@ def _python(
     queues: tuple[str, ...] = (),
     prepare: Callable[[], None] | None = None,
     healthy: Callable[[], bool] | None = None,
+    stop_signal: signal.Signals = signal.SIGTERM,
 ) -> ProcessSpec:
     """A process of our own Python, in the data folder: no package where the caller stands may shadow ours."""
     return ProcessSpec(
@@ -134,6 +138,7 @@ def _python(
         queues=queues,
         prepare=prepare,
         healthy=healthy,
+        stop_signal=stop_signal,
     )
 
 

@@ -238,7 +238,12 @@ def page(
     session: Session, filters: Mapping[str, str], *, before_id: int | None, skip: int, limit: int
 ) -> list[Row[Any]]:
     """Newest first; `filters` by application, environment, status or version."""
-    columns = {"application": "r.name", "environment": "d.environment", "status": "d.status", "version": "r.version"}
+    columns = {
+        "application": "r.name",
+        "environment": "d.environment",
+        "status": "d.status",
+        "version": "r.version",
+    }
     conditions = [f"{columns[name]} = :{name}" for name in filters]
     if before_id is not None:
         conditions.append("d.id < :before_id")

@@ -113,7 +113,9 @@ def next_lease_end(session: Session, deployment_id: int) -> datetime | None:
     return found
 
 
-def waiting_steps(session: Session, deployment_id: int, wave: int, *, limit: int = HAND_OUT_AT_ONCE) -> list[int]:
+def waiting_steps(
+    session: Session, deployment_id: int, wave: int, *, limit: int = HAND_OUT_AT_ONCE
+) -> list[int]:
     """The next waiting steps of a wave, in order."""
     params = {"id": deployment_id, "wave": wave, "limit": limit}
     return list(session.execute(_WAITING_STEPS, params).scalars())
@@ -143,7 +145,7 @@ def skip_target(session: Session, deployment_id: int, target_id: int, *, why: st
 _WAVE_MOVE = {
     (old, new): text(f"""
         UPDATE waves SET {old} = {old} - 1, {new} = {new} + 1 WHERE deployment_id = :id AND index = :wave
-    """)  # noqa: S608  # both are names of our own columns
+    """)  # both are names of our own columns
     for old in StepStatus
     for new in StepStatus
     if old is not new
@@ -182,7 +184,7 @@ def _set(
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     condition = " AND status = :_old" if old else ""
     statement = text(
-        f"UPDATE deployments SET {assignments}, updated_at = clock_timestamp(){extra} "  # noqa: S608  # names of our own columns
+        f"UPDATE deployments SET {assignments}, updated_at = clock_timestamp(){extra} "  # names of our own columns
         f"WHERE id = :_id{condition}"
     )
     done = session.execute(statement, values | {"_id": deployment_id, "_old": old})

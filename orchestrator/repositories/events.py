@@ -23,7 +23,14 @@ _OF_DEPLOYMENT = text("""
 
 
 def link(
-    previous: bytes, *, subject: str, seq: int, kind: str, actor_id: int | None, at: datetime, data: Mapping[str, Any]
+    previous: bytes,
+    *,
+    subject: str,
+    seq: int,
+    kind: str,
+    actor_id: int | None,
+    at: datetime,
+    data: Mapping[str, Any],
 ) -> bytes:
     """The hash of an entry: SHA-256 over the hash before it and the entry's canonical JSON."""
     entry = {"subject": subject, "seq": seq, "kind": kind, "actor_id": actor_id, "at": at, "data": data}

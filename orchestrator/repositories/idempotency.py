@@ -11,9 +11,13 @@ _TAKE = text("""
     ON CONFLICT DO NOTHING RETURNING key
 """)
 
-_FIND = text("SELECT request_hash, deployment_id FROM idempotency_keys WHERE user_id = :user_id AND key = :key")
+_FIND = text(
+    "SELECT request_hash, deployment_id FROM idempotency_keys WHERE user_id = :user_id AND key = :key"
+)
 
-_FILL = text("UPDATE idempotency_keys SET deployment_id = :deployment_id WHERE user_id = :user_id AND key = :key")
+_FILL = text(
+    "UPDATE idempotency_keys SET deployment_id = :deployment_id WHERE user_id = :user_id AND key = :key"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,9 @@ def get_version(session: Session, name: str, version: str) -> Row[Any]:
     statement = text(_READ + " WHERE r.name = :name AND r.version = :version")
     row = session.execute(statement, {"name": name, "version": version}).one_or_none()
     if row is None:
-        raise NotFoundError(f"there is no release {version!r} of {name!r}; `releasectl release create` records one")
+        raise NotFoundError(
+            f"there is no release {version!r} of {name!r}; `releasectl release create` records one"
+        )
     return row
 
 

@@ -86,7 +86,9 @@ def count_active_admins(session: Session) -> int:
     return int(session.execute(statement).scalar_one())
 
 
-def add_sign_in(session: Session, *, sign_in_id: str, user_id: int, token_id: str, expires_at: datetime) -> None:
+def add_sign_in(
+    session: Session, *, sign_in_id: str, user_id: int, token_id: str, expires_at: datetime
+) -> None:
     """Begin a family of refresh tokens."""
     statement = text("""
         INSERT INTO sign_ins (id, user_id, current_token_id, expires_at) VALUES (:id, :user_id, :token_id, :expires_at)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from orchestrator.domain.engine import judge
+from orchestrator.domain.engine import WaveCounts, judge
 from orchestrator.domain.errors import LeaseLostError
 from orchestrator.domain.statuses import Outcome, StepStatus
 from orchestrator.repositories import attempts, engine, installations, logs, steps
@@ -68,7 +68,9 @@ def claim(session: Session, attempt_id: int, worker: Worker) -> Claim | None:
 
 def _take_one(session: Session, held: Locked, ids: list[int], worker: Worker | None) -> Claim | None:
     """Claim the first that this worker can, send the others on."""
-    nodes = {a.id: a.node for a in engine.idle_attempts(session, held.id)} if len(ids) > 1 or not worker else {}
+    nodes = (
+        {a.id: a.node for a in engine.idle_attempts(session, held.id)} if len(ids) > 1 or not worker else {}
+    )
     taken: Claim | None = None
     for attempt_id in ids:
         if taken is None and worker is not None:
@@ -196,6 +198,6 @@ def fail_target(session: Session, held: Locked, target_id: int, *, why: str) -> 
     engine.skip_target(session, held.id, target_id, why=why)
     counts = engine.lock(session, held.id)
     if counts is not None:
-        held.wave = execution.WaveCounts(
+        held.wave = WaveCounts(
             counts.wave_index, counts.waiting, counts.ready, counts.running, counts.unknown
         )

@@ -16,7 +16,11 @@ def request(
 ) -> int:
     """Request a deployment; its id. Raises what `requests.create` raises."""
     order = requests.Order(
-        application=application, version=version, environment=environment, reason=reason, requested_by=actor.id
+        application=application,
+        version=version,
+        environment=environment,
+        reason=reason,
+        requested_by=actor.id,
     )
     made = requests.create(session, order)
     requests.nudge(session, made)
@@ -53,9 +57,7 @@ def cancel(session: Session, deployment_id: int, *, actor: Actor, reason: str) -
     execution.request_cancel(session, held, actor_id=actor.id, reason=reason)
 
 
-def answer(
-    session: Session, deployment_id: int, *, answer: str, step_id: int | None, actor: Actor
-) -> None:
+def answer(session: Session, deployment_id: int, *, answer: str, step_id: int | None, actor: Actor) -> None:
     """Say what became of steps of which their targets could not: try again, count as done, or count as failed.
 
     Without a step: of all of them. Raises RuleViolationError where nothing was asked.
@@ -97,4 +99,6 @@ def _lock(session: Session, deployment_id: int) -> execution.Locked:
 
 
 def _ended(status: DeploymentStatus) -> str:
-    return f"was {status}" if status in {DeploymentStatus.SUPERSEDED, DeploymentStatus.EXPIRED} else str(status)
+    return (
+        f"was {status}" if status in {DeploymentStatus.SUPERSEDED, DeploymentStatus.EXPIRED} else str(status)
+    )

@@ -212,7 +212,9 @@ def _wake_next(session: Session, held: Locked, *, only_behind: bool) -> None:
         only_behind=only_behind,
     )
     for deployment_id in woken:
-        nudge_advance(session, deployment_id, f"{held.row.application} -> {held.row.environment}, next in line")
+        nudge_advance(
+            session, deployment_id, f"{held.row.application} -> {held.row.environment}, next in line"
+        )
 
 
 def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str) -> bool:

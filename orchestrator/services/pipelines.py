@@ -28,7 +28,6 @@ from orchestrator.services.actors import Actor
 from orchestrator.services.pipeline_files import read_pipeline
 from orchestrator.targets.base import InvalidSettingsError, Target
 
-
 ENGINE_SETTINGS = frozenset({"within", "interval"})
 """Settings of a `verify` that are the engine's own: how long a check is repeated, and how often."""
 
@@ -87,7 +86,9 @@ def apply(session: Session, *, name: str, source: str, actor: Actor, dry_run: bo
     pipeline = read_pipeline(source, plugins=known_plugins())
     if pipeline.application != name:
         detail = f"this pipeline is for {pipeline.application!r}, but it was sent for {name!r}"
-        raise InvalidInputError("the pipeline is for another application", problems=[FieldProblem("/application", detail)])
+        raise InvalidInputError(
+            "the pipeline is for another application", problems=[FieldProblem("/application", detail)]
+        )
     actor.require(Permission.CONFIGURE)
     existing = applications.find(session, name, lock=True)
     if existing is not None:
@@ -119,7 +120,10 @@ def _write(
         created_by=actor.id,
     )
     applications.put_targets(session, application.id, _target_rows(pipeline))
-    subject, data = f"application:{application.id}", {"application": pipeline.application, "revision": revision}
+    subject, data = (
+        f"application:{application.id}",
+        {"application": pipeline.application, "revision": revision},
+    )
     records.record(session, subject, "pipeline.applied", actor_id=actor.id, at=clock.now(), data=data)
     return revision
 

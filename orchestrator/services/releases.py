@@ -9,10 +9,11 @@ from orchestrator.services import records
 from orchestrator.services.actors import Actor
 
 
-def create(
-    session: Session, *, name: str, version: str, artifact: str, changes: str, actor: Actor
-) -> int:
-    """Record an immutable release; its id. Raises NotFoundError for an unknown application, ConflictError for a version that is there."""
+def create(session: Session, *, name: str, version: str, artifact: str, changes: str, actor: Actor) -> int:
+    """Record an immutable release; its id.
+
+    Raises NotFoundError for an unknown application, ConflictError for a version that is there already.
+    """
     application = applications.get(session, name)
     release_id = releases.insert(
         session,
@@ -24,7 +25,11 @@ def create(
         created_by=actor.id,
     )
     if release_id is None:
-        raise ConflictError(f"{name} {version} is there already; a release never changes, so record a new version")
+        raise ConflictError(
+            f"{name} {version} is there already; a release never changes, so record a new version"
+        )
     data = {"name": name, "version": version, "artifact": artifact}
-    records.record(session, f"release:{release_id}", "release.created", actor_id=actor.id, at=clock.now(), data=data)
+    records.record(
+        session, f"release:{release_id}", "release.created", actor_id=actor.id, at=clock.now(), data=data
+    )
     return release_id

@@ -54,7 +54,9 @@ def create(session: Session, order: Order) -> Requested:
     application = applications.get(session, order.application)
     release = _release(session, order)
     if release.status != "available":
-        raise RuleViolationError(f"{release.name} {release.version} is {release.status} and cannot be deployed")
+        raise RuleViolationError(
+            f"{release.name} {release.version} is {release.status} and cannot be deployed"
+        )
     pipeline = pipelines.current(application)
     plan = build_plan(
         pipeline,
@@ -108,9 +110,7 @@ def _columns(
     )
 
 
-def _write_plan(
-    session: Session, deployment_id: int, new: deployments.NewDeployment, plan: Plan
-) -> None:
+def _write_plan(session: Session, deployment_id: int, new: deployments.NewDeployment, plan: Plan) -> None:
     """Targets go with their steps and waves into their own rows; what all steps share stays one document."""
     document = to_document(plan)
     targets = {target["name"]: target for target in document.pop("targets")}
@@ -124,7 +124,12 @@ def _write_plan(
             for w in plan.waves
         ],
         steps=[
-            {"wave_index": w.index, "position": s.position, "action_index": s.action_index, "target": s.target}
+            {
+                "wave_index": w.index,
+                "position": s.position,
+                "action_index": s.action_index,
+                "target": s.target,
+            }
             for w in plan.waves
             for s in w.steps
         ],

@@ -40,8 +40,12 @@ def request(session: Session, deployment_id: int, *, actor: Actor, reason: str) 
     """Roll back a deployment that has ended; the new deployment's id. Raises ConflictError while it goes on."""
     row = deployments.get(session, deployment_id)
     if DeploymentStatus(row.status) not in TERMINAL:
-        raise ConflictError(f"deployment {deployment_id} is {row.status}; cancel it first, or wait for its end")
-    made = _create(session, row, actor_id=actor.id, reason=reason or f"rollback of deployment {deployment_id}", at=None)
+        raise ConflictError(
+            f"deployment {deployment_id} is {row.status}; cancel it first, or wait for its end"
+        )
+    made = _create(
+        session, row, actor_id=actor.id, reason=reason or f"rollback of deployment {deployment_id}", at=None
+    )
     requests.nudge(session, made)
     return made.id
 
@@ -60,7 +64,9 @@ def _create(
         release_id=row.release_id,
     )
     if release_id is None:
-        raise RuleViolationError(f"no other release of {row.application} has succeeded in {row.environment} before")
+        raise RuleViolationError(
+            f"no other release of {row.application} has succeeded in {row.environment} before"
+        )
     order = requests.Order(
         application=row.application,
         environment=row.environment,

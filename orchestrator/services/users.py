@@ -38,9 +38,7 @@ class Changes:
     email: str | None = None
 
 
-def check_registration(
-    session: Session, *, actor: Actor | None, role: Role | None, is_open: bool
-) -> None:
+def check_registration(session: Session, *, actor: Actor | None, role: Role | None, is_open: bool) -> None:
     """Raise unless this registration may happen now; `register` asks again under the lock."""
     _role_of(actor, role=role, is_open=is_open, is_first=not users.is_anybody(session))
 

@@ -52,7 +52,7 @@ class CommandTarget:
     directory: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Weaker than the command's own variables of the same name, stronger than PATH, HOME and LANG."""
-    shell: tuple[str, ...] = ("/bin/sh",)
+    interpreter: tuple[str, ...] = ("/bin/sh",)
     """What runs the supervisor."""
 
     @classmethod
@@ -151,8 +151,8 @@ class CommandTarget:
         reader, writer = os.pipe()
         try:
             pid = os.posix_spawn(
-                self.shell[0],
-                [*self.shell, str(SUPERVISOR), *arguments],
+                self.interpreter[0],
+                [*self.interpreter, str(SUPERVISOR), *arguments],
                 env,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

@@ -2,11 +2,12 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ Its value is unique for ever; a run's name is not on a node that serves two orch
 KILL_LIMIT_SECONDS = 30.0
 UNSURE_LIMIT_SECONDS = 1.0
 CLEAN_SCANS = 2
+BATCH = 64
+PF_KTHREAD = 0x00200000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,66 +51,71 @@ class Processes:
         """Kill until nothing is left. Raises TargetUnreachableError when something does not die."""
         deadline = time.monotonic() + KILL_LIMIT_SECONDS
         if self.supervisor:  # first, so that it cannot record the kill as the command's own end
-            self._signal(self.supervisor, signal.SIGKILL)
+            self._kill_all([self.supervisor], deadline)
         _kill_cgroup(self.cgroup, deadline)
         clean = 0
         unsure_until = time.monotonic() + UNSURE_LIMIT_SECONDS
         while clean < CLEAN_SCANS:
             unsure: list[int] = []
-            found = [pid for pid in self._scan(unsure) if self._signal(pid, signal.SIGSTOP)]
-            for pid in found:
-                self._signal(pid, signal.SIGKILL)
-            if found:
-                _wait_for_one(found, 0.1)
+            if self._kill_all(self._scan(unsure), deadline):
+                clean = 0
             elif unsure and time.monotonic() < unsure_until:
-                time.sleep(0.002)  # it is in the middle of an exec; nothing tells when that is over
-                continue
-            clean = 0 if found else clean + 1
-            if found and time.monotonic() > deadline:
-                raise TargetUnreachableError(f"these processes do not die: {found}")
+                time.sleep(0.002)  # nothing tells when an exec is over
+            else:
+                clean += 1
+
+    def _kill_all(self, pids: Iterable[int], deadline: float) -> bool:
+        """Stop some as they come, so that they fork no more, kill them and see them end; False if none came."""
+        some = False
+        remaining = iter(pids)
+        while batch := list(itertools.islice(remaining, BATCH)):
+            with contextlib.ExitStack() as stack:
+                pidfds = [pidfd for pid in batch if (pidfd := self._stop(pid, stack)) is not None]
+                some = some or bool(pidfds)
+                for pidfd in pidfds:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                if not all(_has_ended(pidfd, deadline - time.monotonic()) for pidfd in pidfds):
+                    raise TargetUnreachableError(f"of {len(pidfds)} processes of the run not all die")
+        return some
+
+    def _stop(self, pid: int, stack: contextlib.ExitStack) -> int | None:
+        """Return what the process can be killed by, None if it has ended and is somebody else by now."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
+        stack.callback(os.close, pidfd)
+        if not self._is_in(_read_proc(pid, "environ")):
+            return None
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
+        return pidfd
 
     def _members(self) -> list[int]:
         with contextlib.suppress(OSError):
             if self.cgroup:
-                return [
-                    int(pid) for pid in (Path(self.cgroup) / "cgroup.procs").read_text().split() if pid != "0"
-                ]
+                pids = (Path(self.cgroup) / "cgroup.procs").read_text().split()
+                return [int(pid) for pid in pids if pid != "0"]  # 0: of another PID namespace
         return list(self._scan([]))
 
     def _scan(self, unsure: list[int]) -> Iterator[int]:
         """Yield each process that bears the mark, the newest first, so that one which keeps forking is met.
 
-        `unsure` gets those whose environment is not there yet because they are just executing a program.
+        `unsure` gets those of which that cannot be said at this moment.
         """
         own = os.getpid()
-        for pid in sorted(
-            (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()), reverse=True
-        ):
+        pids = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+        for pid in sorted(pids, reverse=True):
             environ = _read_proc(pid, "environ")
             if self._is_in(environ):
                 if pid != own:
                     yield pid
-            elif environ == b"" and _read_proc(pid, "cmdline") == b"" and _has_program(pid):
+            elif environ == b"" and _is_between(pid):
                 unsure.append(pid)
 
     def _is_in(self, environ: bytes | None) -> bool:
         return environ is not None and f"\0{MARK}={self.mark}\0".encode() in b"\0%b\0" % environ
-
-    def _signal(self, pid: int, number: int) -> bool:
-        """Send it unless `pid` has ended and is somebody else by now."""
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            return False
-        try:
-            if not self._is_in(_read_proc(pid, "environ")):
-                return False
-            signal.pidfd_send_signal(pidfd, number)
-        except (ProcessLookupError, PermissionError):
-            return False
-        finally:
-            os.close(pidfd)
-        return True
 
 
 def wait_for_end(pid: int, seconds: float) -> None:
@@ -118,7 +126,7 @@ def wait_for_end(pid: int, seconds: float) -> None:
 def _wait_for_one(pids: list[int], seconds: float) -> None:
     with contextlib.ExitStack() as stack:
         poller = select.poll()
-        for pid in pids[:64]:
+        for pid in pids[:BATCH]:
             try:
                 pidfd = os.pidfd_open(pid)
             except ProcessLookupError:
@@ -126,6 +134,12 @@ def _wait_for_one(pids: list[int], seconds: float) -> None:
             stack.callback(os.close, pidfd)
             poller.register(pidfd, select.POLLIN)
         poller.poll(max(0.0, seconds) * 1000)
+
+
+def _has_ended(pidfd: int, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    return bool(poller.poll(max(0.0, seconds) * 1000))
 
 
 def _read_proc(pid: int, name: str) -> bytes | None:
@@ -145,13 +159,15 @@ def _read_proc(pid: int, name: str) -> bytes | None:
         os.close(fd)
 
 
-def _has_program(pid: int) -> bool:
-    """Say whether it is neither a zombie nor a thread of the kernel."""
-    try:
-        Path(f"/proc/{pid}/exe").readlink()
-    except OSError:
-        return False
-    return True
+def _is_between(pid: int) -> bool:
+    """Say whether a process that shows no environment may yet show one, or is not quite dead.
+
+    So it is in the middle of an exec and while it closes its files at the end; a zombie has done that, and a
+    thread of the kernel or a program that was started without any environment is none of ours.
+    """
+    stat = (_read_proc(pid, "stat") or b"").rpartition(b")")[2].split()
+    is_over = not stat or stat[0] in b"ZX" or int(stat[6]) & PF_KTHREAD
+    return not is_over and _read_proc(pid, "cmdline") == b""
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """The folders in which local runs live, as files: what the supervisor and every worker of the node agree on.
 
-runs/NAME/    script env output pid mark work/; `exit` = the verdict; `fence`, `lock` = links to
+runs/NAME/    script env output pid mark work/; `exit` = the verdict; `fence`, `lock` -> below
 runs/.FENCE   the greatest token the fence has seen, and the run that brought it
 locks/FENCE   held for the life of a run
 incoming/ID/  a run that is not claimed yet

@@ -33,7 +33,7 @@ claim() {
     until flock -n 9; do
         [ $? -eq 1 ] || exit 1
         check
-        [ "$tries" -lt 50 ] || answer "busy $holder"
+        [ "$tries" -lt 20 ] || answer "busy $holder"
         tries=$((tries + 1))
         sleep 0.1
     done

@@ -54,7 +54,7 @@ class TestCommandTargetUnderBusybox(TestCommandTarget):
     @pytest.fixture
     def target(self, tmp_path: Path) -> Target:
         busybox = str(shutil.which("busybox"))
-        return CommandTarget(files.Runs(tmp_path / "runs"), shell=(busybox, "ash"))
+        return CommandTarget(files.Runs(tmp_path / "runs"), interpreter=(busybox, "ash"))
 
 
 def test_noop_succeeds_at_once_and_writes_nothing() -> None:

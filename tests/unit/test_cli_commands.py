@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -74,8 +73,6 @@ def test_every_command_in_the_table_can_be_loaded_and_explains_itself(cli: Cli, 
 def walk(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
-        if not path and find_spec(f"orchestrator.cli.{name}") is None:
-            continue
         command = group.get_command(context, name)
         assert command is not None
         if isinstance(command, click.Group):
@@ -86,14 +83,14 @@ def walk(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple
 
 def test_every_command_has_json_and_a_section_in_the_reference() -> None:
     reference = Path(__file__).parents[2].joinpath("docs", "cli.md").read_text(encoding="utf-8")
-    commands = [(path, command) for path, command in walk(main_without_servers())]
+    commands = list(walk(main_without_servers()))
     assert len(commands) > 20
     for path, command in commands:
         options = {option for param in command.params for option in param.opts if option.startswith("--")}
         assert "--json" in options, path
-        missing = {option for option in options if f"`{option}" not in reference}
-        assert not missing, (path, missing)
-        assert f"`{' '.join(path)}" in reference, path
+        (row,) = (line for line in reference.splitlines() if line.startswith(f"| `{' '.join(path)}` |"))
+        missing = {option for option in options - {"--json"} if not re.search(rf"{option}\b", row)}
+        assert not missing, path
 
 
 def main_without_servers() -> click.Group:

@@ -1,13 +1,9 @@
 """Pipelines read from plain structures: what is accepted, and that every mistake is found and placed."""
 
-import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from orchestrator.domain.durations import format_duration, parse_duration
 from orchestrator.domain.errors import InvalidInputError
 from orchestrator.domain.pipeline import KnownPlugins, SettingsRefusedError, parse_pipeline, to_document
 from orchestrator.strategies.all_at_once import AllAtOnce
@@ -179,7 +175,7 @@ def test_a_prefix_is_reserved_only_with_its_underscore() -> None:
     ("targets", "pointer", "detail"),
     [
         ([{"kind": "noop"}], "/0", "`name` is missing"),
-        ([{}], "/0", "`kind` is missing; there are `command`, `noop`"),
+        ([{"name": "a"}], "/0", "`kind` is missing; there are `command`, `noop`"),
         (
             [{"name": "a", "kind": "comand"}],
             "/0/kind",
@@ -188,7 +184,7 @@ def test_a_prefix_is_reserved_only_with_its_underscore() -> None:
         (
             [{"name": "a", "kind": ["noop"]}],
             "/0/kind",
-            "there is no kind of target a list; there are `command`, `noop`",
+            "must be the name of a kind of target, not a list",
         ),
         ([{"name": "a", "kind": "command"}], "/0/directory", "is missing; write the folder to work in"),
         (
@@ -243,7 +239,7 @@ def test_impossible_strategies(strategy: object, pointer: str, detail: str) -> N
         ({"run": "x", "idempotent": "yes"}, "/idempotent", "must be true or false, not `yes`"),
         ({"run": ""}, "/run", "`run` is missing"),
         ({"run": " \n "}, "/run", "the script is empty"),
-        ({"run": ["x"]}, "/run", "must be a text; write a list in quotes"),
+        ({"run": ["x"]}, "/run", "must be a text, not a list"),
         ({"run": "x" * 131_073}, "/run", "at most 131072 characters"),
         (
             {"run": "x", "verify": {"http": "y"}},
@@ -308,142 +304,3 @@ def test_a_hostile_depth_is_refused_without_recursion() -> None:
 )
 def test_what_no_json_can_hold_is_refused(value: object) -> None:
     assert problems(document(description=value))
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("60s", 60),
-        ("10m", 600),
-        ("1h30m", 5400),
-        ("500ms", 0.5),
-        ("1m500ms", 60.5),
-        ("24h", 86_400),
-        ("0s", 0),
-        (" 5s ", 5),
-    ],
-)
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "60", "s", "-5s", "1.5h", "30m1h", "1d", "5 s", "5S", "1s1s", "٣s", "9999999s"]
-)
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="write a duration such as"):
-        parse_duration(text)
-
-
-@given(st.integers(0, 86_400_000))
-def test_durations_are_read_as_they_are_written(milliseconds: int) -> None:
-    assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
-
-
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
-variables = st.dictionaries(st.from_regex(r"[A-QU-Z_][A-Z0-9_]{0,8}", fullmatch=True), texts, max_size=3)
-target = st.fixed_dictionaries(
-    {"name": names, "kind": st.just("noop")},
-    optional={
-        "weight": st.integers(0, 9),
-        "labels": st.dictionaries(names, texts, max_size=2),
-        "variables": variables,
-    },
-)
-some_environment = st.fixed_dictionaries(
-    {"targets": st.lists(target, min_size=1, max_size=4, unique_by=lambda each: each["name"])},
-    optional={
-        "variables": variables,
-        "on_failure": st.sampled_from(["fail", "rollback"]),
-        "strategy": st.sampled_from(
-            ["rolling", {"kind": "rolling", "batch": ["1", "25%"]}, {"kind": "all-at-once"}]
-        ),
-    },
-)
-script = texts.filter(lambda text: text.strip() != "")
-action = st.one_of(
-    st.fixed_dictionaries(
-        {"run": script},
-        optional={
-            "name": st.text("abc ", min_size=1, max_size=9),
-            "timeout": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
-            "grace": st.integers(0, 60).map(lambda seconds: f"{seconds}s"),
-            "retries": st.integers(0, 10),
-            "idempotent": st.booleans(),
-            "variables": variables,
-        },
-    ),
-    st.fixed_dictionaries({"verify": st.just({"http": "http://$TARGET_NAME/", "within": "90s"})}),
-)
-
-
-@st.composite
-def documents(draw: st.DrawFn) -> dict[str, Any]:
-    environments = draw(st.dictionaries(names, some_environment, min_size=1, max_size=4))
-    before: list[str] = []
-    for name, each in environments.items():
-        if before:
-            each["after"] = draw(st.lists(st.sampled_from(before), unique=True))
-        before.append(name)
-    deploy = draw(st.lists(action, min_size=1, max_size=4))
-    return {
-        "application": draw(names),
-        "environments": environments,
-        "deploy": deploy,
-        "variables": draw(variables),
-    }
-
-
-@given(documents())
-def test_a_pipeline_is_read_back_as_it_was_written(written: dict[str, Any]) -> None:
-    pipeline = parse_pipeline(written, plugins=PLUGINS)
-    kept = json.loads(json.dumps(to_document(pipeline)))
-    assert parse_pipeline(kept, plugins=PLUGINS) == pipeline
-
-
-plain = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(),
-        st.floats(),
-        st.text(max_size=6),
-        st.sampled_from(["rolling", "noop", "5s"]),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(
-            st.sampled_from(
-                [
-                    "application",
-                    "environments",
-                    "deploy",
-                    "targets",
-                    "strategy",
-                    "kind",
-                    "run",
-                    "verify",
-                    "http",
-                    "after",
-                    "name",
-                    "variables",
-                    "a",
-                ]
-            ),
-            inner,
-            max_size=4,
-        ),
-    ),
-    max_leaves=20,
-)
-
-
-@given(plain, st.sampled_from(["application", "environments", "deploy", "variables", "description", ""]))
-def test_nonsense_is_refused_and_never_breaks(nonsense: object, key: str) -> None:
-    changed = document(**{key: nonsense}) if key else nonsense
-    try:
-        parse_pipeline(changed, plugins=PLUGINS)
-    except InvalidInputError as error:
-        assert error.problems
-        assert all(problem.pointer == "" or problem.pointer.startswith("/") for problem in error.problems)

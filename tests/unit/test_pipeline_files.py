@@ -1,5 +1,7 @@
 """Pipelines read from YAML: each mistake comes with its line, and YAML's traps are closed."""
 
+# ruff: noqa: E501  # an expected message stands whole on the line of its mistake
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,32 +12,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.domain.errors import InvalidInputError
-from orchestrator.domain.pipeline import KnownPlugins
+from orchestrator.domain.pipeline import KnownPlugins, SettingsRefusedError
+from orchestrator.domain.variables import references
 from orchestrator.services import yaml_reading
-from orchestrator.services.pipeline_files import known_plugins, read_pipeline
+from orchestrator.services.pipeline_files import read_pipeline
 from orchestrator.services.yaml_reading import read_yaml
 from orchestrator.strategies.all_at_once import AllAtOnce
 from orchestrator.strategies.rolling import Rolling
-from orchestrator.targets.base import InvalidSettingsError
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "pipeline.md"
 
 
-class Folder:
-    """Stands for a plugin of somebody else: accepts only a `directory`."""
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], **_more: str) -> "Folder":
-        for key in settings:
-            if key not in ("directory", "http", "expect", "status", "within", "interval"):
-                raise InvalidSettingsError(key, "is not known; write `directory`")
-        return cls()
+def only_directory(settings: Mapping[str, Any]) -> None:
+    """Stands for a kind of target that knows one setting."""
+    for key in settings:
+        if key != "directory":
+            raise SettingsRefusedError(key, "is not known; write `directory`")
 
 
-PLUGINS: KnownPlugins = known_plugins(
-    targets={"command": Folder},  # type: ignore[dict-item]  # as much of a target as reading needs
-    strategies={"all-at-once": AllAtOnce, "rolling": Rolling},
-    checks={"http": Folder},
+def any_reference(settings: Mapping[str, Any]) -> None:
+    """Stands for a check, which may expect that every `$` in its settings can be read."""
+    references(settings)
+
+
+PLUGINS = KnownPlugins(
+    targets={"command": only_directory},
+    strategies={"all-at-once": AllAtOnce.from_settings, "rolling": Rolling.from_settings},
+    checks={"http": any_reference},
 )
 
 GOOD = """\
@@ -83,7 +86,7 @@ def test_the_good_one_is_read() -> None:
     ("old", "new", "line", "detail"),
     [
         ("application: shop", "application: Shop", 1, "'Shop' cannot be a name; use 1 to 63 small letters, digits and hyphens, with a letter or digit at both ends"),
-        ("application: shop", "", 2, "`application` is missing; write it"),
+        ("application: shop", "", 1, "`application` is missing; write it"),
         ("deploy:", "deplyo:", 19, "there is no key `deplyo` here; did you mean `deploy`?"),
         ("after: staging", "after: stagin", 7, "there is no environment `stagin`; did you mean `staging`?"),
         ("after: staging", "after:\n      - staging\n      - qa", 9, "there is no environment `qa`; there is `staging`"),
@@ -101,6 +104,7 @@ def test_the_good_one_is_read() -> None:
         ("{PORT: \"8101\"}", "{TARGET_PORT: x, PORT: y}", 12, "names that begin with RELEASE_, DEPLOYMENT_, TARGET_ are set for you; choose another name"),
         ("directory: /srv/shop\n", "dir: /srv/shop\n", 11, "is not known; write `directory`"),
         ("{PORT: 8101}", "{PRT: 8101}", 24, "`$PORT` is not defined for target web-a of staging; did you mean `PRT`?"),
+        ("{http:", "{colour: 5 $, http:", 24, "a lone `$` names no variable; write `$$` for a dollar sign"),
         ("{http:", "{htp:", 24, "name exactly one check here: `http`"),
         ("name: install", "name: install\n    name: again", 23, "the key `name` stands on line 22 already; remove one of them"),
         ("application: shop", "application: &a shop", 1, "anchors (`&a`) are not possible here; remove it"),

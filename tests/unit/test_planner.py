@@ -269,3 +269,11 @@ def test_what_cannot_be_expanded_is_an_error(text: str) -> None:
 def test_settings_are_expanded_however_deep_but_not_their_keys() -> None:
     settings = {"$A": ["$A", {"b": "${A}"}], "n": 5, "t": True, "z": None}
     assert expand_settings(settings, {"A": "1"}) == {"$A": ["1", {"b": "1"}], "n": 5, "t": True, "z": None}
+
+
+@pytest.mark.parametrize("place", [lambda d: d, lambda d: d["actions"][0], lambda d: d["targets"][0]])
+def test_a_plan_with_one_key_more_is_not_read(place: Any) -> None:
+    document = to_document(planned(pipeline()))
+    place(document)["from_the_future"] = True
+    with pytest.raises(PlanUnreadableError, match="does not have the keys that this version knows"):
+        from_document(document)

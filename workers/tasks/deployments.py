@@ -5,7 +5,7 @@ from workers.app import app
 from workers.tasks.shell import guarded
 
 
-@app.task(name=TaskName.ADVANCE)  # type: ignore[untyped-decorator]
+@app.task(name=TaskName.ADVANCE)
 def advance(deployment_id: int) -> None:
     """Let a deployment make its next moves."""
     guarded(TaskName.ADVANCE, deployment_id, lambda follower: follower.advance(deployment_id))

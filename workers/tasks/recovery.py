@@ -10,7 +10,7 @@ PUSH_SECONDS = 3.0
 """How long until a deployment whose message was lost is found again."""
 
 
-@app.task(name=TaskName.TICK, send_events=False)  # type: ignore[untyped-decorator]
+@app.task(name=TaskName.TICK, send_events=False)
 def tick() -> None:
     """Send `advance` for each deployment whose time has come; any number of beats may call it at once."""
     while True:

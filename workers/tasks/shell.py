@@ -13,5 +13,5 @@ def guarded(what: str, subject_id: int, do: Callable[[Follower], None]) -> None:
     """Do one thing, and log whatever it raises: nothing is lost, Postgres still says what is due."""
     try:
         do(Follower(context.current()))
-    except Exception as error:  # noqa: BLE001  # the edge
-        _logger.error("task_failed", task=what, subject=subject_id, error=repr(error), exc_info=error)
+    except Exception:  # the edge
+        _logger.exception("task_failed", task=what, subject=subject_id)

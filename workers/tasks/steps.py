@@ -5,7 +5,7 @@ from workers.app import app
 from workers.tasks.shell import guarded
 
 
-@app.task(name=TaskName.RUN_STEP)  # type: ignore[untyped-decorator]
+@app.task(name=TaskName.RUN_STEP)
 def run_step(attempt_id: int) -> None:
     """Follow one attempt for one slice."""
     guarded(TaskName.RUN_STEP, attempt_id, lambda follower: follower.run_step(attempt_id))

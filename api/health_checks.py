@@ -1,0 +1,145 @@
+"""Asking the things this needs whether they are there, each within a bound."""
+
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import redis
+from flask import Flask, current_app
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from orchestrator import clock
+from orchestrator.bootstrap import known_revisions
+from orchestrator.config import Settings
+from orchestrator.repositories import nodes
+
+POSTGRES_SECONDS = 1.0
+REDIS_SECONDS = 0.5
+WORKER_SILENCE_SECONDS = 15.0
+OK, DOWN, UNKNOWN = "ok", "down", "unknown"
+_KEY = "orchestrator.health"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one dependency said."""
+
+    status: str
+    latency_ms: float | None = None
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return {"status": self.status, "latency_ms": self.latency_ms}
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """What Postgres said of itself, of the workers and of its tables."""
+
+    check: Found
+    workers: Found = Found(UNKNOWN)
+    revision: str | None = None
+
+
+class Probe:
+    """Asks on connections and threads of its own, so that a busy pool is not taken for an outage."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._engine = create_engine(
+            settings.sqlalchemy_url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=1,
+            max_overflow=1,
+            pool_timeout=POSTGRES_SECONDS,
+            connect_args={"connect_timeout": 2, "options": "-c timezone=UTC -c statement_timeout=900"},
+        )
+        self._redis: redis.Redis = redis.Redis.from_url(
+            settings.redis_url,
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health")
+
+    def database(self) -> Database:
+        """Ask Postgres; never longer than POSTGRES_SECONDS."""
+        future = self._threads.submit(self._ask_database)
+        try:
+            return future.result(timeout=POSTGRES_SECONDS)
+        except FutureTimeoutError:
+            future.cancel()
+            return Database(Found(DOWN))
+
+    def redis(self) -> Found:
+        """Ask Redis; never longer than twice REDIS_SECONDS (connecting and answering)."""
+        begun = clock.monotonic()
+        try:
+            self._redis.ping()
+        except (RedisError, OSError):
+            return Found(DOWN)
+        return Found(OK, _milliseconds_since(begun))
+
+    @cached_property
+    def revisions(self) -> tuple[str, frozenset[str]]:
+        """The newest revision of the tables and all that this version knows."""
+        return known_revisions()
+
+    def is_migrated(self, revision: str | None) -> bool:
+        """Whether the tables are as new as the code; newer ones, which it does not know, still serve it."""
+        head, known = self.revisions
+        return revision is not None and (revision == head or revision not in known)
+
+    def _ask_database(self) -> Database:
+        for last in (False, True):
+            begun = clock.monotonic()
+            try:
+                with Session(self._engine) as session:
+                    session.execute(text("SELECT 1"))
+                    latency = _milliseconds_since(begun)
+                    return Database(Found(OK, latency), _workers(session), _revision(session))
+            except PoolTimeoutError:
+                break
+            except DBAPIError as error:
+                if last or not error.connection_invalidated:
+                    break
+        return Database(Found(DOWN))
+
+
+def _revision(session: Session) -> str | None:
+    if session.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
+        return None
+    found: str | None = session.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
+    return found
+
+
+def _workers(session: Session) -> Found:
+    if session.execute(text("SELECT to_regclass('worker_nodes')")).scalar() is None:
+        return Found(UNKNOWN)
+    seen = nodes.last_seen(session)
+    if seen is None:
+        return Found(DOWN)
+    silence = (clock.now() - seen).total_seconds()
+    return Found(OK if silence < WORKER_SILENCE_SECONDS else DOWN)
+
+
+def _milliseconds_since(begun: float) -> float:
+    return round((clock.monotonic() - begun) * 1000, 2)
+
+
+def init(app: Flask, settings: Settings) -> None:
+    """Give the application its probe."""
+    app.extensions[_KEY] = Probe(settings)
+
+
+def probe() -> Probe:
+    """That of the application that answers now."""
+    found: Probe = current_app.extensions[_KEY]
+    return found

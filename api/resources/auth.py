@@ -1,0 +1,90 @@
+"""Logging in, staying logged in, logging out."""
+
+from typing import Any
+
+from flask import Response
+
+from api.auth import REFRESH, current_actor, read_token, requires, tokens_of
+from api.extensions import services, session
+from api.parsing import Blueprint
+from api.responses import json_response
+from api.schemas import auth as schemas
+from api.schemas import users as user_schemas
+from orchestrator import cache
+from orchestrator.db import after_commit, transaction
+from orchestrator.domain.access import Permission
+from orchestrator.domain.errors import UnauthenticatedError
+from orchestrator.repositories import users as rows
+from orchestrator.services import sign_ins
+from orchestrator.services.sign_ins import SignedIn
+
+blueprint = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Logging in and out")
+
+
+@blueprint.route("/login", methods=["POST"])
+@requires(Permission.PUBLIC)
+@blueprint.arguments(schemas.Login)
+@blueprint.response(200, schemas.TokenPair)
+def login(body: dict[str, Any]) -> Response:
+    """Log in with the user name or the e-mail address."""
+    candidate = sign_ins.find_candidate(session(), body["username"])
+    session().rollback()  # hashing takes long, and nothing slow is done inside a transaction
+    known = services().passwords.matches(body["password"], candidate.password_hash if candidate else None)
+    if candidate is None or not known:
+        raise UnauthenticatedError("the user name or the password is wrong")
+    with transaction(session()):
+        signed_in = sign_ins.begin(session(), candidate.user_id)
+        after_commit(session(), lambda: _note(signed_in))
+    return _answer(signed_in)
+
+
+@blueprint.route("/refresh", methods=["POST"])
+@requires(Permission.PUBLIC)
+@blueprint.arguments(schemas.RefreshIn)
+@blueprint.response(200, schemas.TokenPair)
+def refresh(body: dict[str, Any]) -> Response:
+    """Exchange a refresh token for new tokens. Each is good once: a second use ends the whole login."""
+    claims = read_token(body["refresh_token"], kind=REFRESH)
+    with transaction(session()):
+        signed_in = sign_ins.refresh(
+            session(), sign_in_id=claims["sid"], token_id=claims["jti"], user_id=int(claims["sub"])
+        )
+        if signed_in is not None:
+            after_commit(session(), lambda: _note(signed_in))
+    if signed_in is None:
+        raise UnauthenticatedError("this refresh token was used already or its login has ended; log in again")
+    return _answer(signed_in)
+
+
+@blueprint.route("/logout", methods=["POST"])
+@requires(Permission.SELF)
+@blueprint.arguments(schemas.Nothing)
+@blueprint.response(204)
+def logout(_body: dict[str, Any]) -> Response:
+    """End this login: its access and refresh tokens stop at once."""
+    actor = current_actor()
+    with transaction(session()):
+        sign_ins.end(session(), actor.sign_in_id)
+        after_commit(session(), lambda: services().cache.drop(_noted(actor.id)))
+    return Response(status=204)
+
+
+@blueprint.route("/me", methods=["GET"])
+@requires(Permission.SELF)
+@blueprint.response(200, user_schemas.User)
+def me() -> Response:
+    """Read the user these tokens belong to."""
+    return json_response(user_schemas.present(rows.get(session(), current_actor().id)))
+
+
+def _answer(signed_in: SignedIn) -> Response:
+    return json_response(tokens_of(signed_in), headers={"Cache-Control": "no-store"})
+
+
+def _note(signed_in: SignedIn) -> None:
+    """Tell Redis the current refresh token's id; Postgres is the truth, nobody reads this as one."""
+    services().cache.note(_noted(signed_in.user_id), signed_in.token_id, seconds=cache.REFRESH_SECONDS)
+
+
+def _noted(user_id: int) -> str:
+    return f"auth:refresh:{user_id}"

@@ -1,0 +1,81 @@
+"""Releases."""
+
+from typing import Any
+
+from flask import Response
+
+from api.auth import current_actor, requires
+from api.extensions import services, session
+from api.idempotency import create_once
+from api.pagination import DEFAULT_LIMIT, Window, window
+from api.parsing import Blueprint
+from api.responses import dumps, json_response, raw_response, tagged_response
+from api.schemas import releases as schemas
+from orchestrator import cache
+from orchestrator.db import after_commit
+from orchestrator.domain.access import Permission
+from orchestrator.repositories import releases as rows
+from orchestrator.services import releases
+
+FILTERS = ("name", "version", "status")
+
+blueprint = Blueprint("releases", __name__, url_prefix="/api/v1/releases", description="What may be shipped")
+
+
+@blueprint.route("/", methods=["POST"])
+@requires(Permission.CREATE_RELEASE)
+@blueprint.arguments(schemas.ReleaseIn)
+@blueprint.response(201, schemas.Release)
+def create_release(body: dict[str, Any]) -> Response:
+    """Record a release of an application. It never changes; another version is another release."""
+    actor = current_actor()
+
+    def create() -> int:
+        release_id = releases.create(session(), **body, actor=actor)
+        after_commit(session(), lambda: services().cache.forget(cache.RELEASE_LISTS))
+        return release_id
+
+    def find_again() -> int:
+        return int(rows.get_version(session(), body["name"], body["version"]).id)
+
+    made = create_once(session(), create, user_id=actor.id, body=body, find_again=find_again)
+    shown = schemas.present(rows.get(session(), made.id))
+    return json_response(shown, 201, headers={"Location": f"/api/v1/releases/{made.id}", **made.headers})
+
+
+@blueprint.route("/", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.arguments(schemas.ReleaseQuery, location="query")
+@blueprint.response(200, schemas.ReleasePage)
+def list_releases(query: dict[str, Any]) -> Response:
+    """List releases, the newest first."""
+    part = window("releases", query)
+    filters = {name: query[name] for name in FILTERS if name in query}
+    if filters or part.after is not None or part.skip or part.limit != DEFAULT_LIMIT:
+        return json_response(_page(part, filters))
+    store = services().cache
+    found = store.get(cache.RELEASE_LIST_KEY, namespace=cache.RELEASE_LISTS)
+    if isinstance(found, bytes):
+        return raw_response(found)
+    body = dumps(_page(part, {}))
+    store.put(found, body, seconds=cache.RELEASE_SECONDS)
+    return raw_response(body)
+
+
+def _page(part: Window, filters: dict[str, str]) -> dict[str, Any]:
+    found = rows.page(session(), filters, before_id=part.after, skip=part.skip, limit=part.one_more)
+    return part.answer(found, schemas.present, key=lambda row: row.id)
+
+
+@blueprint.route("/<id:release_id>", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.response(200, schemas.Release)
+def get_release(release_id: int) -> Response:
+    """Read one release."""
+    store = services().cache
+    found = store.get(cache.release_key(release_id), namespace=cache.RELEASES)
+    if isinstance(found, bytes):
+        return tagged_response(found)
+    body = dumps(schemas.present(rows.get(session(), release_id)))
+    store.put(found, body, seconds=cache.RELEASE_SECONDS)
+    return tagged_response(body)

@@ -1,0 +1,115 @@
+"""Applications and their pipelines."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+from sqlalchemy import Row
+
+from api.schemas.common import instant, page_of
+from orchestrator.services.pipelines import Applied
+
+
+class PipelineQuery(ma.Schema):
+    """How to apply."""
+
+    dry_run = fields.Boolean(load_default=False, metadata={"description": "Check it only, change nothing."})
+
+
+class AppliedOut(ma.Schema):
+    """What applying a pipeline did, or would do."""
+
+    application = fields.String(required=True)
+    revision = fields.Integer(required=True)
+    changed = fields.Boolean(required=True)
+    environments = fields.List(fields.String(), required=True)
+    warnings = fields.List(fields.String(), required=True)
+
+
+class Pipeline(ma.Schema):
+    """The pipeline an application has now, as it was written and as it was understood."""
+
+    application = fields.String(required=True)
+    revision = fields.Integer(required=True)
+    source = fields.String(required=True)
+    document = fields.Dict(required=True)
+    created_at = instant(required=True)
+    created_by = fields.String(required=True)
+
+
+class TargetOut(ma.Schema):
+    """One thing that gets the release."""
+
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+
+
+class EnvironmentOut(ma.Schema):
+    """An environment as this application uses it."""
+
+    name = fields.String(required=True)
+    after = fields.List(fields.String(), required=True)
+    strategy = fields.String(required=True)
+    targets = fields.List(fields.Nested(TargetOut), required=True)
+
+
+class Application(ma.Schema):
+    """Something that is released."""
+
+    id = fields.Integer(required=True)
+    name = fields.String(required=True)
+    description = fields.String(required=True)
+    owner = fields.String(required=True)
+    pipeline_revision = fields.Integer(required=True)
+    environments = fields.List(fields.Nested(EnvironmentOut), required=True)
+    created_at = instant(required=True)
+
+
+ApplicationPage = page_of(Application)
+
+
+def present_applied(applied: Applied) -> dict[str, Any]:
+    """What applying did."""
+    return {
+        "application": applied.application,
+        "revision": applied.revision,
+        "changed": applied.changed,
+        "environments": applied.environments,
+        "warnings": applied.warnings,
+    }
+
+
+def present_pipeline(row: Row[Any]) -> dict[str, Any]:
+    """The application's current pipeline."""
+    return {
+        "application": row.name,
+        "revision": row.pipeline_revision,
+        "source": row.source,
+        "document": row.document,
+        "created_at": row.pipeline_created_at,
+        "created_by": row.pipeline_created_by,
+    }
+
+
+def present(row: Row[Any]) -> dict[str, Any]:
+    """An application as it is sent."""
+    document = row.document or {}
+    return {
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "owner": row.owner,
+        "pipeline_revision": row.pipeline_revision,
+        "environments": [_environment(each) for each in document.get("environments", ())],
+        "created_at": row.created_at,
+    }
+
+
+def _environment(document: dict[str, Any]) -> dict[str, Any]:
+    strategy = document.get("strategy") or ""
+    return {
+        "name": document["name"],
+        "after": list(document.get("after") or ()),
+        "strategy": strategy.get("kind", "") if isinstance(strategy, dict) else strategy,
+        "targets": [{"name": each["name"], "kind": each["kind"]} for each in document.get("targets", ())],
+    }

@@ -1,0 +1,25 @@
+"""Environments."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+from sqlalchemy import Row
+
+from api.schemas.common import page_of
+
+
+class Environment(ma.Schema):
+    """A place releases go to."""
+
+    id = fields.Integer(required=True)
+    name = fields.String(required=True)
+    position = fields.Integer(required=True, metadata={"description": "Order of promotion, from 0."})
+
+
+EnvironmentPage = page_of(Environment)
+
+
+def present(row: Row[Any]) -> dict[str, Any]:
+    """An environment as it is sent."""
+    return {"id": row.id, "name": row.name, "position": row.position}

@@ -1,0 +1,46 @@
+"""What runs where."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+from sqlalchemy import Row
+
+from api.pagination import PageArgs
+from api.parsing import Text
+from api.schemas.common import instant, page_of
+
+
+class InstallationQuery(PageArgs):
+    """Which targets."""
+
+    application = Text(load_default=None, longest=63)
+    environment = Text(load_default=None, longest=63)
+
+
+class Installation(ma.Schema):
+    """A target with what it has; nulls where it has nothing yet."""
+
+    application = fields.String(required=True)
+    environment = fields.String(required=True)
+    target = fields.String(required=True)
+    version = fields.String(required=True, allow_none=True)
+    release_id = fields.Integer(required=True, allow_none=True)
+    deployment_id = fields.Integer(required=True, allow_none=True)
+    since = instant(required=True, allow_none=True)
+
+
+InstallationPage = page_of(Installation)
+
+
+def present(row: Row[Any]) -> dict[str, Any]:
+    """A target as it is sent."""
+    return {
+        "application": row.application,
+        "environment": row.environment,
+        "target": row.target,
+        "version": row.version,
+        "release_id": row.release_id,
+        "deployment_id": row.deployment_id,
+        "since": row.since,
+    }

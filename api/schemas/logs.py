@@ -1,0 +1,156 @@
+"""Logs: pieces of bytes become pieces of text, and no character is torn apart."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+from sqlalchemy import Row
+
+from api.pagination import PageArgs
+from api.parsing import Id
+from api.schemas.common import instant
+
+MAX_PAGE_BYTES = 1 << 20
+_MOST_TAILS = 50
+"""Halves of characters a cursor carries; of more attempts at once the rest is shown as it is."""
+
+
+class LogQuery(PageArgs):
+    """Which part of the log."""
+
+    step = Id(load_default=None)
+
+
+class LogItem(ma.Schema):
+    """What one attempt wrote from byte `offset` on."""
+
+    step_id = fields.Integer(required=True)
+    target = fields.String(required=True)
+    wave = fields.Integer(required=True)
+    attempt = fields.Integer(required=True)
+    offset = fields.Integer(required=True)
+    at = instant(required=True)
+    text = fields.String(required=True)
+
+
+class LogPage(ma.Schema):
+    """A part of the log; ask again with the cursor until `complete`."""
+
+    items = fields.List(fields.Nested(LogItem), required=True)
+    next_cursor = fields.String(required=True, validate=validate.Length(min=1))
+    complete = fields.Boolean(required=True, metadata={"description": "It has ended and nothing more will come."})
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The first bytes of a character whose rest is in the attempt's next piece."""
+
+    attempt_id: int
+    step_id: int
+    target: str
+    wave: int
+    attempt: int
+    offset: int
+    at: str
+    data: str
+
+    @property
+    def bytes(self) -> bytes:
+        return base64.b64decode(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a reader is, with the halves of characters it was not shown yet."""
+
+    after: tuple[int, int] = (0, 0)
+    tails: tuple[Tail, ...] = ()
+
+    @classmethod
+    def read(cls, value: Any) -> "Place":
+        """From a cursor's value; None is the beginning."""
+        if value is None:
+            return cls()
+        return cls((value[0], value[1]), tuple(Tail(*each) for each in value[2]))
+
+    def value(self) -> list[Any]:
+        """For a cursor."""
+        return [*self.after, [list(astuple(each)) for each in self.tails]]
+
+
+def within_bounds(rows: list[Row[Any]]) -> list[Row[Any]]:
+    """The first rows, at least one, that together have at most MAX_PAGE_BYTES."""
+    size = 0
+    for number, row in enumerate(rows):
+        size += len(row.data)
+        if size > MAX_PAGE_BYTES and number:
+            return rows[:number]
+    return rows
+
+
+def present(place: Place, rows: Iterable[Row[Any]]) -> tuple[list[dict[str, Any]], Place]:
+    """The pieces as text, and where the next page begins."""
+    tails = {each.attempt_id: each for each in place.tails}
+    items, after = [], place.after
+    for row in rows:
+        after = (int(row.xid), row.id)
+        before = tails.pop(row.attempt_id, None)
+        data = (before.bytes if before else b"") + bytes(row.data)
+        start = before.offset if before else row.start_byte
+        whole = _whole(data) if len(tails) < _MOST_TAILS else len(data)
+        if whole < len(data):
+            tails[row.attempt_id] = _tail(row, start + whole, data[whole:])
+        if whole:
+            items.append(_item(row.step_id, row.target_name, row.wave_index, row.attempt, start, row.at, data[:whole]))
+    return items, Place(after, tuple(tails.values()))
+
+
+def present_tails(place: Place) -> tuple[list[dict[str, Any]], Place]:
+    """What is left of characters whose rest never came, once nothing more will come."""
+    items = [
+        _item(each.step_id, each.target, each.wave, each.attempt, each.offset, each.at, each.bytes)
+        for each in place.tails
+    ]
+    return items, Place(place.after)
+
+
+def _item(
+    step_id: int, target: str, wave: int, attempt: int, offset: int, at: datetime | str, data: bytes
+) -> dict[str, Any]:
+    return {
+        "step_id": step_id,
+        "target": target,
+        "wave": wave,
+        "attempt": attempt,
+        "offset": offset,
+        "at": at,
+        "text": data.decode("utf-8", "replace"),
+    }
+
+
+def _tail(row: Row[Any], offset: int, data: bytes) -> Tail:
+    return Tail(
+        row.attempt_id,
+        row.step_id,
+        row.target_name,
+        row.wave_index,
+        row.attempt,
+        offset,
+        row.at.isoformat().replace("+00:00", "Z"),
+        base64.b64encode(data).decode(),
+    )
+
+
+def _whole(data: bytes) -> int:
+    """How many bytes there are before a character that is not all there yet."""
+    for back in range(1, min(3, len(data)) + 1):
+        byte = data[-back]
+        if byte & 0xC0 == 0x80:  # inside a character: its first byte is further back
+            continue
+        needs = 2 if byte & 0xE0 == 0xC0 else 3 if byte & 0xF0 == 0xE0 else 4 if byte & 0xF8 == 0xF0 else 1
+        return len(data) - back if needs > back else len(data)
+    return len(data)

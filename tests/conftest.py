@@ -1,0 +1,67 @@
+"""Fixtures that every test may ask for: real servers, and a database that is migrated and empty."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+
+from orchestrator.config import Settings
+from orchestrator.db import Database, make_engine
+from tests.servers import PostgresServer, worker_id
+
+pytest_plugins = ["tests.servers"]
+
+MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+SECRET_KEY = "only-for-tests-0123456789abcdef0123456789abcdef"
+
+
+def environment(database_url: str, redis_url: str, data_dir: Path) -> dict[str, str]:
+    """The environment variables of a process of ours, with the cheapest password hash."""
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": SECRET_KEY,
+        "DATA_DIR": str(data_dir),
+        "BCRYPT_ROUNDS": "4",
+    }
+
+
+def settings_for(database_url: str, redis_url: str, data_dir: Path) -> Settings:
+    """Settings as a process would read them."""
+    return Settings.from_env(environment(database_url, redis_url, data_dir))
+
+
+def migrate(database_url: str, redis_url: str, data_dir: Path) -> None:
+    """Run the real migrations."""
+    config = Config(MIGRATIONS / "alembic.ini")
+    engine = make_engine(settings_for(database_url, redis_url, data_dir))
+    config.attributes["engine"] = engine
+    command.upgrade(config, "head")
+    engine.dispose()
+
+
+@pytest.fixture
+def settings(
+    postgres_server: PostgresServer,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Settings]:
+    """Settings with a database of this test's own, cloned from one that was migrated once."""
+    template = postgres_server.template("migrated", lambda url: migrate(url, redis_url, tmp_path))
+    name = f"test_{worker_id()}"
+    url = postgres_server.create_database(name, template=template)
+    for variable, value in environment(url, redis_url, tmp_path).items():
+        monkeypatch.setenv(variable, value)
+    yield settings_for(url, redis_url, tmp_path)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """Connections to this test's own database."""
+    made = Database(settings)
+    yield made
+    made.close()

@@ -1,0 +1,78 @@
+"""doctor tells each unhealthy thing in a sentence, with what to do."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cli_run import Cli, cli_in
+
+from orchestrator.cli.doctor import of_check, of_clock
+from orchestrator.client import Answer
+
+GOOD = {"postgres": {"status": "ok", "latency_ms": 1.2}, "workers": {"status": "ok", "latency_ms": 3}}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    with cli_in(tmp_path, monkeypatch) as made:
+        made.env["RELEASECTL_TOKEN"] = "dpl_1"
+        made.on("GET", "/auth/me", {"username": "ann", "role": "admin"})
+        yield made
+
+
+def test_a_healthy_server_is_exit_0(cli: Cli) -> None:
+    cli.server.on("GET", "/health", {"status": "ok", "checks": GOOD})
+    done = cli.run("doctor")
+    assert done.exit_code == 0
+    assert "ok   postgres: ok, answers in 1.2 ms" in done.stdout
+    assert "BAD" not in done.stdout
+
+
+def test_each_unhealthy_thing_says_what_to_do(cli: Cli) -> None:
+    checks = {**GOOD, "workers": {"status": "unavailable", "latency_ms": None}, "odd": {"status": "degraded"}}
+    cli.server.on("GET", "/health", (503, {"status": "degraded", "checks": checks}))
+    done = cli.run("doctor")
+    assert done.exit_code == 1
+    assert "BAD  workers: unavailable" in done.stdout
+    assert "start a worker" in done.stdout
+    assert "BAD  odd: degraded" in done.stdout
+    assert len(cli.server.got("GET", "/health")) == 1
+
+
+def test_a_dead_server_is_one_finding(cli: Cli) -> None:
+    cli.env["RELEASECTL_URL"] = "http://127.0.0.1:1"
+    done = cli.run("doctor", "--json")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert (found["healthy"], [each["name"] for each in found["findings"]]) == (False, ["server"])
+
+
+def test_a_missing_login_is_found(cli: Cli) -> None:
+    cli.env["RELEASECTL_TOKEN"] = None
+    cli.server.on("GET", "/health", {"status": "ok", "checks": GOOD})
+    done = cli.run("doctor")
+    assert done.exit_code == 1
+    assert "BAD  login: you are not logged in\n     Log in: releasectl login" in done.stdout
+
+
+def test_another_version_is_found(cli: Cli) -> None:
+    cli.server.on("GET", "/health", {"status": "ok", "checks": GOOD, "version": "99.0"})
+    assert "BAD  version: the server has 99.0" in cli.run("doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("second", "ok", "says"),
+    [(7, True, "5 s ahead of"), (8, False, "6 s ahead of"), (0, True, "2 s behind")],
+)
+def test_clocks_more_than_five_seconds_apart_are_bad(second: int, ok: bool, says: str) -> None:
+    answer = Answer(status=200, headers={"Date": "Mon, 23 Nov 2026 12:00:02 GMT"}, body=b"")
+    (finding,) = of_clock(answer, datetime(2026, 11, 23, 12, 0, second, tzinfo=UTC))
+    assert finding.ok is ok
+    assert says in finding.says
+
+
+def test_a_check_without_details_is_understood() -> None:
+    assert of_check("redis", "ok").ok
+    assert not of_check("redis", {"status": "unavailable", "error": "refused"}).ok

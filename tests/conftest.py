@@ -9,7 +9,10 @@ from alembic.config import Config
 
 from orchestrator.config import Settings
 from orchestrator.db import Database, make_engine
-from tests.servers import PostgresServer, worker_id
+
+pytest.register_assert_rewrite("tests.servers")
+
+from tests.servers import PostgresServer, worker_id  # noqa: E402  # its asserts are to be rewritten
 
 pytest_plugins = ["tests.servers"]
 

@@ -24,7 +24,7 @@ def status(*, application: str | None, environment: str | None, each_target: boo
     columns: dict[str, Cell | str] = {
         "application": "application",
         "environment": "environment",
-        "version": "version",
+        "version": lambda each: each["version"] or "(nothing)",
         "targets": "targets",
         "since": when("since"),
         "deployment": "deployment_id",
@@ -39,14 +39,14 @@ def status(*, application: str | None, environment: str | None, each_target: boo
 
 def together(installations: Iterable[Record]) -> list[Record]:
     """A row for each version in each environment: how many targets of how many, newest deployment."""
-    rows: dict[tuple[str, str, str], Record] = {}
+    rows: dict[tuple[str, str, str | None], Record] = {}
     places: dict[tuple[str, str], int] = {}
     for each in installations:
         place = (each["application"], each["environment"])
         places[place] = places.get(place, 0) + 1
         row = rows.setdefault((*place, each["version"]), {**each, "count": 0})
         row["count"] += 1
-        if each["since"] > row["since"]:
+        if (each["since"] or "") > (row["since"] or ""):
             row.update(since=each["since"], deployment_id=each["deployment_id"])
     for (application, environment, _), row in rows.items():
         row["targets"] = f"{row['count']} of {places[application, environment]}"

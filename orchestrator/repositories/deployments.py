@@ -43,6 +43,11 @@ _DUE = text("""
     RETURNING id, application_id, release_id, environment
 """)
 
+_WAKE_OVERDUE = text("""
+    UPDATE deployments SET wake_at = clock_timestamp() - interval '1 minute'
+    WHERE id = ANY(:ids) AND wake_at IS NOT NULL
+""")
+
 _SURROUNDINGS = text("""
     SELECT (SELECT id FROM deployments a WHERE a.application_id = :application_id AND a.environment = :environment
               AND a.status IN ('running', 'paused')) AS active_id,
@@ -145,6 +150,11 @@ def take_due(
     """Deployments whose `wake_at` has come, each given to one caller only, and pushed on in case its message is lost."""
     params = {"limit": limit, "push_seconds": push_seconds, "overdue_seconds": overdue_seconds}
     return list(session.execute(_DUE, params))
+
+
+def wake_overdue(session: Session, ids: Sequence[int]) -> None:
+    """Make these overdue, so that the next worker which polls takes them without a message."""
+    session.execute(_WAKE_OVERDUE, {"ids": list(ids)})
 
 
 def surroundings(

@@ -3,11 +3,12 @@
 import contextlib
 import functools
 import itertools
+import math
 import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +39,20 @@ class Processes:
         """Send TERM to each process group but the supervisor's; return when none is left or grace is over."""
         deadline = time.monotonic() + grace_seconds
         told: set[int] = {0, self.supervisor, os.getpgrp()}
-        while (left := deadline - time.monotonic()) > 0 and (pids := self._members()):
+
+        def tell(unsure: list[int]) -> bool:
+            pids = self._members(unsure)
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     group = os.getpgid(pid)
                     if group not in told:
                         told.add(group)
                         os.killpg(group, signal.SIGTERM)
-            _wait_for_one(pids, min(left, 0.1))
+            if pids:
+                _wait_for_one(pids, min(deadline - time.monotonic(), 0.1))
+            return bool(pids)
+
+        _repeat_until_none(tell, deadline)
 
     def kill(self) -> None:
         """Kill until nothing is left. Raises TargetUnreachableError when something does not die."""
@@ -53,16 +60,7 @@ class Processes:
         if self.supervisor:  # first, so that it cannot record the kill as the command's own end
             self._kill_all([self.supervisor], deadline)
         _kill_cgroup(self.cgroup, deadline)
-        clean = 0
-        unsure_until = time.monotonic() + UNSURE_LIMIT_SECONDS
-        while clean < CLEAN_SCANS:
-            unsure: list[int] = []
-            if self._kill_all(self._scan(unsure), deadline):
-                clean = 0
-            elif unsure and time.monotonic() < unsure_until:
-                time.sleep(0.002)  # nothing tells when an exec is over
-            else:
-                clean += 1
+        _repeat_until_none(lambda unsure: self._kill_all(self._scan(unsure), deadline))
 
     def _kill_all(self, pids: Iterable[int], deadline: float) -> bool:
         """Stop some as they come, so that they fork no more, kill them and see them end; False if none came."""
@@ -92,12 +90,12 @@ class Processes:
             signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
         return pidfd
 
-    def _members(self) -> list[int]:
+    def _members(self, unsure: list[int]) -> list[int]:
         with contextlib.suppress(OSError):
             if self.cgroup:
                 pids = (Path(self.cgroup) / "cgroup.procs").read_text().split()
                 return [int(pid) for pid in pids if pid != "0"]  # 0: of another PID namespace
-        return list(self._scan([]))
+        return list(self._scan(unsure))
 
     def _scan(self, unsure: list[int]) -> Iterator[int]:
         """Yield each process that bears the mark, the newest first, so that one which keeps forking is met.
@@ -116,6 +114,24 @@ class Processes:
 
     def _is_in(self, environ: bytes | None) -> bool:
         return environ is not None and f"\0{MARK}={self.mark}\0".encode() in b"\0%b\0" % environ
+
+
+def _repeat_until_none(act: Callable[[list[int]], bool], deadline: float = math.inf) -> None:
+    """Act until it finds nothing twice, at the deadline at the latest.
+
+    `act` returns whether it found something and adds to its argument whatever it could not judge: once more then.
+    """
+    clean = 0
+    unsure_until = time.monotonic() + UNSURE_LIMIT_SECONDS
+    while clean < CLEAN_SCANS and time.monotonic() < deadline:
+        unsure: list[int] = []
+        if act(unsure):
+            clean = 0
+            unsure_until = time.monotonic() + UNSURE_LIMIT_SECONDS
+        elif unsure and time.monotonic() < unsure_until:
+            time.sleep(0.002)  # nothing tells when an exec is over
+        else:
+            clean += 1
 
 
 def wait_for_end(pid: int, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def test_kind_says_whether_its_runs_live_on_the_workers_node(kind: str) -> None:
 
 class TestCommandTarget(TargetContract):
     kind = "command"
+
+    @pytest.fixture(autouse=True)
+    def leave_nothing(self, tmp_path: Path) -> Iterator[None]:
+        """End also what a test that failed has started."""
+        yield
+        for folder in (tmp_path / "runs" / "runs").glob("[!.]*"):
+            if left := files.processes(folder):
+                left.kill()
 
     @pytest.fixture
     def target(self, tmp_path: Path) -> Target:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from orchestrator.targets.base import (
     Absent,
     Command,
     Exited,
-    InvalidSettingsError,
     Lost,
     Running,
     SupportsWait,
@@ -34,8 +34,11 @@ from orchestrator.testing import follow, new_run, until_written
 
 
 @pytest.fixture
-def runs_dir(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
+def runs_dir(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "runs"
+    for folder in (tmp_path / "runs" / "runs").glob("[!.]*"):  # also of a test that failed
+        if left := files.processes(folder):
+            left.kill()
 
 
 @pytest.fixture
@@ -55,26 +58,6 @@ def bearing(name: str) -> list[int]:
             if f"DEPLOYMENT_RUN={name}".encode() in environ.split(b"\0"):
                 found.append(int(entry.name))
     return found
-
-
-@pytest.mark.parametrize(
-    ("settings", "field", "hint"),
-    [
-        ({"directroy": "/srv"}, "directroy", "'directory'"),
-        ({"vars": {}}, "vars", "'variables'"),
-        ({"directory": "srv"}, "directory", "absolute"),
-        ({"directory": 5}, "directory", "absolute"),
-        ({"variables": ["A=1"]}, "variables", "mapping"),
-        ({"variables": {"A-B": "1"}}, "variables", "A-B"),
-        ({"variables": {"PORT": 80}}, "variables", "quotes"),
-        ({"variables": {"A": "\0"}}, "variables", "A must be a text"),
-    ],
-)
-def test_setting_that_cannot_work_is_refused(settings: dict[str, Any], field: str, hint: str) -> None:
-    with pytest.raises(InvalidSettingsError) as refused:
-        CommandTarget.from_settings(settings, runs_dir="/nowhere")
-    assert refused.value.field == field
-    assert hint in refused.value.message
 
 
 def test_environment_is_exactly_what_was_given(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +95,10 @@ def test_command_starts_with_clean_signals_files_and_umask(target: CommandTarget
     lines = follow(target, run)[0].decode().split("\n")
     assert lines[0] == "0022"
     assert lines[1:5] == ["0", "1", "2", "3"]  # 3 is ls reading the folder
-    assert lines[5:] == ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", ""]
+    blocked, ignored = (int(line.split()[1], 16) for line in lines[5:7])
+    of_the_c_library = 1 << (32 - 1) | 1 << (33 - 1)
+    assert blocked == 0
+    assert ignored & ~of_the_c_library == 0
 
 
 def test_run_starts_in_its_directory_or_says_that_it_cannot(tmp_path: Path, runs_dir: Path) -> None:
@@ -126,21 +112,6 @@ def test_run_starts_in_its_directory_or_says_that_it_cannot(tmp_path: Path, runs
         assert answer.code == code
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-x", "a b", "x" * 201])
-def test_name_that_cannot_be_a_files_is_refused(target: CommandTarget, name: str) -> None:
-    run = new_run(fence="f")
-    with pytest.raises(TargetError, match="cannot name a run"):
-        target.start(type(run)(name, "f", 1), Command("true", {}))
-
-
-def test_variable_that_cannot_be_is_refused_by_name(target: CommandTarget, runs_dir: Path) -> None:
-    for env in ({"A B": "1"}, {"A": "x\0y"}):
-        run = new_run()
-        with pytest.raises(TargetError, match="A"):
-            target.start(run, Command("true", env))
-        assert target.poll(run, 0) == Absent()
-
-
 def test_start_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     target = CommandTarget.from_settings({}, runs_dir=str(tmp_path / "file" / "runs"))
@@ -148,7 +119,7 @@ def test_start_that_cannot_be_written_says_why(tmp_path: Path) -> None:
         target.start(new_run(), Command("true", {}))
 
 
-def test_full_disk_keeps_the_name_free(target: CommandTarget, runs_dir: Path) -> None:
+def test_claim_that_fails_keeps_the_name_free(target: CommandTarget, runs_dir: Path) -> None:
     (runs_dir / "runs").mkdir(parents=True)
     (runs_dir / "incoming").mkdir()
     run = new_run()
@@ -158,13 +129,21 @@ def test_full_disk_keeps_the_name_free(target: CommandTarget, runs_dir: Path) ->
     assert list((runs_dir / "incoming").iterdir()) == []
 
 
-def test_noise_of_what_was_left_running_does_not_hold_up_the_end(target: CommandTarget) -> None:
+def test_noise_of_what_was_left_running_does_not_move_the_end(target: CommandTarget, tmp_path: Path) -> None:
     run = new_run()
-    target.start(run, Command("yes & sleep 0.2", {}))
-    answer = follow(target, run)[1]
+    gate, grown = tmp_path / "gate", tmp_path / "grown"
+    noise = f"head -c 400000 /dev/zero; while [ ! -e {gate} ]; do sleep 0.02; done; echo more; : >{grown}"
+    target.start(run, Command(f"head -c 300000 /dev/zero; ({noise}) & sleep 0.3", {}))
+    target.wait(run, 60)
+    first = target.poll(run, 0)
+    assert isinstance(first, Running)
+    size = target.runs.folder(run.name).joinpath("output").stat().st_size
+    gate.touch()
+    while not grown.exists():
+        time.sleep(0.02)
+    answer = follow(target, run, first.offset)[1]
     assert isinstance(answer, Exited)
-    target.abort(run, grace_seconds=1)
-    assert target.poll(run, answer.offset) == Exited(0, b"", answer.offset)
+    assert answer.offset == size
 
 
 def test_secrets_are_removed_when_the_end_was_seen(target: CommandTarget) -> None:
@@ -364,14 +343,11 @@ def test_worker_killed_while_it_starts_a_run_does_not_lose_it(target: CommandTar
 
 def test_abort_is_finished_by_another_worker(target: CommandTarget, runs_dir: Path) -> None:
     run = new_run(fence="f")
-    abort = WORKER.replace(
-        "os.killpg", "target.abort(Run(sys.argv[2], 'f', 1), grace_seconds=600)\nos.killpg"
-    )
-    script = "trap 'echo term' TERM; echo up; while :; do sleep 0.05; done"
-    worker = subprocess.Popen([sys.executable, "-c", abort, str(runs_dir), run.name, script, "SIGKILL"])
-    deadline = time.monotonic() + 30
-    while target.poll(run, 0) == Absent() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    target.start(run, Command("trap 'echo term' TERM; echo up; while :; do sleep 0.05; done", {}))
+    until_written(target, run, b"up")
+    abort = "target.abort(Run(sys.argv[2], 'f', 1), grace_seconds=600)"
+    script = WORKER[: WORKER.index("target.start")] + abort
+    worker = subprocess.Popen([sys.executable, "-c", script, str(runs_dir), run.name], start_new_session=True)
     until_written(target, run, b"term")
     worker.kill()
     worker.wait()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cli_server import ScriptedServer, scripted_server
+from tests.unit.cli_server import ScriptedServer, scripted_server
 from click.testing import CliRunner, Result
 
 from orchestrator.cli import main

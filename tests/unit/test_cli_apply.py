@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_run import Cli, cli_in
-from cli_server import problem
+from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_server import problem
 
 SHOP = """application: shop
 environments:

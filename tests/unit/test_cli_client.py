@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_server import DROPPED, Request, ScriptedServer, listed, problem, scripted_server
+from tests.unit.cli_server import DROPPED, Request, ScriptedServer, listed, problem, scripted_server
 
 from orchestrator.cli.context import ConfigFile, FileTokens
 from orchestrator.client import ApiError, Client, MemoryTokens, Patience, Tokens, UnreachableError

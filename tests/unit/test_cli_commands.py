@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 import pytest
-from cli_run import Cli, cli_in
-from cli_server import deployment, listed, problem, step
+from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_server import deployment, listed, problem, step
 
 from orchestrator.cli import COMMANDS, main
 
@@ -249,24 +249,32 @@ def test_steps_count_waves_from_one(cli: Cli) -> None:
     assert done.stdout.splitlines()[1] == "1   2     web-a   unpack  failed  1              exit code 3"
 
 
-def test_status_says_how_many_targets_have_each_version(cli: Cli) -> None:
-    def at(target: str, version: str, number: int, since: str) -> dict[str, object]:
-        place = {"application": "shop", "environment": "production", "target": target}
-        return {**place, "version": version, "release_id": 1, "deployment_id": number, "since": since}
+def installed(target: str, version: str | None, number: int | None, since: str | None) -> dict[str, object]:
+    place = {"application": "shop", "environment": "production", "target": target}
+    return {**place, "version": version, "release_id": 1, "deployment_id": number, "since": since}
 
-    cli.on(
-        "GET",
-        "/installations",
-        listed(
-            at("a", "1.0", 1, "2026-01-01"), at("b", "1.0", 3, "2026-03-01"), at("c", "1.1", 2, "2026-02-01")
-        ),
-    )
-    assert cli.run("status", "shop", "--env", "production").stdout.splitlines() == [
-        "application  environment  version  targets  since       deployment",
-        "shop         production   1.0      2 of 3   2026-03-01  3",
-        "shop         production   1.1      1 of 3   2026-02-01  2",
+
+def test_status_says_how_many_targets_have_each_version(cli: Cli) -> None:
+    found = [
+        installed("a", "1.0", 1, "2026-01-01"),
+        installed("b", "1.0", 3, "2026-03-01"),
+        installed("c", "1.1", 2, "2026-02-01"),
+        installed("d", None, None, None),
+        installed("e", None, None, None),
     ]
-    assert [each["target"] for each in json.loads(cli.run("status", "--json").stdout)] == ["a", "b", "c"]
+    cli.on("GET", "/installations", listed(*found))
+    assert cli.run("status", "shop", "--env", "production").stdout.splitlines() == [
+        "application  environment  version    targets  since       deployment",
+        "shop         production   1.0        2 of 5   2026-03-01  3",
+        "shop         production   1.1        1 of 5   2026-02-01  2",
+        "shop         production   (nothing)  2 of 5",
+    ]
+    assert cli.server.requests[0].query == {
+        "application": "shop",
+        "environment": "production",
+        "limit": "200",
+    }
+    assert [each["target"] for each in json.loads(cli.run("status", "--json").stdout)] == list("abcde")
 
 
 def test_api_sends_text_and_typed_fields_and_prints_errors_too(cli: Cli) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cli_run import Cli, cli_in
+from tests.unit.cli_run import Cli, cli_in
 
 from orchestrator.cli.doctor import of_check, of_clock
 from orchestrator.client import Answer

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from cli_server import piece
+from tests.unit.cli_server import piece
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_run import Cli, cli_in
-from cli_server import DROPPED, Request, deployment, listed, log, piece, problem, step
+from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_server import DROPPED, Request, deployment, listed, log, piece, problem, step
 
 D = "/deployments/42"
 

@@ -16,7 +16,13 @@ def tick() -> None:
     while True:
         with context.current().database.transaction() as session:
             due = deployments.take_due(session, limit=AT_ONCE, push_seconds=PUSH_SECONDS)
-        for row in due:
-            send(Message(TaskName.ADVANCE, row.id, f"deployment {row.id} -> {row.environment}, due"))
+        unsent = [row.id for row in due if not send(_message(row.id, row.environment))]
+        if unsent:
+            with context.current().database.transaction() as session:
+                deployments.wake_overdue(session, unsent)
         if len(due) < AT_ONCE:
             return
+
+
+def _message(deployment_id: int, environment: str) -> Message:
+    return Message(TaskName.ADVANCE, deployment_id, f"deployment {deployment_id} -> {environment}, due")

@@ -1,5 +1,6 @@
 """From a token to an actor, and from an actor to a permission."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import wraps
@@ -23,6 +24,8 @@ from orchestrator.services.sign_ins import REFRESH_LIFETIME, SignedIn
 ACCESS_LIFETIME = timedelta(minutes=30)
 ACCESS, REFRESH = "access", "refresh"
 _MAX_TOKEN_CHARACTERS = 2048
+_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_SHAPES = {"sub": re.compile(r"\d{1,18}"), "sid": _ID, "jti": _ID}
 _PERMISSION = "permission"
 
 P = ParamSpec("P")
@@ -96,7 +99,8 @@ def read_token(token: str, *, kind: str) -> Mapping[str, Any]:
         claims: Mapping[str, Any] = decode_token(token)
     except (PyJWTError, JWTExtendedException, ValueError, RecursionError) as error:
         raise UnauthenticatedError("the token is not valid or has expired; log in again") from error
-    if claims.get("type") != kind or not isinstance(claims.get("sid"), str):
+    shapes_fit = all(shape.fullmatch(str(claims.get(name))) for name, shape in _SHAPES.items())
+    if claims.get("type") != kind or not shapes_fit:
         raise UnauthenticatedError(f"this is no {kind} token")
     return claims
 

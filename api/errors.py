@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from flask import Flask, Response, g, request
@@ -117,7 +117,12 @@ def _orchestrator_problem(error: OrchestratorError) -> Response:
     title = (type(error).__doc__ or status.phrase).strip().splitlines()[0]
     problems = error.problems if isinstance(error, InvalidInputError) else ()
     return problem(
-        status, code=error.code, title=title, detail=error.message, errors=problems, headers=_headers_of(error)
+        status,
+        code=error.code,
+        title=title,
+        detail=error.message,
+        errors=problems,
+        headers=_headers_of(error),
     )
 
 
@@ -134,7 +139,7 @@ def _headers_of(error: OrchestratorError) -> dict[str, str]:
 def http_problem(error: HTTPException) -> Response:
     """What Flask, werkzeug and webargs raise. A redirect stays one."""
     if error.response is not None or error.code is None:
-        return Response.force_type(error.get_response())
+        return cast(Response, error.get_response())
     status = HTTPStatus(error.code)
     data: Mapping[str, Any] = getattr(error, "data", None) or {}
     errors = list(_problems(data.get("messages") or data.get("errors") or {}))

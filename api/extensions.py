@@ -17,11 +17,8 @@ from orchestrator.db import engine_options
 from orchestrator.models import Base
 from orchestrator.security import PasswordHasher, derive_key
 
-db = SQLAlchemy(
-    model_class=Base,
-    disable_autonaming=True,
-    session_options={"autoflush": False, "expire_on_commit": False},
-)
+# The metadata and not `model_class=Base`: that would copy the class, and SQLAlchemy refuses a copy with a type map.
+db = SQLAlchemy(metadata=Base.metadata, session_options={"autoflush": False, "expire_on_commit": False})
 jwt = JWTManager()
 migrate = Migrate(directory=str(MIGRATIONS))
 

@@ -73,7 +73,7 @@ def window(scope: str, args: Mapping[str, Any]) -> Window:
     """Take the arguments of PageArgs out of a query. Raises BadCursorError."""
     cursor = args["cursor"]
     after = read_cursor(scope, cursor) if cursor is not None else None
-    return Window(scope, after, args["skip"], args["limit"])
+    return Window(scope, after, args.get("skip", 0), args["limit"])
 
 
 def write_cursor(scope: str, value: Any) -> str:
@@ -95,4 +95,6 @@ def read_cursor(scope: str, cursor: str) -> Any:
 
 
 def _sign(scope: str, payload: bytes) -> bytes:
-    return hmac.digest(services().cursor_key, scope.encode() + b"\0" + payload, hashlib.sha256)[:_SIGNATURE_BYTES]
+    return hmac.digest(services().cursor_key, scope.encode() + b"\0" + payload, hashlib.sha256)[
+        :_SIGNATURE_BYTES
+    ]

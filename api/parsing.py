@@ -2,11 +2,12 @@
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import marshmallow as ma
 import orjson
-from flask import Request
+from flask import Request, Response
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import ValidationError, fields, validate
 from webargs import core
@@ -15,6 +16,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 MAX_BODY_BYTES = 1 << 20
 MAX_ID = 2**63 - 1
+View = TypeVar("View", bound=Callable[..., Response])
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -37,9 +39,27 @@ class OrjsonParser(FlaskParser):
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest has no types
-    """A blueprint whose arguments are read by OrjsonParser."""
+    """A blueprint whose arguments are read by OrjsonParser, and whose decorators have types."""
 
     ARGUMENTS_PARSER = OrjsonParser()
+
+    def route(self, rule: str, **options: Any) -> Callable[[View], View]:
+        return cast(Callable[[View], View], super().route(rule, **options))
+
+    def arguments(self, schema: type[ma.Schema], **options: Any) -> Callable[[View], View]:
+        return cast(Callable[[View], View], super().arguments(schema, **options))
+
+    def response(
+        self, status_code: int, schema: type[ma.Schema] | None = None, **options: Any
+    ) -> Callable[[View], View]:
+        return cast(Callable[[View], View], super().response(status_code, schema, **options))
+
+    def alt_response(self, status_code: int, **options: Any) -> Callable[[View], View]:
+        return cast(Callable[[View], View], super().alt_response(status_code, **options))
+
+    @staticmethod
+    def doc(**options: Any) -> Callable[[View], View]:
+        return cast(Callable[[View], View], SmorestBlueprint.doc(**options))
 
 
 def parse_json(body: bytes) -> Any:
@@ -68,12 +88,13 @@ class Text(fields.String):
     def __init__(self, *, longest: int, shortest: int = 0, pattern: str | None = None, **kwargs: Any) -> None:
         rules: list[validate.Validator] = [validate.Length(min=shortest, max=longest)]
         if pattern is not None:
-            rules.append(validate.Regexp(re.compile(pattern + r"\Z"), error=f"must look like {pattern}"))
+            shown = pattern.replace("{", "{{").replace("}", "}}")  # marshmallow formats the message
+            rules.append(validate.Regexp(re.compile(pattern + r"\Z"), error=f"must look like {shown}"))
         super().__init__(validate=rules, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         found = super()._deserialize(value, attr, data, **kwargs)
-        if isinstance(found, str) and _UNSTORABLE.search(found):
+        if _UNSTORABLE.search(found):
             raise ValidationError("must not hold NUL characters or halves of surrogate pairs")
         return found
 

@@ -87,12 +87,11 @@ class Cache:
 
     def put(self, miss: Miss, value: bytes, *, seconds: int) -> None:
         """Keep what was read from Postgres after the miss."""
-        if miss.generation is None:
+        mark = miss.generation
+        if mark is None:
             return
         names = (miss.key, _generation_key(miss.namespace), f"cache:keys:{miss.namespace}")
-        self._call(
-            lambda: self._redis.eval(_PUT, 3, *names, value, miss.generation, seconds, RELEASE_SECONDS)
-        )
+        self._call(lambda: self._redis.eval(_PUT, 3, *names, value, mark, seconds, RELEASE_SECONDS))
 
     def forget(self, namespace: str) -> None:
         """Drop all of a namespace; call it after the commit. While Redis is away it is tried again until it is done."""

@@ -18,12 +18,12 @@ from typing import ClassVar
 
 import pytest
 
+from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets.base import (
     ABORTED_CODE,
     Absent,
     Command,
     Exited,
-    InvalidSettingsError,
     Lost,
     Poll,
     Run,
@@ -124,7 +124,7 @@ class TargetContract:
         return [pid for pid in map(int, ledger.read_text().split()) if self.is_alive(pid)]
 
     def test_unknown_setting_is_refused_by_name(self, target: Target) -> None:
-        with pytest.raises(InvalidSettingsError) as refused:
+        with pytest.raises(SettingsRefusedError) as refused:
             type(target).from_settings({"no-such-setting": 1}, runs_dir="/nowhere")
         assert refused.value.field == "no-such-setting"
 

@@ -170,7 +170,7 @@ class _RunAtTarget:
             return Ended(Outcome.LOST, failure=poll.reason)
         self._slice.sink.add(poll.output)
         if isinstance(poll, Exited):
-            return _exited(poll.code)
+            return self._exited(poll.code)
         self._rest(poll)
         return None
 
@@ -202,6 +202,13 @@ class _RunAtTarget:
                 return Ended(outcome, None, why)
             self._slice.sink.add(poll.output)
 
+    def _exited(self, code: int) -> Ended:
+        """What a run that succeeded left running stays; what a failed one left is ended first."""
+        if code == 0:
+            return Ended(Outcome.SUCCEEDED, 0)
+        self._target.abort(self._run, grace_seconds=self._slice.claim.work.grace_seconds)
+        return Ended(Outcome.FAILED, code, f"exit code {code}")
+
     def _trouble(self, error: TargetError) -> Ended | None:
         """What the target could not do: try again, if that may help; past its timeout the step is aborted instead."""
         if not error.retryable:
@@ -209,12 +216,6 @@ class _RunAtTarget:
         _logger.warning("target_trouble", attempt=self._slice.claim.attempt_id, error=str(error))
         self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
         return None
-
-
-def _exited(code: int) -> Ended:
-    if code == 0:
-        return Ended(Outcome.SUCCEEDED, 0)
-    return Ended(Outcome.FAILED, code, f"exit code {code}")
 
 
 class _Checking:

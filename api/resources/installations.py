@@ -13,7 +13,9 @@ from api.schemas import installations as schemas
 from orchestrator.domain.access import Permission
 from orchestrator.repositories import installations as rows
 
-blueprint = Blueprint("installations", __name__, url_prefix="/api/v1/installations", description="What runs where")
+blueprint = Blueprint(
+    "installations", __name__, url_prefix="/api/v1/installations", description="What runs where"
+)
 
 
 @blueprint.route("", methods=["GET"])

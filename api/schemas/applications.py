@@ -1,5 +1,6 @@
 """Applications and their pipelines."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import marshmallow as ma
@@ -93,23 +94,33 @@ def present_pipeline(row: Row[Any]) -> dict[str, Any]:
 
 def present(row: Row[Any]) -> dict[str, Any]:
     """An application as it is sent."""
-    document = row.document or {}
+    environments = (row.document or {}).get("environments", {})
     return {
         "id": row.id,
         "name": row.name,
         "description": row.description,
         "owner": row.owner,
         "pipeline_revision": row.pipeline_revision,
-        "environments": [_environment(each) for each in document.get("environments", ())],
+        "environments": [_environment(name, environments[name]) for name in _in_order(environments)],
         "created_at": row.created_at,
     }
 
 
-def _environment(document: dict[str, Any]) -> dict[str, Any]:
-    strategy = document.get("strategy") or ""
+def _in_order(environments: Mapping[str, Any]) -> list[str]:
+    """Their names, each after those it comes after; Postgres does not keep the order in which they were written."""
+    ordered: list[str] = []
+    left = sorted(environments)
+    while left:
+        ready = [name for name in left if not set(environments[name]["after"]) & set(left)] or left
+        ordered += ready
+        left = [name for name in left if name not in ready]
+    return ordered
+
+
+def _environment(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "name": document["name"],
-        "after": list(document.get("after") or ()),
-        "strategy": strategy.get("kind", "") if isinstance(strategy, dict) else strategy,
-        "targets": [{"name": each["name"], "kind": each["kind"]} for each in document.get("targets", ())],
+        "name": name,
+        "after": document["after"],
+        "strategy": document["strategy"]["kind"],
+        "targets": [{"name": each["name"], "kind": each["kind"]} for each in document["targets"]],
     }

@@ -9,7 +9,9 @@ from api.parsing import Text
 class Login(ma.Schema):
     """Who, and the proof."""
 
-    username = Text(required=True, shortest=1, longest=254, metadata={"description": "Or the e-mail address."})
+    username = Text(
+        required=True, shortest=1, longest=254, metadata={"description": "Or the e-mail address."}
+    )
     password = Text(required=True, longest=1024, load_only=True)
 
 
@@ -29,4 +31,6 @@ class TokenPair(ma.Schema):
     access_token = fields.String(required=True)
     refresh_token = fields.String(required=True)
     token_type = fields.Constant("Bearer", required=True)
-    expires_in = fields.Integer(required=True, metadata={"description": "Seconds until the access token ends."})
+    expires_in = fields.Integer(
+        required=True, metadata={"description": "Seconds until the access token ends."}
+    )

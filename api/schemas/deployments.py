@@ -31,7 +31,9 @@ class DeploymentIn(ma.Schema):
 class Answer(ma.Schema):
     """What became of the steps of which their targets cannot say."""
 
-    step_id = JsonId(load_default=None, allow_none=True, metadata={"description": "Without: all that are unknown."})
+    step_id = JsonId(
+        load_default=None, allow_none=True, metadata={"description": "Without: all that are unknown."}
+    )
     answer = fields.String(required=True, validate=validate.OneOf(ANSWERS))
 
 
@@ -58,18 +60,11 @@ class WaitingFor(ma.Schema):
     message = fields.String(required=True)
 
 
-class Progress(ma.Schema):
-    """How many steps are where; `wave` counts from 0."""
-
-    steps = fields.Integer(required=True)
-    succeeded = fields.Integer(required=True)
-    failed = fields.Integer(required=True)
-    running = fields.Integer(required=True)
-    skipped = fields.Integer(required=True)
-    cancelled = fields.Integer(required=True)
-    unknown = fields.Integer(required=True)
-    wave = fields.Integer(required=True)
-    waves = fields.Integer(required=True)
+# Not a class: one of the fields is named as an attribute of ma.Schema is.
+Progress = ma.Schema.from_dict(
+    {name: fields.Integer(required=True) for name in ("steps", *COUNTS, "wave", "waves")}, name="Progress"
+)
+"""How many steps are where; `wave` counts from 0."""
 
 
 class Deployment(ma.Schema):
@@ -163,14 +158,21 @@ def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[st
 def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict[str, str]]:
     if row.status == DeploymentStatus.PAUSED and row.n_unknown:
         steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
-        return [{"kind": "answer", "message": f"the end of {steps} unknown; a person has to say what became of it"}]
+        return [
+            {
+                "kind": "answer",
+                "message": f"the end of {steps} unknown; a person has to say what became of it",
+            }
+        ]
     if row.status != DeploymentStatus.PENDING:
         return []
     if blockers is not None:
         return [{"kind": each.kind, "message": each.message} for each in blockers]
     if row.held_by is None:
         return []
-    return [{"kind": row.held_by, "message": f"held by {row.held_by}; the deployment itself tells all reasons"}]
+    return [
+        {"kind": row.held_by, "message": f"held by {row.held_by}; the deployment itself tells all reasons"}
+    ]
 
 
 def present_step(row: Row[Any]) -> dict[str, Any]:

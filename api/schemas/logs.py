@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
-from datetime import datetime
 from typing import Any
 
 import marshmallow as ma
@@ -15,12 +14,15 @@ from api.parsing import Id
 from api.schemas.common import instant
 
 MAX_PAGE_BYTES = 1 << 20
-_MOST_TAILS = 50
-"""Halves of characters a cursor carries; of more attempts at once the rest is shown as it is."""
+_MOST_TAILS = 8
+"""Halves of characters a cursor carries, which must fit into a URL; of more attempts at once they are shown torn."""
 
 
 class LogQuery(PageArgs):
     """Which part of the log."""
+
+    class Meta:
+        exclude = ("skip",)
 
     step = Id(load_default=None)
 
@@ -42,19 +44,21 @@ class LogPage(ma.Schema):
 
     items = fields.List(fields.Nested(LogItem), required=True)
     next_cursor = fields.String(required=True, validate=validate.Length(min=1))
-    complete = fields.Boolean(required=True, metadata={"description": "It has ended and nothing more will come."})
+    complete = fields.Boolean(
+        required=True, metadata={"description": "It has ended and nothing more will come."}
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The first bytes of a character whose rest is in the attempt's next piece."""
+    """The first bytes of a character whose rest is in the attempt's next piece; otherwise named as a row is."""
 
     attempt_id: int
     step_id: int
-    target: str
-    wave: int
+    target_name: str
+    wave_index: int
     attempt: int
-    offset: int
+    start: int
     at: str
     data: str
 
@@ -100,34 +104,29 @@ def present(place: Place, rows: Iterable[Row[Any]]) -> tuple[list[dict[str, Any]
         after = (int(row.xid), row.id)
         before = tails.pop(row.attempt_id, None)
         data = (before.bytes if before else b"") + bytes(row.data)
-        start = before.offset if before else row.start_byte
+        start = before.start if before else row.start_byte
         whole = _whole(data) if len(tails) < _MOST_TAILS else len(data)
         if whole < len(data):
             tails[row.attempt_id] = _tail(row, start + whole, data[whole:])
         if whole:
-            items.append(_item(row.step_id, row.target_name, row.wave_index, row.attempt, start, row.at, data[:whole]))
+            items.append(_item(row, start, data[:whole]))
     return items, Place(after, tuple(tails.values()))
 
 
 def present_tails(place: Place) -> tuple[list[dict[str, Any]], Place]:
     """What is left of characters whose rest never came, once nothing more will come."""
-    items = [
-        _item(each.step_id, each.target, each.wave, each.attempt, each.offset, each.at, each.bytes)
-        for each in place.tails
-    ]
+    items = [_item(each, each.start, each.bytes) for each in place.tails]
     return items, Place(place.after)
 
 
-def _item(
-    step_id: int, target: str, wave: int, attempt: int, offset: int, at: datetime | str, data: bytes
-) -> dict[str, Any]:
+def _item(row: Row[Any] | Tail, start: int, data: bytes) -> dict[str, Any]:
     return {
-        "step_id": step_id,
-        "target": target,
-        "wave": wave,
-        "attempt": attempt,
-        "offset": offset,
-        "at": at,
+        "step_id": row.step_id,
+        "target": row.target_name,
+        "wave": row.wave_index,
+        "attempt": row.attempt,
+        "offset": start,
+        "at": row.at,
         "text": data.decode("utf-8", "replace"),
     }
 

@@ -16,7 +16,9 @@ STATUSES = ["available", "withdrawn"]
 class ReleaseIn(ma.Schema):
     """A release to record."""
 
-    name = Text(required=True, longest=63, pattern=APPLICATION, metadata={"description": "The application's."})
+    name = Text(
+        required=True, longest=63, pattern=APPLICATION, metadata={"description": "The application's."}
+    )
     version = Text(required=True, longest=128, pattern=VERSION)
     artifact = Text(load_default="", longest=2048)
     changes = Text(load_default="", longest=65_536)

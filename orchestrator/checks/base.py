@@ -13,21 +13,12 @@ class Probe:
     detail: str
 
 
-class InvalidSettingsError(Exception):
-    """The settings of a check are not usable. `field` says which one."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
-
-
 class Check(Protocol):
     """One check, made from its settings. May be called from any thread."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
-        """Check `settings` (raises InvalidSettingsError) and make the check; does no I/O."""
+        """Check `settings` (raises SettingsRefusedError) and make the check; does no I/O."""
         ...
 
     def probe(self, timeout_seconds: float) -> Probe:

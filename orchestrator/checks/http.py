@@ -15,7 +15,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Url, parse_url
 
-from orchestrator.checks.base import InvalidSettingsError, Probe
+from orchestrator.checks.base import Probe
+from orchestrator.domain.errors import SettingsRefusedError
 
 MAX_BODY_BYTES = 64 * 1024
 KNOWN = ("http", "expect", "status")
@@ -37,12 +38,12 @@ class HttpCheck:
         for name in settings:
             if name not in KNOWN + OF_THE_ENGINE:
                 nearest = difflib.get_close_matches(str(name), KNOWN + OF_THE_ENGINE, 1, 0)[0]
-                raise InvalidSettingsError(str(name), f"there is no such setting; did you mean {nearest!r}?")
+                raise SettingsRefusedError(str(name), f"there is no such setting; did you mean {nearest!r}?")
         expect, status = settings.get("expect", ""), settings.get("status", 200)
         if not isinstance(expect, str):
-            raise InvalidSettingsError("expect", f"must be a text, not {expect!r}; put quotes around it")
+            raise SettingsRefusedError("expect", f"must be a text, not {expect!r}; put quotes around it")
         if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
-            raise InvalidSettingsError("status", f"must be a number from 200 to 599, not {status!r}")
+            raise SettingsRefusedError("status", f"must be a number from 200 to 599, not {status!r}")
         return cls(_checked_url(settings.get("http")), expect, status)
 
     def probe(self, timeout_seconds: float) -> Probe:
@@ -92,15 +93,15 @@ class HttpCheck:
 
 def _checked_url(url: object) -> str:
     if not isinstance(url, str) or not url:
-        raise InvalidSettingsError("http", "must be a URL, for example http://127.0.0.1:8080/health")
+        raise SettingsRefusedError("http", "must be a URL, for example http://127.0.0.1:8080/health")
     try:
         parts = parse_url(url)
     except urllib3.exceptions.LocationParseError as error:
-        raise InvalidSettingsError("http", f"{url!r} is not a URL") from error
+        raise SettingsRefusedError("http", f"{url!r} is not a URL") from error
     if parts.auth:
-        raise InvalidSettingsError("http", "must not hold a user and a password: it is shown to everybody")
+        raise SettingsRefusedError("http", "must not hold a user and a password: it is shown to everybody")
     if parts.scheme not in {"http", "https"} or not parts.host:
-        raise InvalidSettingsError("http", f"must begin with http:// or https:// and a host, not {url!r}")
+        raise SettingsRefusedError("http", f"must begin with http:// or https:// and a host, not {url!r}")
     return url
 
 

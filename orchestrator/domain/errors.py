@@ -102,3 +102,12 @@ class MisconfiguredError(OrchestratorError):
     """The settings are not usable."""
 
     code = "misconfigured"
+
+
+class SettingsRefusedError(Exception):
+    """A plugin does not accept the settings it was given. `field` says which one (empty: all of them)."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+        self.message = message

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.pipeline_actions import read_actions
 from orchestrator.domain.pipeline_environments import read_environments
 from orchestrator.domain.pipeline_parts import KnownPlugins, SettingsCheck, read_variables
@@ -17,7 +18,7 @@ from orchestrator.domain.pipeline_specs import (
     TargetSpec,
     to_document,
 )
-from orchestrator.domain.reading import Problems, Section, SettingsRefusedError, child, suggest
+from orchestrator.domain.reading import Problems, Section, child, suggest
 from orchestrator.domain.variables import GIVEN_NAMES, label_variable, references
 
 __all__ = [

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.domain.reading import Problems, Section, SettingsRefusedError, described, shortened, suggest
+from orchestrator.domain.errors import SettingsRefusedError
+from orchestrator.domain.reading import Problems, Section, described, shortened, suggest
 from orchestrator.domain.variables import RESERVED_PREFIXES, is_reserved, is_variable_name
 
 MAX_VARIABLES = 500

@@ -21,15 +21,6 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN = (str, bool, int, float)
 
 
-class SettingsRefusedError(Exception):
-    """A plugin does not accept the settings it was given. `field` says which one (empty: all of them)."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}" if field else message)
-        self.field = field
-        self.message = message
-
-
 def suggest(word: str, known: Collection[str]) -> str:
     """Add to a message what was probably meant, or else what there is."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)

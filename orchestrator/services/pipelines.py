@@ -1,6 +1,6 @@
 """Applying a pipeline: what a person wrote becomes the application's next revision."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,14 +10,12 @@ from sqlalchemy.orm import Session
 
 from orchestrator import clock, plugins
 from orchestrator.checks.base import Check
-from orchestrator.checks.base import InvalidSettingsError as InvalidCheckError
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import FieldProblem, InvalidInputError, RuleViolationError
 from orchestrator.domain.pipeline import (
     KnownPlugins,
     Pipeline,
     SettingsCheck,
-    SettingsRefusedError,
     parse_pipeline,
     to_document,
 )
@@ -26,7 +24,7 @@ from orchestrator.repositories import applications
 from orchestrator.services import records
 from orchestrator.services.actors import Actor
 from orchestrator.services.pipeline_files import read_pipeline
-from orchestrator.targets.base import InvalidSettingsError, Target
+from orchestrator.targets.base import Target
 
 ENGINE_SETTINGS = frozenset({"within", "interval"})
 """Settings of a `verify` that are the engine's own: how long a check is repeated, and how often."""
@@ -49,31 +47,24 @@ def known_plugins() -> KnownPlugins:
     """Which kinds a pipeline may name, and who checks the settings of each."""
     return KnownPlugins(
         targets={name: _target_check(kind) for name, kind in plugins.target_kinds().items()},
-        strategies={name: _check(kind.from_settings) for name, kind in plugins.strategies().items()},
+        strategies={name: kind.from_settings for name, kind in plugins.strategies().items()},
         checks={name: _probe_check(kind) for name, kind in plugins.check_kinds().items()},
     )
 
 
 def _target_check(kind: type[Target]) -> SettingsCheck:
-    return _check(lambda settings: kind.from_settings(settings, runs_dir=""))
+    def check(settings: Mapping[str, Any]) -> None:
+        kind.from_settings(settings, runs_dir="")
+
+    return check
 
 
 def _probe_check(kind: type[Check]) -> SettingsCheck:
     """A variable may stand for anything; a digit is what fits wherever one is written, a port above all."""
 
-    def make(settings: Mapping[str, Any]) -> object:
-        own = {name: value for name, value in settings.items() if name not in ENGINE_SETTINGS}
-        return kind.from_settings(expand_settings(own, dict.fromkeys(references(own), "1")))
-
-    return _check(make)
-
-
-def _check(make: Callable[[Mapping[str, Any]], object]) -> SettingsCheck:
     def check(settings: Mapping[str, Any]) -> None:
-        try:
-            make(settings)
-        except (InvalidSettingsError, InvalidCheckError) as error:
-            raise SettingsRefusedError(error.field, error.message) from error
+        own = {name: value for name, value in settings.items() if name not in ENGINE_SETTINGS}
+        kind.from_settings(expand_settings(own, dict.fromkeys(references(own), "1")))
 
     return check
 

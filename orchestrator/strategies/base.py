@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, Self
 
-from orchestrator.domain.reading import SettingsRefusedError, suggest
+from orchestrator.domain.errors import SettingsRefusedError
+from orchestrator.domain.reading import suggest
 
 DEFAULT_MAX_PARALLEL = 100
 GREATEST_MAX_PARALLEL = 10_000

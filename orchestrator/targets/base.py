@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 class Run:
     """One start of one action at one target.
 
-    `name` is `<deployment>-<step>-<attempt>` and is unique for ever. `fence` names what must never have two writers (the slot and the target);
-    `token` only grows, and the target refuses one that is smaller than the greatest it has seen for `fence`.
+    `name` is `<deployment>-<step>-<attempt>` and is unique for ever. `fence` names what must never have two writers
+    (the slot and the target); `token` only grows, and the target refuses one that is smaller than the greatest it has seen for `fence`.
     """
 
     name: str
@@ -83,15 +83,6 @@ class StaleTokenError(TargetError):
     """The target has seen a greater token for this fence: somebody newer is in charge."""
 
 
-class InvalidSettingsError(TargetError):
-    """The settings of a target are not usable. `field` says which one."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
-
-
 class Target(Protocol):
     """One target, made from its settings. Every method may block for seconds and may be called from any thread."""
 
@@ -100,7 +91,10 @@ class Target(Protocol):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, runs_dir: str) -> Self:
-        """Check `settings` (raises InvalidSettingsError) and make the target; does no I/O. `runs_dir` is the worker's folder for local runs."""
+        """Check `settings` (raises SettingsRefusedError) and make the target; does no I/O.
+
+        `runs_dir` is the worker's folder for local runs.
+        """
         ...
 
     def start(self, run: Run, command: Command) -> None:
@@ -118,8 +112,9 @@ class Target(Protocol):
         ...
 
     def abort(self, run: Run, *, grace_seconds: float) -> None:
-        """End the run and everything it started: TERM to its process group, after the grace KILL; returns when nothing of it is left.
+        """End the run and everything it started: TERM to its process group, after the grace KILL.
 
+        Returns when nothing of it is left.
         A run that was never started can never start afterwards. A second call does nothing. A later `poll` gives Exited,
         or Lost if it said so before. What a command that has ended left running is ended too, so this is not for
         a run that is known to have succeeded.

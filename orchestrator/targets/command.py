@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets import runs as files
 from orchestrator.targets.base import (
     ABORTED_CODE,
     Absent,
     Command,
     Exited,
-    InvalidSettingsError,
     Lost,
     Poll,
     Run,
@@ -60,20 +60,20 @@ class CommandTarget:
         """Take `directory` (absolute; optional) and `variables` (text to text; optional)."""
         for name in settings:
             if name not in {"directory", "variables"}:
-                raise InvalidSettingsError(name, _unknown(name, ["directory", "variables"]))
+                raise SettingsRefusedError(name, _unknown(name, ["directory", "variables"]))
         directory = settings.get("directory") or ""
         if not isinstance(directory, str) or not (directory == "" or directory.startswith("/")):
-            raise InvalidSettingsError("directory", f"must be an absolute path, not {directory!r}")
+            raise SettingsRefusedError("directory", f"must be an absolute path, not {directory!r}")
         variables = settings.get("variables") or {}
         if not isinstance(variables, Mapping):
-            raise InvalidSettingsError("variables", "must be a mapping of names to texts")
+            raise SettingsRefusedError("variables", "must be a mapping of names to texts")
         for name, value in variables.items():
             if not isinstance(name, str) or not files.VARIABLE.fullmatch(name):
-                raise InvalidSettingsError(
+                raise SettingsRefusedError(
                     "variables", f"{name!r} cannot be the name of an environment variable"
                 )
             if not isinstance(value, str) or "\0" in value:
-                raise InvalidSettingsError(
+                raise SettingsRefusedError(
                     "variables", f"{name} must be a text, not {value!r}; put quotes around it"
                 )
         return cls(files.Runs(Path(runs_dir).absolute()), directory, dict(variables))

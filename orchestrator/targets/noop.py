@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from orchestrator.targets.base import Command, Exited, InvalidSettingsError, Poll, Run
+from orchestrator.domain.errors import SettingsRefusedError
+from orchestrator.targets.base import Command, Exited, Poll, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class NoopTarget:
     def from_settings(cls, settings: Mapping[str, Any], *, runs_dir: str) -> Self:
         """Refuse any setting: there is nothing to set."""
         for name in settings:
-            raise InvalidSettingsError(name, "the kind noop has no settings")
+            raise SettingsRefusedError(name, "the kind noop has no settings")
         return cls()
 
     def start(self, run: Run, command: Command) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator import plugins
+from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets import runs as files
-from orchestrator.targets.base import Command, Exited, InvalidSettingsError, Run, Target
+from orchestrator.targets.base import Command, Exited, Run, Target
 from orchestrator.targets.command import CommandTarget
 from orchestrator.targets.noop import NoopTarget
 from orchestrator.testing import TargetContract
@@ -76,5 +77,5 @@ def test_noop_succeeds_at_once_and_writes_nothing() -> None:
 
 
 def test_noop_refuses_any_setting() -> None:
-    with pytest.raises(InvalidSettingsError, match="directory"):
+    with pytest.raises(SettingsRefusedError, match="directory"):
         NoopTarget.from_settings({"directory": "/srv"}, runs_dir="/nowhere")

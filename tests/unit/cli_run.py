@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.unit.cli_server import ScriptedServer, scripted_server
 from click.testing import CliRunner, Result
 
 from orchestrator.cli import main
+from tests.unit.cli_server import ScriptedServer, scripted_server
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.unit.cli_run import Cli, cli_in
 from tests.unit.cli_server import problem
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.cli_server import DROPPED, Request, ScriptedServer, listed, problem, scripted_server
 
 from orchestrator.cli.context import ConfigFile, FileTokens
 from orchestrator.client import ApiError, Client, MemoryTokens, Patience, Tokens, UnreachableError
 from orchestrator.domain.errors import MisconfiguredError
+from tests.unit.cli_server import DROPPED, Request, ScriptedServer, listed, problem, scripted_server
 
 RELEASE = {"id": 1, "name": "shop", "version": "1.0.0"}
 

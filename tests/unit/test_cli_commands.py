@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.unit.cli_run import Cli, cli_in
-from tests.unit.cli_server import deployment, listed, problem, step
 
 from orchestrator.cli import COMMANDS, main
+from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_server import deployment, listed, problem, step
 
 ANN = {
     "id": 1,

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.unit.cli_run import Cli, cli_in
 
 from orchestrator.cli.doctor import of_check, of_clock
 from orchestrator.client import Answer
+from tests.unit.cli_run import Cli, cli_in
 
 GOOD = {"postgres": {"status": "ok", "latency_ms": 1.2}, "workers": {"status": "ok", "latency_ms": 3}}
 

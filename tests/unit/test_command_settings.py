@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.targets.base import Absent, Command, InvalidSettingsError, Run, TargetError
+from orchestrator.domain.errors import SettingsRefusedError
+from orchestrator.targets.base import Absent, Command, Run, TargetError
 from orchestrator.targets.command import CommandTarget
 
 
@@ -28,7 +29,7 @@ def target(tmp_path: Path) -> CommandTarget:
     ],
 )
 def test_setting_that_cannot_work_is_refused(settings: dict[str, Any], field: str, hint: str) -> None:
-    with pytest.raises(InvalidSettingsError) as refused:
+    with pytest.raises(SettingsRefusedError) as refused:
         CommandTarget.from_settings(settings, runs_dir="/nowhere")
     assert refused.value.field == field
     assert hint in refused.value.message

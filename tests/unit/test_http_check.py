@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.checks.base import InvalidSettingsError
 from orchestrator.checks.http import HttpCheck
+from orchestrator.domain.errors import SettingsRefusedError
 
 Serve = Callable[..., str]
 
@@ -179,14 +179,14 @@ def test_certificate_that_nobody_vouches_for_is_no(tmp_path: Path) -> None:
     ],
 )
 def test_setting_that_cannot_work_is_refused(settings: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidSettingsError) as refused:
+    with pytest.raises(SettingsRefusedError) as refused:
         HttpCheck.from_settings(settings)
     assert refused.value.field == field
     assert "secret" not in str(refused.value)
 
 
 def test_misspelt_setting_is_answered_with_the_right_one() -> None:
-    with pytest.raises(InvalidSettingsError, match="'expect'"):
+    with pytest.raises(SettingsRefusedError, match="'expect'"):
         HttpCheck.from_settings({"http": "http://host/", "expct": "x"})
 
 

@@ -1,0 +1,106 @@
+"""The Flask application."""
+
+import re
+import time
+import uuid
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.routing import IntegerConverter, UnicodeConverter
+
+from api import auth, errors, extensions, health_checks, openapi
+from api.parsing import MAX_BODY_BYTES, MAX_ID
+from api.resources import BLUEPRINTS
+from orchestrator import log
+from orchestrator.config import Settings
+from orchestrator.domain.errors import MisconfiguredError
+
+REQUEST_ID = "X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+_access = log.get("api.access")
+
+
+class IdConverter(IntegerConverter):
+    """Ids that Postgres can hold."""
+
+    regex = r"\d{1,19}"
+
+    def to_python(self, value: str) -> int:
+        self.max = MAX_ID
+        return int(super().to_python(value))
+
+
+class NameConverter(UnicodeConverter):
+    """Names of applications and environments; anything else is the name of nothing."""
+
+    regex = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the application. Raises MisconfiguredError where a view does not say which permission it asks for."""
+    settings = settings or Settings.from_env()
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["SECRET_KEY"] = None  # there are no cookie sessions
+    app.url_map.strict_slashes = False
+    app.url_map.converters.update(id=IdConverter, name=NameConverter)
+    auth.init(app, settings.secret_key)
+    extensions.init(app, settings)
+    errors.init(app)
+    health_checks.init(app, settings)
+    api = errors.ProblemApi(app, spec_kwargs=openapi.SPEC)
+    api.register_converter(IdConverter, openapi.id_parameter)
+    api.register_converter(NameConverter, openapi.name_parameter)
+    for blueprint in BLUEPRINTS:
+        api.register_blueprint(blueprint)
+    openapi.init(app, api)
+    _observe(app)
+    check_permissions(app)
+    return app
+
+
+def check_permissions(app: Flask) -> None:
+    """Raise MisconfiguredError that names the views which do not say which permission they ask for."""
+    silent = [rule.rule for rule in app.url_map.iter_rules() if not _declares(app, rule.endpoint)]
+    if silent:
+        raise MisconfiguredError(f"these routes declare no permission: {', '.join(sorted(silent))}")
+
+
+def _declares(app: Flask, endpoint: str) -> bool:
+    return auth.permission_of(app.view_functions[endpoint]) is not None
+
+
+def _observe(app: Flask) -> None:
+    """Give each request an id, each answer its headers, and the log one line for both."""
+
+    @app.before_request
+    def begin() -> None:
+        sent = request.headers.get(REQUEST_ID, "")
+        g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        g.begun = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers[REQUEST_ID] = g.request_id
+        for name, value in _SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        _access.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            ms=round((time.perf_counter() - g.begun) * 1000, 1),
+            user=g.actor.username if "actor" in g else None,
+        )
+        return response

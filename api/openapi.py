@@ -1,0 +1,204 @@
+"""The description of this API: OpenAPI 3.1 at /openapi.json, a page for people at /docs."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from flask import Flask, Response, render_template
+from flask_smorest import Api
+
+from api.auth import permission_of, requires
+from api.errors import PROBLEM_JSON, STATUSES
+from api.idempotency import HEADER as IDEMPOTENCY_KEY
+from api.idempotency import REPLAYED
+from api.parsing import MAX_ID
+from api.responses import dumps, raw_response
+from api.schemas.common import Problem
+from orchestrator.domain.access import Permission, least_role
+
+TITLE = "DevOps Release Manager"
+_ARGUMENT = re.compile(r"<(?:[^:>]+:)?([^>]+)>")
+METHODS = ("get", "post", "put", "patch", "delete")
+CREATING = {
+    "register_user",
+    "create_release",
+    "request_deployment",
+    "retry_deployment",
+    "roll_back_deployment",
+}
+TAGGED = {"get_release", "get_deployment", "get_user"}
+PUBLIC_STATUSES = (400, 404, 405, 413, 415, 422, 429, 500, 503)
+_DESCRIPTION = (
+    "Records releases and ships them to environments. Errors are RFC 9457 problems with a stable `code`. "
+    "Lists come in pages: send `next_cursor` back as `cursor`."
+)
+
+
+def _version() -> str:
+    try:
+        return version("devops-release-manager")
+    except PackageNotFoundError:
+        return "0"
+
+
+SPEC = {"title": TITLE, "version": _version(), "openapi_version": "3.1.0"}
+
+
+def id_parameter(_converter: object) -> dict[str, Any]:
+    """The schema of an id in a path."""
+    return {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+
+
+def name_parameter(_converter: object) -> dict[str, Any]:
+    """The schema of a name in a path."""
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 63,
+        "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+    }
+
+
+def init(app: Flask, api: Api) -> None:
+    """Complete the description and serve it."""
+    document = _complete(app, api)
+    described = dumps(document)
+
+    @app.get("/openapi.json")
+    @requires(Permission.PUBLIC)
+    def openapi_json() -> Response:
+        return raw_response(described)
+
+    @app.get("/docs")
+    @requires(Permission.PUBLIC)
+    def docs() -> Response:
+        page = render_template(
+            "docs.html",
+            spec=document,
+            operations=list(_operations(document)),
+            problems=_problems(),
+            style=STYLE,
+        )
+        headers = {
+            "Content-Security-Policy": f"default-src 'none'; style-src '{_STYLE_HASH}'; base-uri 'none'"
+        }
+        return Response(page, headers=headers, mimetype="text/html")
+
+
+def _complete(app: Flask, api: Api) -> dict[str, Any]:
+    api.spec.components.schema("Problem", schema=Problem)
+    document: dict[str, Any] = api.spec.to_dict()
+    document["info"]["description"] = _DESCRIPTION
+    document["servers"] = [{"url": "/"}]
+    components = document["components"]
+    components["schemas"].pop("Error", None)
+    components["responses"] = {"Problem": _problem_response()}
+    components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    permissions = _permissions(app)
+    for path, method, operation in _operations(document):
+        _complete_operation(operation, permissions[path, method])
+    return document
+
+
+def _complete_operation(operation: dict[str, Any], view: tuple[str, Permission]) -> None:
+    name, permission = view
+    operation["operationId"] = name
+    operation["x-permission"] = str(permission)
+    is_public = permission is Permission.PUBLIC
+    if not is_public:
+        operation["security"] = [{"bearer": []}]
+        operation["x-least-role"] = str(least_role(permission))
+    responses = operation["responses"]
+    responses.pop("default", None)
+    for status in list(responses):
+        if int(status) >= 400 and "content" not in responses[status]:
+            del responses[status]
+    errors = [*PUBLIC_STATUSES, *(() if is_public else (401, 403))]
+    if "requestBody" in operation:
+        errors.append(409)
+    for status in sorted(errors):
+        responses.setdefault(str(status), {"$ref": "#/components/responses/Problem"})
+    if name in {"login", "refresh", "register_user"}:
+        responses["401"] = {"$ref": "#/components/responses/Problem"}
+    if name in CREATING:
+        _add_idempotency(operation)
+    if name in TAGGED:
+        operation.setdefault("parameters", []).append(
+            _header("If-None-Match", "The ETag of what is there, for 304.")
+        )
+        responses["304"] = {"description": "What you have is what is there."}
+
+
+def _add_idempotency(operation: dict[str, Any]) -> None:
+    meaning = "The same request with the same key a second time makes nothing and gives the first answer."
+    operation.setdefault("parameters", []).append(_header(IDEMPOTENCY_KEY, meaning))
+    for status in ("201", "202"):
+        if status in operation["responses"]:
+            operation["responses"][status]["headers"] = {
+                "Location": {"description": "Where it is.", "schema": {"type": "string"}},
+                REPLAYED: {
+                    "description": "`true`: it was made by an earlier request.",
+                    "schema": {"type": "string"},
+                },
+            }
+
+
+def _header(name: str, meaning: str) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1, "maxLength": 255}
+    return {"name": name, "in": "header", "required": False, "description": meaning, "schema": schema}
+
+
+def _problem_response() -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": "What went wrong.", "content": {PROBLEM_JSON: {"schema": schema}}}
+
+
+def _permissions(app: Flask) -> dict[tuple[str, str], tuple[str, Permission]]:
+    """For each path and method as the description writes them: the view's name and what it asks for."""
+    found = {}
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        path = _ARGUMENT.sub(r"{\1}", rule.rule)
+        for method in rule.methods or ():
+            permission = permission_of(view)
+            if permission is not None:
+                found[path, method.lower()] = (view.__name__, permission)
+    return found
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def _problems() -> list[tuple[str, int, str]]:
+    """The stable codes, with the status and the meaning of each."""
+    found = {}
+    for family, status in STATUSES.items():
+        for kind in _with_descendants(family):
+            found[kind.code] = (kind.code, int(status), (kind.__doc__ or "").strip().splitlines()[0])
+    return sorted(found.values())
+
+
+def _with_descendants(kind: type[Any]) -> Iterator[type[Any]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _with_descendants(child)
+
+
+STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h2 { margin-top: 2.5rem; border-bottom: 1px solid; }
+section { margin: 1.5rem 0; }
+code, pre { font-family: ui-monospace, monospace; font-size: .9em; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid; }
+.method { font-weight: 700; text-transform: uppercase; }
+"""
+_STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

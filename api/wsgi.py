@@ -1,0 +1,11 @@
+"""What gunicorn serves: `gunicorn api.wsgi:app`."""
+
+from api.app import create_app
+from orchestrator import log
+from orchestrator.bootstrap import check_packages
+from orchestrator.config import Settings
+
+_settings = Settings.from_env()
+log.configure(_settings.log_level)
+check_packages()
+app = create_app(_settings)

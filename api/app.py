@@ -6,7 +6,7 @@ import uuid
 
 import structlog
 from flask import Flask, Response, g, request
-from werkzeug.routing import IntegerConverter, UnicodeConverter
+from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
 from api import auth, errors, extensions, health_checks, openapi
 from api.parsing import MAX_BODY_BYTES, MAX_ID
@@ -34,12 +34,11 @@ class IdConverter(IntegerConverter):
 
     regex = r"\d{1,19}"
 
-    def to_python(self, value: str) -> int:
-        self.max = MAX_ID
-        return int(super().to_python(value))
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=MAX_ID)
 
 
-class NameConverter(UnicodeConverter):
+class NameConverter(BaseConverter):
     """Names of applications and environments; anything else is the name of nothing."""
 
     regex = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"

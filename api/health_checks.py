@@ -19,11 +19,11 @@ from sqlalchemy.orm import Session
 from orchestrator import clock
 from orchestrator.bootstrap import known_revisions
 from orchestrator.config import Settings
-from orchestrator.repositories import nodes
+from orchestrator.repositories import heartbeats
 
 POSTGRES_SECONDS = 1.0
 REDIS_SECONDS = 0.5
-WORKER_SILENCE_SECONDS = 15.0
+SILENCE_SECONDS = 15.0
 OK, DOWN, UNKNOWN = "ok", "down", "unknown"
 _KEY = "orchestrator.health"
 
@@ -46,6 +46,7 @@ class Database:
 
     check: Found
     workers: Found = Found(UNKNOWN)
+    beat: Found = Found(UNKNOWN)
     revision: str | None = None
 
 
@@ -104,7 +105,7 @@ class Probe:
                 with Session(self._engine) as session:
                     session.execute(text("SELECT 1"))
                     latency = _milliseconds_since(begun)
-                    return Database(Found(OK, latency), _workers(session), _revision(session))
+                    return Database(Found(OK, latency), *_heard(session), _revision(session))
             except PoolTimeoutError:
                 break
             except DBAPIError as error:
@@ -120,14 +121,18 @@ def _revision(session: Session) -> str | None:
     return found
 
 
-def _workers(session: Session) -> Found:
-    if session.execute(text("SELECT to_regclass('worker_nodes')")).scalar() is None:
-        return Found(UNKNOWN)
-    seen = nodes.last_seen(session)
-    if seen is None:
-        return Found(DOWN)
-    silence = (clock.now() - seen).total_seconds()
-    return Found(OK if silence < WORKER_SILENCE_SECONDS else DOWN)
+def _heard(session: Session) -> tuple[Found, Found]:
+    """What the workers and the clock last said of themselves."""
+    if session.execute(text("SELECT to_regclass('heartbeats')")).scalar() is None:
+        return Found(UNKNOWN), Found(UNKNOWN)
+    return (
+        _by_silence(heartbeats.node_silence_seconds(session)),
+        _by_silence(heartbeats.tick_silence_seconds(session)),
+    )
+
+
+def _by_silence(seconds: float | None) -> Found:
+    return Found(OK if seconds is not None and seconds < SILENCE_SECONDS else DOWN)
 
 
 def _milliseconds_since(begun: float) -> float:

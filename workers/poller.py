@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator import log
-from orchestrator.repositories import deployments, nodes
+from orchestrator.repositories import deployments, heartbeats
 from workers.context import WorkerContext
 from workers.follower import Follower
 
@@ -43,7 +43,7 @@ class Poller:
 
     def _poll(self) -> None:
         with self._ours.database.transaction() as session:
-            nodes.seen(session, self._ours.worker.node)
+            heartbeats.node(session, self._ours.worker.node)
         with self._ours.database.transaction() as session:
             due = deployments.take_due(
                 session, limit=AT_ONCE, push_seconds=PUSH_SECONDS, overdue_seconds=OVERDUE_SECONDS

@@ -1,13 +1,17 @@
 """Whether everything is there: for people, load balancers and whoever restarts processes."""
 
+from importlib.metadata import version
+
 from flask import Response
 
 from api.auth import requires
-from api.health_checks import DOWN, OK, UNKNOWN, Found, probe
+from api.health_checks import DOWN, OK, probe
 from api.parsing import Blueprint
 from api.responses import json_response
 from api.schemas import health as schemas
 from orchestrator.domain.access import Permission
+
+DISTRIBUTION = "devops-release-manager"
 
 blueprint = Blueprint("health", __name__, description="Whether everything is there")
 
@@ -23,12 +27,16 @@ def health() -> Response:
         "postgres": database.check,
         "redis": cache,
         "workers": database.workers,
-        "beat": Found(UNKNOWN),
+        "beat": database.beat,
     }
     away = database.check.status == DOWN
     degraded = any(each.status == DOWN for each in checks.values())
     status = "unavailable" if away else "degraded" if degraded else OK
-    document = {"status": status, "checks": {name: each.document for name, each in checks.items()}}
+    document = {
+        "status": status,
+        "version": version(DISTRIBUTION),
+        "checks": {name: each.document for name, each in checks.items()},
+    }
     return json_response(document, 503 if away else 200)
 
 

@@ -24,6 +24,7 @@ class Health(ma.Schema):
     """All of it: `degraded` works but slower or later, `unavailable` does not."""
 
     status = fields.String(required=True, validate=validate.OneOf(["ok", "degraded", "unavailable"]))
+    version = fields.String(required=True)
     checks = fields.Nested(Checks, required=True)
 
 

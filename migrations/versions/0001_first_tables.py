@@ -108,12 +108,15 @@ def upgrade() -> None:
     op.create_index("ix_users_email", "users", [sa.literal_column("lower(email)")], unique=True)
     op.create_index("ix_users_username", "users", [sa.literal_column("lower(username)")], unique=True)
     op.create_table(
-        "worker_nodes",
-        sa.Column("id", sa.Text(), nullable=False),
+        "heartbeats",
+        sa.Column("source", sa.Text(), nullable=False),
         sa.Column(
-            "seen_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+            "heard_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_worker_nodes")),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_heartbeats")),
     )
     op.create_table(
         "applications",
@@ -625,7 +628,7 @@ def downgrade() -> None:
     op.drop_table("sign_ins")
     op.drop_index(op.f("ix_applications_owner_id"), table_name="applications")
     op.drop_table("applications")
-    op.drop_table("worker_nodes")
+    op.drop_table("heartbeats")
     op.drop_index("ix_users_username", table_name="users")
     op.drop_index("ix_users_email", table_name="users")
     op.drop_table("users")

@@ -4,7 +4,7 @@ from orchestrator.models.application import Application, Pipeline
 from orchestrator.models.base import Base
 from orchestrator.models.deployment import Deployment, Installation, Plan
 from orchestrator.models.environment import Environment, Target
-from orchestrator.models.event import Event, IdempotencyKey, WorkerNode
+from orchestrator.models.event import Event, Heartbeat, IdempotencyKey
 from orchestrator.models.release import Release
 from orchestrator.models.step import Attempt, LogChunk, Step, Wave
 from orchestrator.models.user import SignIn, User
@@ -16,6 +16,7 @@ __all__ = [
     "Deployment",
     "Environment",
     "Event",
+    "Heartbeat",
     "IdempotencyKey",
     "Installation",
     "LogChunk",
@@ -27,5 +28,4 @@ __all__ = [
     "Target",
     "User",
     "Wave",
-    "WorkerNode",
 ]

@@ -40,10 +40,10 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
 
 
-class WorkerNode(Base):
-    """A machine with workers on it; away when none of them has polled for a while."""
+class Heartbeat(Base):
+    """When a worker node polled last (`node:<id>`), and when the clock ticked last (`tick`)."""
 
-    __tablename__ = "worker_nodes"
+    __tablename__ = "heartbeats"
 
-    id: Mapped[str] = mapped_column(primary_key=True)
-    seen_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    source: Mapped[str] = mapped_column(primary_key=True)
+    heard_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

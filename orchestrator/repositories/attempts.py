@@ -18,8 +18,8 @@ _CLAIM = text("""
     WHERE a.id = :id AND a.ended_at IS NULL AND a.not_before <= clock_timestamp()
       AND (a.lease_until IS NULL OR a.lease_until <= clock_timestamp())
       AND (a.node IS NULL OR a.node = :node OR NOT EXISTS (
-          SELECT 1 FROM worker_nodes n
-          WHERE n.id = a.node AND n.seen_at > clock_timestamp() - make_interval(secs => :node_lost_seconds)))
+          SELECT 1 FROM heartbeats n
+          WHERE n.source = 'node:' || a.node AND n.heard_at > clock_timestamp() - make_interval(secs => :node_lost_seconds)))
     RETURNING a.token, a.output_bytes, a.number, a.node,
         extract(epoch FROM clock_timestamp() - a.started_at)::float AS age_seconds
 """)

@@ -50,7 +50,7 @@ _WAKE_OVERDUE = text("""
 
 _SURROUNDINGS = text("""
     SELECT (SELECT id FROM deployments a WHERE a.application_id = :application_id AND a.environment = :environment
-              AND a.status IN ('running', 'paused')) AS active_id,
+              AND a.id <> :id AND a.status IN ('running', 'paused')) AS active_id,
            (SELECT count(*) FROM (
               SELECT 1 FROM deployments q WHERE q.application_id = :application_id AND q.environment = :environment
                 AND q.status = 'pending' AND q.id <> :id AND (q.held_by IS NULL)

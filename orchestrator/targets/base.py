@@ -10,7 +10,8 @@ class Run:
     """One start of one action at one target.
 
     `name` is `<deployment>-<step>-<attempt>` and is unique for ever. `fence` names what must never have two writers
-    (the slot and the target); `token` only grows, and the target refuses one that is smaller than the greatest it has seen for `fence`.
+    (the slot and the target); `token` only grows, and the target refuses one that is smaller than the greatest it has
+    seen for `fence`.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The clock's task: everything that is due is found here, whatever was lost."""
 
 from orchestrator.queue import Message, TaskName, send
-from orchestrator.repositories import deployments
+from orchestrator.repositories import deployments, heartbeats
 from workers import context
 from workers.app import app
 
@@ -13,6 +13,8 @@ PUSH_SECONDS = 3.0
 @app.task(name=TaskName.TICK, send_events=False)
 def tick() -> None:
     """Send `advance` for each deployment whose time has come; any number of beats may call it at once."""
+    with context.current().database.transaction() as session:
+        heartbeats.tick(session)
     while True:
         with context.current().database.transaction() as session:
             due = deployments.take_due(session, limit=AT_ONCE, push_seconds=PUSH_SECONDS)

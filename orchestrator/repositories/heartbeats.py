@@ -1,0 +1,38 @@
+"""Who has been heard of, and when: worker nodes poll, the clock ticks."""
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+TICK = "tick"
+NODE_PREFIX = "node:"
+
+_HEARD = text("""
+    INSERT INTO heartbeats (source, heard_at) VALUES (:source, clock_timestamp())
+    ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
+""")
+
+_SILENCE = text("""
+    SELECT extract(epoch FROM clock_timestamp() - max(heard_at))::float FROM heartbeats WHERE source LIKE :source
+""")
+
+
+def node(session: Session, node_id: str) -> None:
+    """A worker of this node polls now."""
+    session.execute(_HEARD, {"source": NODE_PREFIX + node_id})
+
+
+def tick(session: Session) -> None:
+    """The clock ticks now."""
+    session.execute(_HEARD, {"source": TICK})
+
+
+def node_silence_seconds(session: Session) -> float | None:
+    """How long ago any worker polled; None: never."""
+    found: float | None = session.execute(_SILENCE, {"source": NODE_PREFIX + "%"}).scalar()
+    return found
+
+
+def tick_silence_seconds(session: Session) -> float | None:
+    """How long ago the clock ticked; None: never."""
+    found: float | None = session.execute(_SILENCE, {"source": TICK}).scalar()
+    return found

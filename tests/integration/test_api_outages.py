@@ -1,0 +1,86 @@
+"""Postgres away, back again, or not migrated: said clearly, and over as soon as it is over."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from api.app import create_app
+from orchestrator.bootstrap import known_revisions
+from tests.integration.api_world import PASSWORD, V1, ApiWorld, Person, world
+
+__all__ = ["world"]
+
+NOWHERE = "postgresql://user:password@127.0.0.1:1/none"
+
+
+def test_without_postgres_the_answer_is_try_again(world: ApiWorld) -> None:
+    client = create_app(replace(world.settings, database_url=NOWHERE)).test_client()
+    person = Person(client, world.admin.tokens)
+    answers = [
+        person.get("/releases/"),
+        client.post(f"{V1}/auth/login", json={"username": "admin", "password": PASSWORD}),
+        person.post("/deployments/", json={"application": "a", "version": "1", "environment": "b"}),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "127.0.0.1" not in answer.text
+    health = client.get("/health")
+    assert (health.status_code, health.get_json()["status"]) == (503, "unavailable")
+    assert client.get("/health/ready").status_code == 503
+    assert client.get("/health/live").status_code == 200
+
+
+def test_the_first_request_after_a_restart_of_postgres_succeeds(world: ApiWorld) -> None:
+    assert world.admin.get("/releases/?limit=1").status_code == 200
+    assert world.client().get("/health").status_code == 200
+    with world.database.transaction() as session:
+        ended = session.execute(
+            text("""
+                SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+            """)
+        ).scalar_one()
+    assert ended >= 1
+    assert world.admin.get("/releases/?limit=1").status_code == 200
+    assert world.client().get("/health").status_code == 200
+
+
+def test_health_tells_of_each_dependency(world: ApiWorld) -> None:
+    with world.database.transaction() as session:
+        session.execute(text("DELETE FROM worker_nodes"))
+    silent = world.client().get("/health").get_json()
+    assert (silent["status"], silent["checks"]["workers"]["status"]) == ("degraded", "down")
+    with world.database.transaction() as session:
+        session.execute(text("INSERT INTO worker_nodes (id) VALUES ('node-1')"))
+    alive = world.client().get("/health").get_json()
+    assert alive["status"] == "ok"
+    assert alive["checks"]["postgres"]["latency_ms"] > 0
+    assert alive["checks"]["redis"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("revision", "status"), [(None, 200), ("0000", 200), ("", 503)], ids=["head", "newer", "none"]
+)
+def test_ready_means_tables_at_least_as_new_as_the_code(
+    world: ApiWorld, revision: str | None, status: int
+) -> None:
+    head, known = known_revisions()
+    assert "0000" not in known, "it stands for a revision of a later version"
+    engine = create_engine(world.settings.sqlalchemy_url)
+    with engine.connect() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+        if revision != "":
+            connection.execute(
+                text("INSERT INTO alembic_version (version_num) VALUES (:it)"), {"it": revision or head}
+            )
+        connection.commit()
+    try:
+        assert world.client().get("/health/ready").status_code == status
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text("DELETE FROM alembic_version"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:it)"), {"it": head})
+            connection.commit()
+        engine.dispose()

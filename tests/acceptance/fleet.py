@@ -103,8 +103,8 @@ def fleet(env: dict[str, str], folder: Path) -> Iterator[Fleet]:
         made.close()
 
 
-def bearers(run: str) -> list[int]:
-    """The processes that carry a run's name in their environment."""
+def bearers(run: str, data_dir: Path) -> list[int]:
+    """The processes that carry a run's name in their environment; other tests have runs of that name elsewhere."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -113,6 +113,6 @@ def bearers(run: str) -> list[int]:
             environment = (entry / "environ").read_bytes()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        if f"DEPLOYMENT_RUN={run}\0".encode() in environment:
+        if f"DEPLOYMENT_RUN={run}\0".encode() in environment and bytes(data_dir) in environment:
             found.append(int(entry.name))
     return found

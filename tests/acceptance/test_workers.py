@@ -145,19 +145,21 @@ while :; do sleep 0.1; done
 """
 
 
-def test_cancelled_is_said_only_when_nothing_of_it_is_alive(world: World, workers: Fleet) -> None:
+def test_cancelled_is_said_only_when_nothing_of_it_is_alive(
+    world: World, workers: Fleet, settings: Settings
+) -> None:
     workers.worker()
     deployment = deploy(world, STUBBORN)
     eventually(lambda: "started" in log_of(world, deployment), "the run has begun")
     step = world.scalar("SELECT id FROM steps WHERE deployment_id = :id", id=deployment)
     run = f"{deployment}-{step}-1"
-    assert len(bearers(run)) >= 2
+    assert len(bearers(run, settings.data_dir)) >= 2
     with world.database.transaction() as session:
         deployments.cancel(session, deployment, actor=world.actor, reason="wrong version")
 
     def status_and_survivors() -> tuple[str, list[int]] | None:
         status = world.status(deployment)
-        alive = bearers(run)
+        alive = bearers(run, settings.data_dir)
         assert status != "cancelled" or not alive
         return (status, alive) if status == "cancelled" else None
 

@@ -49,11 +49,12 @@ def test_the_first_request_after_a_restart_of_postgres_succeeds(world: ApiWorld)
 
 def test_health_tells_of_each_dependency(world: ApiWorld) -> None:
     with world.database.transaction() as session:
-        session.execute(text("DELETE FROM worker_nodes"))
+        session.execute(text("DELETE FROM heartbeats"))
     silent = world.client().get("/health").get_json()
-    assert (silent["status"], silent["checks"]["workers"]["status"]) == ("degraded", "down")
+    assert silent["status"] == "degraded"
+    assert [silent["checks"][name]["status"] for name in ("workers", "beat")] == ["down", "down"]
     with world.database.transaction() as session:
-        session.execute(text("INSERT INTO worker_nodes (id) VALUES ('node-1')"))
+        session.execute(text("INSERT INTO heartbeats (source) VALUES ('node:node-1'), ('tick')"))
     alive = world.client().get("/health").get_json()
     assert alive["status"] == "ok"
     assert alive["checks"]["postgres"]["latency_ms"] > 0

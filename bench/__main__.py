@@ -1,0 +1,26 @@
+"""`python -m bench [name...]`: measure and print the tables of docs/performance.md."""
+
+import sys
+
+from bench import deployments, latency, web
+
+MEASUREMENTS = {"deployments": deployments.measure, "web": web.measure, "latency": latency.measure}
+
+
+def main(names: list[str]) -> int:
+    """Measure what is named, or everything."""
+    unknown = set(names) - set(MEASUREMENTS)
+    if unknown:
+        print(
+            f"there is no {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}", file=sys.stderr
+        )
+        return 2
+    print("| what | measured | ratio |\n|---|---|---|")
+    for name in names or MEASUREMENTS:
+        for row in MEASUREMENTS[name]():
+            print("| " + " | ".join(row) + " |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,13 +1,13 @@
 """The Flask extensions and the few things that one process has one of."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from flask import Flask, current_app
 from flask_jwt_extended import JWTManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from orchestrator.bootstrap import MIGRATIONS
@@ -34,7 +34,9 @@ class Services:
     passwords: PasswordHasher
     cursor_key: bytes
     lookups: Engine
-    """The same pool without transactions: for the one SELECT that each request begins with."""
+    """Connections without transactions: for the one SELECT that each request begins with."""
+    verified: dict[bytes, dict[str, Any]]
+    """Claims by the SHA-256 of tokens whose signatures were verified; whether they expired is asked each time."""
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -44,20 +46,31 @@ def init(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     jwt.init_app(app)
     migrate.init_app(app, db)
-    with app.app_context():
-        lookups = db.engine.execution_options(isolation_level="AUTOCOMMIT")
+    lookups = create_engine(
+        settings.sqlalchemy_url,
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
+        **engine_options(settings),
+    )
     app.extensions[_KEY] = Services(
         settings=settings,
         cache=Cache(settings.redis_url),
         passwords=PasswordHasher(settings.bcrypt_rounds),
         cursor_key=derive_key(settings.secret_key, "cursor"),
         lookups=lookups,
+        verified={},
     )
 
 
 def services() -> Services:
     """Those of the application that answers now."""
     return cast(Services, current_app.extensions[_KEY])
+
+
+def forget_connections() -> None:
+    """Postgres restarted: the connections of both pools are of no use any more."""
+    db.engine.dispose()
+    services().lookups.dispose()
 
 
 def session() -> Session:

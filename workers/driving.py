@@ -109,7 +109,7 @@ class _Slice:
 
     def is_over(self) -> bool:
         """Whether the attempt goes to the next slice now."""
-        shutting_down = self.hold.woken.is_set() and not self.hold.cancelling
+        shutting_down = self.hold.woken.is_set() and not (self.hold.cancelling or self.hold.lost)
         return shutting_down or clock.monotonic() >= self._end
 
     def timed_out(self) -> bool:

@@ -1,36 +1,45 @@
 """Leases on attempts: claim, renew, give back, end. All compare and set on the fencing token, by Postgres' clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
-from orchestrator.domain.statuses import Outcome
+from orchestrator.domain.statuses import STEP_TERMINAL, Outcome, StepStatus
+
+_DEPLOYMENT = text("SELECT deployment_id FROM attempts WHERE id = :id AND ended_at IS NULL")
 
 # A row is claimable when nobody holds it; a run that lives on a node only by that node's workers, unless the
 # node has been away for too long: then anybody may, to say that the run is lost.
 _CLAIM = text("""
-    UPDATE attempts a SET token = nextval('fencing_tokens'), worker = :worker,
-        node = coalesce(a.node, CASE WHEN :node_bound THEN :node END),
-        lease_until = clock_timestamp() + make_interval(secs => :lease_seconds),
-        started_at = coalesce(a.started_at, clock_timestamp())
-    WHERE a.id = :id AND a.ended_at IS NULL AND a.not_before <= clock_timestamp()
-      AND (a.lease_until IS NULL OR a.lease_until <= clock_timestamp())
-      AND (a.node IS NULL OR a.node = :node OR NOT EXISTS (
-          SELECT 1 FROM heartbeats n
-          WHERE n.source = 'node:' || a.node AND n.heard_at > clock_timestamp() - make_interval(secs => :node_lost_seconds)))
-    RETURNING a.token, a.output_bytes, a.number, a.node,
-        extract(epoch FROM clock_timestamp() - a.started_at)::float AS age_seconds
-""")
-
-_STEP = text("""
-    SELECT a.deployment_id, a.step_id, a.number, a.node, s.wave_index, s.action_index, s.target_id, s.target_name, s.target,
-           s.status, p.document
-    FROM attempts a
-    JOIN steps s ON s.id = a.step_id
-    JOIN plans p ON p.deployment_id = a.deployment_id
-    WHERE a.id = :id AND a.ended_at IS NULL
+    WITH todo AS (
+        SELECT a.deployment_id, a.step_id, a.number, a.node AS bound_to, s.wave_index, s.action_index, s.target_id,
+            s.target_name, s.target, s.status, p.document,
+            p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run'
+                AND s.target ->> 'kind' = ANY(:bound_kinds) AS lives_on_its_node
+        FROM attempts a JOIN steps s ON s.id = a.step_id JOIN plans p ON p.deployment_id = a.deployment_id
+        WHERE a.id = :id AND a.ended_at IS NULL
+    ), taken AS (
+        UPDATE attempts a SET token = nextval('fencing_tokens'), worker = :worker,
+            node = coalesce(a.node, CASE WHEN todo.lives_on_its_node THEN :node END),
+            lease_until = clock_timestamp() + make_interval(secs => :lease_seconds),
+            started_at = coalesce(a.started_at, clock_timestamp())
+        FROM todo
+        WHERE a.id = :id AND a.ended_at IS NULL AND a.not_before <= clock_timestamp()
+          AND (a.lease_until IS NULL OR a.lease_until <= clock_timestamp())
+          AND (a.node IS NULL OR a.node = :node OR NOT EXISTS (
+              SELECT 1 FROM heartbeats n WHERE n.source = 'node:' || a.node
+                AND n.heard_at > clock_timestamp() - make_interval(secs => :node_lost_seconds)))
+        RETURNING a.token, a.output_bytes, a.node, extract(epoch FROM clock_timestamp() - a.started_at)::float AS age_seconds
+    ), started AS (
+        UPDATE steps s SET status = 'running', started_at = coalesce(s.started_at, clock_timestamp())
+        FROM todo, taken WHERE s.id = todo.step_id AND s.status = 'ready' RETURNING s.deployment_id, s.wave_index
+    ), counted AS (
+        UPDATE waves w SET ready = ready - 1, running = running + 1
+        FROM started WHERE w.deployment_id = started.deployment_id AND w.index = started.wave_index
+    )
+    SELECT todo.*, taken.*, EXISTS (SELECT 1 FROM started) AS started_now FROM todo LEFT JOIN taken ON true
 """)
 
 _RENEW = text("""
@@ -46,19 +55,44 @@ _RELEASE = text("""
     WHERE id = :id AND token = :token AND ended_at IS NULL
 """)
 
-_END = text("""
-    UPDATE attempts SET ended_at = clock_timestamp(), lease_until = NULL, outcome = :outcome,
-        exit_code = :exit_code, failure = :failure
-    WHERE id = :id AND token = :token AND ended_at IS NULL
-    RETURNING id
+# What an attempt's end changes in one go: the attempt, its step, the wave's counts, and what the target has.
+_END: dict[StepStatus, TextClause] = {
+    new: text(f"""
+    WITH ended AS (
+        UPDATE attempts SET ended_at = clock_timestamp(), lease_until = NULL, outcome = :outcome,
+            exit_code = :exit_code, failure = :failure
+        WHERE id = :id AND token = :token AND ended_at IS NULL
+        RETURNING step_id
+    ), settled AS (
+        UPDATE steps s SET status = :status, exit_code = :exit_code, failure = :failure,
+            ended_at = CASE WHEN :is_over THEN clock_timestamp() END
+        FROM ended WHERE s.id = ended.step_id AND s.status = 'running'
+        RETURNING s.deployment_id, s.wave_index, s.target_id
+    ), counted AS (
+        UPDATE waves w SET running = running - 1, {new} = {new} + 1
+        FROM settled WHERE w.deployment_id = settled.deployment_id AND w.index = settled.wave_index
+    ), installed AS (
+        INSERT INTO installations (target_id, release_id, deployment_id, since)
+        SELECT settled.target_id, d.release_id, d.id, clock_timestamp()
+        FROM settled JOIN deployments d ON d.id = settled.deployment_id WHERE :installs
+        ON CONFLICT (target_id) DO UPDATE SET deployment_id = EXCLUDED.deployment_id,
+            since = CASE WHEN installations.release_id = EXCLUDED.release_id
+                THEN installations.since ELSE EXCLUDED.since END,
+            release_id = EXCLUDED.release_id
+    )
+    SELECT 1 FROM settled
 """)
+    for new in StepStatus
+    if new is not StepStatus.RUNNING
+}
 
 _ENDED_UNDER = text("SELECT outcome FROM attempts WHERE id = :id AND token = :token AND ended_at IS NOT NULL")
 
 
-def find_work(session: Session, attempt_id: int) -> Row[Any] | None:
-    """What an open attempt is to do; None where it ended or never was."""
-    return session.execute(_STEP, {"id": attempt_id}).one_or_none()
+def find_deployment(session: Session, attempt_id: int) -> int | None:
+    """The deployment an open attempt belongs to; None where it ended or never was."""
+    found: int | None = session.execute(_DEPLOYMENT, {"id": attempt_id}).scalar()
+    return found
 
 
 def claim(
@@ -67,16 +101,20 @@ def claim(
     *,
     worker: str,
     node: str,
-    node_bound: bool,
+    bound_kinds: Sequence[str],
     lease_seconds: float,
     node_lost_seconds: float,
 ) -> Row[Any] | None:
-    """Take the lease under a new, greater token; None where somebody else holds it or it is not due: drop the message."""
+    """Take the lease under a new, greater token, and let the step run; None where the attempt has ended.
+
+    The row's `token` is null where somebody else holds it, it is not due or its run lives on another node.
+    `bound_kinds`: kinds of target whose runs live on the worker's node.
+    """
     params = {
         "id": attempt_id,
         "worker": worker,
         "node": node,
-        "node_bound": node_bound,
+        "bound_kinds": list(bound_kinds),
         "lease_seconds": lease_seconds,
         "node_lost_seconds": node_lost_seconds,
     }
@@ -103,16 +141,24 @@ def end(
     outcome: Outcome,
     exit_code: int | None,
     failure: str | None,
+    step: StepStatus,
+    installs: bool,
 ) -> bool:
-    """Record how the attempt ended, once; False where the token is not the last one or it had ended."""
+    """Record how the attempt ended and what that makes of its step, once.
+
+    False where the token is not the last one or it had ended. `installs`: the target has the release from now on.
+    """
     params = {
         "id": attempt_id,
         "token": token,
         "outcome": str(outcome),
         "exit_code": exit_code,
         "failure": failure,
+        "status": str(step),
+        "is_over": step in STEP_TERMINAL,
+        "installs": installs,
     }
-    return session.execute(_END, params).first() is not None
+    return session.execute(_END[step], params).first() is not None
 
 
 def ended_under(session: Session, attempt_id: int, token: int) -> bool:

@@ -9,29 +9,41 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
+from orchestrator.repositories.events import FROM_JSON
 
-_INSERT = text("""
-    INSERT INTO deployments (application_id, release_id, environment, reason, requested_by, rolls_back_id, retry_of_id,
-        priority, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after, wave_count,
-        step_count, wake_at)
-    VALUES (:application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id, :retry_of_id,
-        :priority, :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after, :wave_count,
-        :step_count,
-        clock_timestamp() + make_interval(secs => :first_wake_seconds))
-    RETURNING id, created_at
+_SUBJECT = text("""
+    SELECT a.id, a.name, a.pipeline_revision, p.document, p.created_at AS pipeline_created_at, r.id AS release_id,
+        r.version, r.status AS release_status,
+        nextval(pg_get_serial_sequence('deployments', 'id')) AS new_id
+    FROM applications a
+    LEFT JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
+    LEFT JOIN releases r ON r.name = a.name AND (r.version = :version OR r.id = :release_id)
+    WHERE a.name = :application
 """)
 
-_INSERT_PLAN = text("""
-    WITH p AS (INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))),
-    w AS (
+_INSERT = text(f"""
+    WITH d AS (
+        INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
+            retry_of_id, priority, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
+            wave_count, step_count, event_seq, event_hash, wake_at)
+        VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
+            :retry_of_id, :priority, :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
+            :wave_count, :step_count, :event_seq, :event_hash,
+            clock_timestamp() + make_interval(secs => :first_wake_seconds))
+    ), p AS (
+        INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))
+    ), w AS (
         INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting)
         SELECT :id, index, batch, action_index, total, total
         FROM json_to_recordset(CAST(:waves AS json)) AS x(index bigint, batch bigint, action_index bigint, total bigint)
+    ), s AS (
+        INSERT INTO steps (deployment_id, wave_index, position, action_index, target_id, target_name, target)
+        SELECT :id, s.wave_index, s.position, s.action_index, t.id, t.name, CAST(:targets AS jsonb) -> t.name
+        FROM json_to_recordset(CAST(:steps AS json))
+            AS s(wave_index bigint, position bigint, action_index bigint, target text)
+        JOIN targets t ON t.application_id = :application_id AND t.environment = :environment AND t.name = s.target
     )
-    INSERT INTO steps (deployment_id, wave_index, position, action_index, target_id, target_name, target)
-    SELECT :id, s.wave_index, s.position, s.action_index, t.id, t.name, CAST(:targets AS jsonb) -> t.name
-    FROM json_to_recordset(CAST(:steps AS json)) AS s(wave_index bigint, position bigint, action_index bigint, target text)
-    JOIN targets t ON t.application_id = :application_id AND t.environment = :environment AND t.name = s.target
+    {FROM_JSON}
 """)
 
 _DUE = text("""
@@ -63,20 +75,17 @@ _SUCCEEDED_IN = text("""
 """)
 
 # Ascending in the queue's own order, so that two endings never wait for each other.
-_WAKE_NEXT = text("""
+_WAKE_WAITING = text("""
     UPDATE deployments SET wake_at = clock_timestamp()
-    WHERE id = (
-        SELECT id FROM deployments
-        WHERE application_id = :application_id AND environment = :environment AND status = 'pending' AND held_by IS NULL
-          AND (NOT :only_behind OR priority < :priority OR (priority = :priority AND id > :id))
-        ORDER BY priority DESC, id LIMIT 1
-    ) AND status = 'pending'
+    WHERE status = 'pending' AND id IN (
+        (SELECT id FROM deployments
+         WHERE application_id = :application_id AND environment = :environment AND status = 'pending' AND held_by IS NULL
+           AND (NOT :only_behind OR priority < :priority OR (priority = :priority AND id > :id))
+         ORDER BY priority DESC, id LIMIT 1)
+        UNION ALL
+        SELECT id FROM deployments WHERE release_id = :release_id AND status = 'pending' AND held_by = 'promotion'
+    )
     RETURNING id
-""")
-
-_WAKE_HELD = text("""
-    UPDATE deployments SET wake_at = clock_timestamp()
-    WHERE release_id = :release_id AND status = 'pending' AND held_by = :held_by RETURNING id
 """)
 
 _LAST_GOOD = text("""
@@ -96,6 +105,7 @@ _TOUCHED = text("""
 class NewDeployment:
     """The columns of a deployment that is requested."""
 
+    id: int
     application_id: int
     release_id: int
     environment: str
@@ -113,35 +123,33 @@ class NewDeployment:
     wave_count: int
     step_count: int
     first_wake_seconds: float
+    event_seq: int
+    event_hash: bytes
 
 
-def insert(session: Session, new: NewDeployment) -> int:
-    """Add a pending deployment; its id."""
-    values = {name: getattr(new, name) for name in new.__dataclass_fields__}
-    return int(session.execute(_INSERT, values).one().id)
+def subject(
+    session: Session, application: str, *, version: str | None, release_id: int | None
+) -> Row[Any] | None:
+    """What a new deployment is about: the application with its pipeline, the release (null where there is none), a new id."""
+    params = {"application": application, "version": version, "release_id": release_id}
+    return session.execute(_SUBJECT, params).one_or_none()
 
 
-def insert_plan(
+def insert(
     session: Session,
-    deployment_id: int,
     new: NewDeployment,
     *,
     document: Mapping[str, Any],
     waves: Sequence[Mapping[str, Any]],
     steps: Sequence[Mapping[str, Any]],
     targets: Mapping[str, Any],
+    events: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Add the plan's waves and steps, all in one statement."""
-    params = {
-        "id": deployment_id,
-        "application_id": new.application_id,
-        "environment": new.environment,
-        "document": orjson.dumps(document).decode(),
-        "waves": orjson.dumps(waves).decode(),
-        "steps": orjson.dumps(steps).decode(),
-        "targets": orjson.dumps(targets).decode(),
-    }
-    session.execute(_INSERT_PLAN, params)
+    """Add a pending deployment with its plan's waves and steps and its first events, all in one statement."""
+    values = {name: getattr(new, name) for name in new.__dataclass_fields__}
+    documents = {"document": document, "waves": waves, "steps": steps, "targets": targets, "events": events}
+    params = values | {name: orjson.dumps(value).decode() for name, value in documents.items()}
+    session.execute(_INSERT, params)
 
 
 def take_due(
@@ -176,7 +184,7 @@ def succeeded_in(session: Session, release_id: int, environments: Sequence[str])
     return set(session.execute(_SUCCEEDED_IN, params).scalars())
 
 
-def wake_next(
+def wake_waiting(
     session: Session,
     *,
     deployment_id: int,
@@ -184,21 +192,21 @@ def wake_next(
     environment: str,
     priority: int,
     only_behind: bool,
+    release_id: int | None,
 ) -> list[int]:
-    """Wake the first in the slot's queue (`only_behind`: the first behind this one)."""
+    """Wake the first in the slot's queue (`only_behind`: the first behind this one).
+
+    With a release: also every deployment of it that waits for its promotion.
+    """
     params = {
         "id": deployment_id,
         "application_id": application_id,
         "environment": environment,
         "priority": priority,
         "only_behind": only_behind,
+        "release_id": release_id,
     }
-    return list(session.execute(_WAKE_NEXT, params).scalars())
-
-
-def wake_held(session: Session, *, release_id: int, held_by: str) -> list[int]:
-    """Wake the pending deployments of a release that a gate of this kind holds."""
-    return list(session.execute(_WAKE_HELD, {"release_id": release_id, "held_by": held_by}).scalars())
+    return list(session.execute(_WAKE_WAITING, params).scalars())
 
 
 def last_good_release(

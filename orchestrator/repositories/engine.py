@@ -5,15 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.engine import HAND_OUT_AT_ONCE, OpenAttempt
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
+from orchestrator.repositories.events import FROM_JSON
 
 _LOCK = text("""
     SELECT d.*, r.version, r.name AS application, r.artifact, clock_timestamp() AS now,
         w.waiting, w.ready, w.running, w.unknown,
+        CASE WHEN w.waiting > 0 THEN ARRAY(
+            SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.wave_index = d.wave_index
+              AND s.status = 'waiting' ORDER BY s.position LIMIT :most)
+        ELSE '{}' END AS waiting_steps,
         (SELECT u.username FROM users u WHERE u.id = d.requested_by) AS requested_by_name,
         (SELECT pr.version FROM deployments p JOIN releases pr ON pr.id = p.release_id
          WHERE p.application_id = d.application_id AND p.environment = d.environment AND p.status = 'succeeded'
@@ -38,12 +44,6 @@ _NEXT_LEASE_END = text("""
     WHERE deployment_id = :id AND ended_at IS NULL AND lease_until > clock_timestamp()
 """)
 
-_WAITING_STEPS = text("""
-    SELECT id FROM steps
-    WHERE deployment_id = :id AND wave_index = :wave AND status = 'waiting'
-    ORDER BY position LIMIT :limit
-""")
-
 _UNSTARTED = text("SELECT EXISTS (SELECT 1 FROM waves WHERE deployment_id = :id AND waiting > 0)")
 
 _HAND_OUT = text("""
@@ -53,6 +53,8 @@ _HAND_OUT = text("""
     ), counted AS (
         UPDATE waves SET waiting = waiting - (SELECT count(*) FROM handed), ready = ready + (SELECT count(*) FROM handed)
         WHERE deployment_id = :id AND index = :wave
+    ), woken AS (
+        UPDATE deployments SET wake_at = :wake_at, updated_at = clock_timestamp() WHERE id = :id
     )
     INSERT INTO attempts (deployment_id, step_id, number)
     SELECT deployment_id, id, attempt FROM handed ORDER BY id
@@ -98,7 +100,7 @@ class IdleAttempt(OpenAttempt):
 
 def lock(session: Session, deployment_id: int) -> Row[Any] | None:
     """The deployment and its current wave, locked until the transaction ends; None where there is none."""
-    return session.execute(_LOCK, {"id": deployment_id}).one_or_none()
+    return session.execute(_LOCK, {"id": deployment_id, "most": HAND_OUT_AT_ONCE}).one_or_none()
 
 
 def idle_attempts(session: Session, deployment_id: int) -> list[IdleAttempt]:
@@ -113,22 +115,16 @@ def next_lease_end(session: Session, deployment_id: int) -> datetime | None:
     return found
 
 
-def waiting_steps(
-    session: Session, deployment_id: int, wave: int, *, limit: int = HAND_OUT_AT_ONCE
-) -> list[int]:
-    """The next waiting steps of a wave, in order."""
-    params = {"id": deployment_id, "wave": wave, "limit": limit}
-    return list(session.execute(_WAITING_STEPS, params).scalars())
-
-
 def has_unstarted(session: Session, deployment_id: int) -> bool:
     """Whether any wave still has waiting steps."""
     return bool(session.execute(_UNSTARTED, {"id": deployment_id}).scalar())
 
 
-def hand_out(session: Session, deployment_id: int, wave: int, steps: Sequence[int]) -> list[int]:
-    """Make waiting steps ready, each with a new attempt; the attempts' ids."""
-    params = {"id": deployment_id, "wave": wave, "steps": list(steps)}
+def hand_out(
+    session: Session, deployment_id: int, wave: int, steps: Sequence[int], *, wake_at: datetime
+) -> list[int]:
+    """Make waiting steps ready, each with a new attempt, and set the timer; the attempts' ids."""
+    params = {"id": deployment_id, "wave": wave, "steps": list(steps), "wake_at": wake_at}
     return list(session.execute(_HAND_OUT, params).scalars())
 
 
@@ -161,7 +157,8 @@ def update(session: Session, deployment_id: int, **values: Any) -> None:
     """Write columns of a locked deployment; never its status: that is `transition`'s."""
     if "status" in values:
         raise ValueError("a status is written by `transition` only")
-    _set(session, deployment_id, values, "")
+    if values:
+        _set(session, deployment_id, values, "")
 
 
 def transition(
@@ -181,11 +178,15 @@ def transition(
 def _set(
     session: Session, deployment_id: int, values: dict[str, Any], extra: str, *, old: str | None = None
 ) -> bool:
+    events = values.pop("events", None)
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     condition = " AND status = :_old" if old else ""
+    noted = f"WITH noted AS ({FROM_JSON}) " if events else ""
     statement = text(
-        f"UPDATE deployments SET {assignments}, updated_at = clock_timestamp(){extra} "  # names of our own columns
-        f"WHERE id = :_id{condition}"
+        f"{noted}UPDATE deployments SET {assignments}, updated_at = clock_timestamp(){extra} WHERE id = :_id{condition}"
     )
-    done = session.execute(statement, values | {"_id": deployment_id, "_old": old})
+    params = values | {"_id": deployment_id, "_old": old}
+    if events:
+        params["events"] = orjson.dumps(events).decode()
+    done = session.execute(statement, params)
     return bool(done.rowcount)  # type: ignore[attr-defined]  # an UPDATE gives a CursorResult

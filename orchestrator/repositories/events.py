@@ -1,7 +1,7 @@
 """The append-only, hash-chained record of what happened."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +9,15 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-_INSERT = text("""
+FROM_JSON = """
     INSERT INTO events (subject, seq, deployment_id, kind, actor_id, at, data, hash)
-    VALUES (:subject, :seq, :deployment_id, :kind, :actor_id, :at, CAST(:data AS jsonb), :hash)
-""")
+    SELECT subject, seq, deployment_id, kind, actor_id, at, data, decode(hash, 'hex')
+    FROM json_to_recordset(CAST(:events AS json)) AS e(subject text, seq bigint, deployment_id bigint, kind text,
+        actor_id bigint, at timestamptz, data jsonb, hash text)
+"""
+"""Writes entries that `entry` made; also a part of larger statements."""
+
+_INSERT = text(FROM_JSON)
 
 _HEAD = text("SELECT seq, hash FROM events WHERE subject = :subject ORDER BY seq DESC LIMIT 1")
 
@@ -37,8 +42,7 @@ def link(
     return hashlib.sha256(previous + orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def insert(
-    session: Session,
+def entry(
     *,
     subject: str,
     seq: int,
@@ -48,21 +52,25 @@ def insert(
     at: datetime,
     data: Mapping[str, Any],
     deployment_id: int | None,
-) -> bytes:
-    """Add the entry that follows `previous`; its hash. The unique (subject, seq) refuses a second one."""
+) -> tuple[bytes, dict[str, Any]]:
+    """The hash and the row of the entry that follows `previous`. The unique (subject, seq) refuses a second one."""
     digest = link(previous, subject=subject, seq=seq, kind=kind, actor_id=actor_id, at=at, data=data)
-    values = {
+    row = {
         "subject": subject,
         "seq": seq,
         "deployment_id": deployment_id,
         "kind": kind,
         "actor_id": actor_id,
         "at": at,
-        "data": orjson.dumps(data).decode(),
-        "hash": digest,
+        "data": data,
+        "hash": digest.hex(),
     }
-    session.execute(_INSERT, values)
-    return digest
+    return digest, row
+
+
+def insert(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add entries that `entry` made."""
+    session.execute(_INSERT, {"events": orjson.dumps(rows).decode()})
 
 
 def head(session: Session, subject: str) -> tuple[int, bytes]:

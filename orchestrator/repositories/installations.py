@@ -5,25 +5,12 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-_SET = text("""
-    INSERT INTO installations (target_id, release_id, deployment_id, since)
-    SELECT :target_id, release_id, id, clock_timestamp() FROM deployments WHERE id = :deployment_id
-    ON CONFLICT (target_id) DO UPDATE SET deployment_id = EXCLUDED.deployment_id,
-        since = CASE WHEN installations.release_id = EXCLUDED.release_id THEN installations.since ELSE EXCLUDED.since END,
-        release_id = EXCLUDED.release_id
-""")
-
 _PAGE = """
     SELECT a.name AS application, t.environment, t.name AS target, r.version, i.release_id, i.deployment_id, i.since, t.id
     FROM targets t JOIN applications a ON a.id = t.application_id JOIN environments e ON e.name = t.environment
     LEFT JOIN installations i ON i.target_id = t.id LEFT JOIN releases r ON r.id = i.release_id
     WHERE (t.active OR i.target_id IS NOT NULL)
 """
-
-
-def put(session: Session, *, target_id: int, deployment_id: int) -> None:
-    """The target has this deployment's release from now on."""
-    session.execute(_SET, {"target_id": target_id, "deployment_id": deployment_id})
 
 
 def page(

@@ -9,11 +9,6 @@ from sqlalchemy.orm import Session
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.domain.statuses import STEP_TERMINAL, StepStatus
 
-_START = text("""
-    UPDATE steps SET status = 'running', started_at = coalesce(started_at, clock_timestamp())
-    WHERE id = :id AND status = 'ready'
-""")
-
 _SETTLE = text("""
     UPDATE steps SET status = :status, exit_code = :exit_code, failure = :failure,
         ended_at = CASE WHEN :ended THEN clock_timestamp() END
@@ -32,12 +27,6 @@ _READ = """
     FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id
     LEFT JOIN attempts a ON a.step_id = s.id AND a.number = s.attempt
 """
-
-
-def start(session: Session, step_id: int) -> bool:
-    """A ready step runs now; False where it already did (another lease of the same attempt)."""
-    done = session.execute(_START, {"id": step_id})
-    return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
 def settle(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
@@ -120,6 +120,6 @@ def end_sign_ins_of(session: Session, user_id: int, *, because: str) -> None:
     session.execute(statement, {"user_id": user_id, "because": because})
 
 
-def find_actor(session: Session, sign_in_id: str) -> Row[Any] | None:
+def find_actor(session: Session | Connection, sign_in_id: str) -> Row[Any] | None:
     """The active user behind a sign-in that has not ended."""
     return session.execute(_ACTOR, {"id": sign_in_id}).one_or_none()

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from orchestrator.domain.engine import WaveCounts, judge
+from orchestrator.domain.engine import Verdict, judge
 from orchestrator.domain.errors import LeaseLostError
 from orchestrator.domain.statuses import Outcome, StepStatus
-from orchestrator.repositories import attempts, engine, installations, logs, steps
+from orchestrator.repositories import attempts, engine, logs, steps
 from orchestrator.services import execution, work
 from orchestrator.services.execution import Locked
 from orchestrator.services.work import Work
@@ -59,10 +59,8 @@ def advance(session: Session, deployment_id: int, worker: Worker | None) -> Clai
 
 def claim(session: Session, attempt_id: int, worker: Worker) -> Claim | None:
     """Take an attempt that nobody holds; None where there is nothing to take: the message was late or a double."""
-    found = attempts.find_work(session, attempt_id)
-    if found is None:
-        return None
-    held = execution.lock(session, found.deployment_id)
+    deployment_id = attempts.find_deployment(session, attempt_id)
+    held = execution.lock(session, deployment_id) if deployment_id is not None else None
     return _claim(session, held, attempt_id, worker) if held is not None else None
 
 
@@ -82,25 +80,23 @@ def _take_one(session: Session, held: Locked, ids: list[int], worker: Worker | N
 
 
 def _claim(session: Session, held: Locked, attempt_id: int, worker: Worker) -> Claim | None:
-    found = attempts.find_work(session, attempt_id)
-    if found is None:
-        return None
-    todo = work.read(found, held.row)
     row = attempts.claim(
         session,
         attempt_id,
         worker=worker.name,
         node=worker.node,
-        node_bound=todo.node_bound,
+        bound_kinds=work.node_bound_kinds(),
         lease_seconds=worker.lease_seconds,
         node_lost_seconds=worker.node_lost_seconds,
     )
     if row is None:
-        if found.node not in {None, worker.node}:
-            execution.nudge(session, held, attempt_id, node=found.node)
         return None
-    if found.status == StepStatus.READY and steps.start(session, found.step_id):
-        execution.count_step(session, held, found.wave_index, old=StepStatus.READY, new=StepStatus.RUNNING)
+    if row.token is None:
+        if row.bound_to not in {None, worker.node}:
+            execution.nudge(session, held, attempt_id, node=row.bound_to)
+        return None
+    if row.started_now:
+        execution.note_step(held, row.wave_index, old=StepStatus.READY, new=StepStatus.RUNNING)
     return Claim(
         attempt_id=attempt_id,
         token=row.token,
@@ -108,7 +104,7 @@ def _claim(session: Session, held: Locked, attempt_id: int, worker: Worker) -> C
         age_seconds=row.age_seconds,
         cancelling=held.cancelling,
         node=row.node,
-        work=todo,
+        work=work.read(row, held.row),
     )
 
 
@@ -140,25 +136,18 @@ def finish(session: Session, claim: Claim, ended: Ended, worker: Worker | None) 
     held = execution.lock(session, todo.deployment_id)
     if held is None:
         raise LeaseLostError(f"deployment {todo.deployment_id} is gone")
-    if attempts.ended_under(session, claim.attempt_id, claim.token):
+    if ended.tail and attempts.ended_under(session, claim.attempt_id, claim.token):
         return None
     write_output(session, claim, start=ended.tail_start, data=ended.tail)
-    recorded = attempts.end(
-        session,
-        claim.attempt_id,
-        claim.token,
-        outcome=ended.outcome,
-        exit_code=ended.exit_code,
-        failure=ended.failure,
-    )
-    if not recorded:
+    if not _settle(session, held, claim, ended):
+        if attempts.ended_under(session, claim.attempt_id, claim.token):
+            return None
         raise LeaseLostError(f"attempt {claim.attempt_id} is no longer ours")
-    _settle(session, held, claim, ended)
     return _take_one(session, held, execution.proceed(session, held), worker)
 
 
-def _settle(session: Session, held: Locked, claim: Claim, ended: Ended) -> None:
-    """Give the step the status that its attempt's end means."""
+def _settle(session: Session, held: Locked, claim: Claim, ended: Ended) -> bool:
+    """Record the end and give the step the status that it means; False where this was not ours to record."""
     todo = claim.work
     verdict = judge(
         ended.outcome,
@@ -168,19 +157,27 @@ def _settle(session: Session, held: Locked, claim: Claim, ended: Ended) -> None:
         idempotent=todo.action.idempotent,
         cancelling=held.cancelling,
     )
-    steps.settle(
+    recorded = attempts.end(
         session,
-        todo.step_id,
-        old=StepStatus.RUNNING,
-        new=verdict.status,
+        claim.attempt_id,
+        claim.token,
+        outcome=ended.outcome,
         exit_code=ended.exit_code,
         failure=ended.failure,
+        step=verdict.status,
+        installs=todo.installs and verdict.status is StepStatus.SUCCEEDED,
     )
-    execution.count_step(session, held, todo.wave_index, old=StepStatus.RUNNING, new=verdict.status)
+    if recorded:
+        execution.note_step(held, todo.wave_index, old=StepStatus.RUNNING, new=verdict.status)
+        _follow_up(session, held, claim, ended, verdict)
+    return recorded
+
+
+def _follow_up(session: Session, held: Locked, claim: Claim, ended: Ended, verdict: Verdict) -> None:
+    """What the end of a step means besides: an event, another try, a target that failed."""
     if verdict.status is StepStatus.SUCCEEDED:
-        if todo.installs:
-            installations.put(session, target_id=todo.target_id, deployment_id=held.id)
         return
+    todo = claim.work
     data = {"step": todo.step_id, "target": todo.target_name, "attempt": todo.attempt, "why": ended.failure}
     if verdict.status is StepStatus.READY:
         steps.try_again(session, todo.step_id, not_before=verdict.retry_at)
@@ -194,10 +191,6 @@ def _settle(session: Session, held: Locked, claim: Claim, ended: Ended) -> None:
 def fail_target(session: Session, held: Locked, target_id: int, *, why: str) -> None:
     """Count a target as failed, once, and skip what it had still before it."""
     held.failed_targets += 1
-    engine.update(session, held.id, failed_targets=held.failed_targets, **held.recorder.columns)
+    engine.update(session, held.id, failed_targets=held.failed_targets, **held.recorder.columns())
     engine.skip_target(session, held.id, target_id, why=why)
-    counts = engine.lock(session, held.id)
-    if counts is not None:
-        held.wave = WaveCounts(
-            counts.wave_index, counts.waiting, counts.ready, counts.running, counts.unknown
-        )
+    execution.look_again(session, held)

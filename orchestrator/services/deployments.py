@@ -88,7 +88,7 @@ def _answer_step(
         steps.try_again(session, step_id, not_before=None)
     elif new is StepStatus.FAILED:
         attempts.fail_target(session, held, step.target_id, why=f"{actor.username} said it failed")
-    engine.update(session, held.id, **held.recorder.columns)
+    engine.update(session, held.id, **held.recorder.columns())
 
 
 def _lock(session: Session, deployment_id: int) -> execution.Locked:

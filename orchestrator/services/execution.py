@@ -49,7 +49,7 @@ def lock(session: Session, deployment_id: int) -> Locked | None:
     row = engine.lock(session, deployment_id)
     if row is None:
         return None
-    recorder = DeploymentRecorder(session, row.id, seq=row.event_seq, head=bytes(row.event_hash))
+    recorder = DeploymentRecorder(row.id, seq=row.event_seq, head=bytes(row.event_hash))
     return Locked(
         row=row,
         recorder=recorder,
@@ -58,6 +58,14 @@ def lock(session: Session, deployment_id: int) -> Locked | None:
         failed_targets=row.failed_targets,
         held_by=row.held_by,
     )
+
+
+def look_again(session: Session, held: Locked) -> None:
+    """Take the counts and the waiting steps as they are now."""
+    row = engine.lock(session, held.id)
+    if row is not None:
+        held.row = row
+        held.wave = WaveCounts(row.wave_index, row.waiting, row.ready, row.running, row.unknown)
 
 
 def proceed(session: Session, held: Locked) -> list[int]:
@@ -113,7 +121,7 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         is_rollback=row.rolls_back_id is not None,
         wave_count=row.wave_count,
         wave=wave,
-        waiting_steps=engine.waiting_steps(session, held.id, wave.index) if room else (),
+        waiting_steps=row.waiting_steps if room else (),
         idle_attempts=engine.idle_attempts(session, held.id) if going_on and wave.open else (),
         next_lease_end=engine.next_lease_end(session, held.id) if going_on and wave.running else None,
         unstarted_anywhere=winding_down and engine.has_unstarted(session, held.id),
@@ -151,23 +159,24 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
     attempts: list[int] = []
     if decision.close_unstarted_as is not None:
         engine.close_unstarted(session, held.id, decision.close_unstarted_as)
-    if decision.hand_out:
-        attempts += engine.hand_out(session, held.id, held.wave.index, decision.hand_out)
-    for attempt in decision.nudge:
-        attempts.append(attempt)
     changes: dict[str, Any] = {}
+    wake_at = decision.wake_at
+    if decision.hand_out and wake_at is not None:
+        attempts += engine.hand_out(session, held.id, held.wave.index, decision.hand_out, wake_at=wake_at)
+        wake_at = None
+    attempts += decision.nudge
     if decision.next_wave:
         changes["wave_index"] = held.wave.index + 1
-    if decision.wake_at is not None:
-        changes["wake_at"] = decision.wake_at
+    if wake_at is not None:
+        changes["wake_at"] = wake_at
     if held.status is DeploymentStatus.PENDING and decision.held_by != held.held_by:
         changes["held_by"] = decision.held_by
     if decision.status is not None:
         _transition(session, held, decision, changes)
-    elif changes:
-        engine.update(session, held.id, **changes, **held.recorder.columns)
+    else:
+        engine.update(session, held.id, **changes, **held.recorder.columns())
         if changes.get("held_by"):
-            _wake_next(session, held, only_behind=True)
+            _wake(session, held, only_behind=True)
     return attempts
 
 
@@ -186,35 +195,26 @@ def _transition(session: Session, held: Locked, decision: Decision, changes: dic
         changes["failure"] = f"{decision.failure}; {note.text}"
         if note.deployment_id is not None:
             nudge_advance(session, note.deployment_id, f"{held.row.application}, rollback of {held.id}")
-    if not engine.transition(session, held.id, old=old, new=new, **changes, **held.recorder.columns):
+    if not engine.transition(session, held.id, old=old, new=new, **changes, **held.recorder.columns()):
         raise RuntimeError(f"deployment {held.id} was not {old} although its row was locked")
     held.status = new
     if new in TERMINAL:
-        _free_slot(session, held, was=old)
+        _wake(session, held, only_behind=old is DeploymentStatus.PENDING)
 
 
-def _free_slot(session: Session, held: Locked, *, was: DeploymentStatus) -> None:
-    """Wake whoever waits for this end."""
-    _wake_next(session, held, only_behind=was is DeploymentStatus.PENDING)
-    if held.status is DeploymentStatus.SUCCEEDED:
-        woken = deployments.wake_held(session, release_id=held.row.release_id, held_by=gates.PROMOTION)
-        for deployment_id in woken:
-            nudge_advance(session, deployment_id, f"{held.row.application} {held.row.version}, promotion")
-
-
-def _wake_next(session: Session, held: Locked, *, only_behind: bool) -> None:
-    woken = deployments.wake_next(
+def _wake(session: Session, held: Locked, *, only_behind: bool) -> None:
+    """Wake whoever waits for what just happened: the next in the slot's queue, and promotions of a release that succeeded."""
+    woken = deployments.wake_waiting(
         session,
         deployment_id=held.id,
         application_id=held.row.application_id,
         environment=held.row.environment,
         priority=held.row.priority,
         only_behind=only_behind,
+        release_id=held.row.release_id if held.status is DeploymentStatus.SUCCEEDED else None,
     )
     for deployment_id in woken:
-        nudge_advance(
-            session, deployment_id, f"{held.row.application} -> {held.row.environment}, next in line"
-        )
+        nudge_advance(session, deployment_id, f"deployment {deployment_id}, after {held.label}")
 
 
 def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str) -> bool:
@@ -223,7 +223,7 @@ def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str
         return False
     at: datetime = held.row.now
     held.recorder.record("deployment.cancel_requested", actor_id=actor_id, at=at, data={"reason": reason})
-    engine.update(session, held.id, cancel_requested_at=at, wake_at=at, **held.recorder.columns)
+    engine.update(session, held.id, cancel_requested_at=at, wake_at=at, **held.recorder.columns())
     for attempt in proceed(session, _relocked(session, held)):
         nudge(session, held, attempt)
     return True
@@ -232,6 +232,11 @@ def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str
 def count_step(session: Session, held: Locked, wave: int, *, old: StepStatus, new: StepStatus) -> None:
     """Count one step of a wave under its new status, here and in the database."""
     engine.count_move(session, held.id, wave, old=old, new=new)
+    note_step(held, wave, old=old, new=new)
+
+
+def note_step(held: Locked, wave: int, *, old: StepStatus, new: StepStatus) -> None:
+    """Count it here only: the database has counted it already."""
     if wave != held.wave.index:
         return
     counts = {name: getattr(held.wave, name) for name in ("waiting", "ready", "running", "unknown")}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -28,6 +29,11 @@ from orchestrator.targets.base import Target
 
 ENGINE_SETTINGS = frozenset({"within", "interval"})
 """Settings of a `verify` that are the engine's own: how long a check is repeated, and how often."""
+
+
+MOST_PARSED = 1000
+_parsed: dict[tuple[str, int, datetime], Pipeline] = {}
+"""Pipelines by application and revision: a revision never changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +143,11 @@ def current(application: Row[Any]) -> Pipeline:
     """The pipeline an application has now. Raises RuleViolationError where it has none."""
     if application.document is None:
         raise RuleViolationError(f"{application.name} has no pipeline yet; `releasectl apply -f` sends one")
-    return parse_pipeline(application.document, plugins=known_plugins())
+    key = (application.name, application.pipeline_revision, application.pipeline_created_at)
+    pipeline = _parsed.get(key)
+    if pipeline is None:
+        pipeline = parse_pipeline(application.document, plugins=known_plugins())
+        if len(_parsed) >= MOST_PARSED:
+            _parsed.clear()
+        _parsed[key] = pipeline
+    return pipeline

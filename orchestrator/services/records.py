@@ -14,8 +14,7 @@ def record(
 ) -> None:
     """Add an event about anything but a deployment (`user:3`, `application:7`); the caller holds the subject's row."""
     seq, previous = events.head(session, subject)
-    events.insert(
-        session,
+    _, row = events.entry(
         subject=subject,
         seq=seq + 1,
         previous=previous,
@@ -25,22 +24,25 @@ def record(
         data=data,
         deployment_id=None,
     )
+    events.insert(session, [row])
 
 
 class DeploymentRecorder:
-    """Adds events to one deployment's chain, whose head the caller holds locked and writes back."""
+    """Adds events to one deployment's chain, whose head the caller holds locked.
 
-    def __init__(self, session: Session, deployment_id: int, *, seq: int, head: bytes) -> None:
-        self._session = session
+    They are written together with the next change of the deployment's row: whoever records passes `columns` on.
+    """
+
+    def __init__(self, deployment_id: int, *, seq: int, head: bytes) -> None:
         self._deployment_id = deployment_id
+        self._rows: list[dict[str, Any]] = []
         self.seq = seq
         self.head = head
 
     def record(self, kind: str, *, actor_id: int | None, at: datetime, data: Mapping[str, Any]) -> None:
         """Add one event."""
         self.seq += 1
-        self.head = events.insert(
-            self._session,
+        self.head, row = events.entry(
             subject=f"deployment:{self._deployment_id}",
             seq=self.seq,
             previous=self.head,
@@ -50,8 +52,11 @@ class DeploymentRecorder:
             data=data,
             deployment_id=self._deployment_id,
         )
+        self._rows.append(row)
 
-    @property
     def columns(self) -> dict[str, Any]:
-        """What to write into the deployment's row with the next change of it."""
-        return {"event_seq": self.seq, "event_hash": self.head}
+        """What the next change of the row writes besides: the events since the last one, and the chain's head."""
+        if not self._rows:
+            return {}
+        rows, self._rows = self._rows, []
+        return {"event_seq": self.seq, "event_hash": self.head, "events": rows}

@@ -1,17 +1,18 @@
 """Requesting a deployment: the plan is made and fixed, the row is written, the worker is nudged after the commit."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, plugins
-from orchestrator.domain.errors import RuleViolationError
+from orchestrator.domain.errors import NotFoundError, RuleViolationError
 from orchestrator.domain.pipeline import Pipeline
 from orchestrator.domain.plan import Plan, plan_hash, to_document
 from orchestrator.planner import build_plan
 from orchestrator.queue import Message, TaskName, send_after_commit
-from orchestrator.repositories import applications, deployments, engine, releases
+from orchestrator.repositories import deployments
 from orchestrator.services import pipelines
 from orchestrator.services.records import DeploymentRecorder
 
@@ -51,26 +52,20 @@ def create(session: Session, order: Order) -> Requested:
     Raises NotFoundError for an unknown application or version, RuleViolationError for an environment that is not in the
     pipeline, a withdrawn release or an application without a pipeline.
     """
-    application = applications.get(session, order.application)
-    release = _release(session, order)
-    if release.status != "available":
-        raise RuleViolationError(
-            f"{release.name} {release.version} is {release.status} and cannot be deployed"
-        )
-    pipeline = pipelines.current(application)
+    about = _subject(session, order)
+    pipeline = pipelines.current(about)
     plan = build_plan(
         pipeline,
         environment=order.environment,
-        application=release.name,
-        version=release.version,
+        application=about.name,
+        version=about.version,
         only_targets=order.only_targets,
         strategies=plugins.strategy,
     )
-    new = _columns(order, application.id, release.id, plan, pipeline)
-    deployment_id = deployments.insert(session, new)
-    _write_plan(session, deployment_id, new, plan)
-    _record(session, deployment_id, order, release.version, new.plan_hash)
-    return Requested(deployment_id, release.name, release.version, order.environment)
+    digest = plan_hash(plan)
+    recorder = _record(about.new_id, order, about.version, digest)
+    _write(session, _columns(order, about, plan, pipeline, digest), plan, recorder)
+    return Requested(about.new_id, about.name, about.version, order.environment)
 
 
 def nudge(session: Session, made: Requested) -> None:
@@ -79,45 +74,57 @@ def nudge(session: Session, made: Requested) -> None:
     send_after_commit(session, Message(TaskName.ADVANCE, made.id, text))
 
 
-def _release(session: Session, order: Order) -> Row[tuple[object, ...]]:
-    if order.release_id is not None:
-        return releases.get(session, order.release_id)
-    return releases.get_version(session, order.application, order.version or "")
-
-
-def _columns(
-    order: Order, application_id: int, release_id: int, plan: Plan, pipeline: Pipeline
-) -> deployments.NewDeployment:
-    environment = pipeline.find_environment(order.environment)
-    return deployments.NewDeployment(
-        application_id=application_id,
-        release_id=release_id,
-        environment=order.environment,
-        reason=order.reason,
-        requested_by=order.requested_by,
-        rolls_back_id=order.rolls_back_id,
-        retry_of_id=order.retry_of_id,
-        priority=order.priority,
-        strategy=plan.strategy,
-        plan_hash=plan_hash(plan),
-        max_failures=plan.max_failures,
-        max_parallel=plan.max_parallel,
-        on_failure=plan.on_failure,
-        promote_after=list(environment.after) if environment else [],
-        wave_count=len(plan.waves),
-        step_count=sum(len(wave.steps) for wave in plan.waves),
-        first_wake_seconds=FIRST_WAKE_SECONDS,
+def _subject(session: Session, order: Order) -> Row[Any]:
+    about = deployments.subject(
+        session, order.application, version=order.version, release_id=order.release_id
     )
+    if about is None:
+        raise NotFoundError(
+            f"there is no application {order.application!r}; `releasectl apply -f` records one"
+        )
+    if about.release_id is None:
+        raise NotFoundError(
+            f"there is no release {order.version!r} of {order.application!r}; `releasectl release create` records one"
+        )
+    if about.release_status != "available":
+        raise RuleViolationError(
+            f"{about.name} {about.version} is {about.release_status} and cannot be deployed"
+        )
+    return about
 
 
-def _write_plan(session: Session, deployment_id: int, new: deployments.NewDeployment, plan: Plan) -> None:
+def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, digest: str) -> dict[str, Any]:
+    environment = pipeline.find_environment(order.environment)
+    return {
+        "id": about.new_id,
+        "application_id": about.id,
+        "release_id": about.release_id,
+        "environment": order.environment,
+        "reason": order.reason,
+        "requested_by": order.requested_by,
+        "rolls_back_id": order.rolls_back_id,
+        "retry_of_id": order.retry_of_id,
+        "priority": order.priority,
+        "strategy": plan.strategy,
+        "plan_hash": digest,
+        "max_failures": plan.max_failures,
+        "max_parallel": plan.max_parallel,
+        "on_failure": plan.on_failure,
+        "promote_after": list(environment.after) if environment else [],
+        "wave_count": len(plan.waves),
+        "step_count": plan.step_count,
+        "first_wake_seconds": FIRST_WAKE_SECONDS,
+    }
+
+
+def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: DeploymentRecorder) -> None:
     """Targets go with their steps and waves into their own rows; what all steps share stays one document."""
     document = to_document(plan)
     targets = {target["name"]: target for target in document.pop("targets")}
-    deployments.insert_plan(
+    noted = recorder.columns()
+    deployments.insert(
         session,
-        deployment_id,
-        new,
+        deployments.NewDeployment(**columns, event_seq=noted["event_seq"], event_hash=noted["event_hash"]),
         document=document,
         waves=[
             {"index": w.index, "batch": w.batch, "action_index": w.action_index, "total": len(w.steps)}
@@ -134,11 +141,12 @@ def _write_plan(session: Session, deployment_id: int, new: deployments.NewDeploy
             for s in w.steps
         ],
         targets=targets,
+        events=noted["events"],
     )
 
 
-def _record(session: Session, deployment_id: int, order: Order, version: str, digest: str) -> None:
-    recorder = DeploymentRecorder(session, deployment_id, seq=0, head=b"")
+def _record(deployment_id: int, order: Order, version: str, digest: str) -> DeploymentRecorder:
+    recorder = DeploymentRecorder(deployment_id, seq=0, head=b"")
     data = {
         "version": version,
         "environment": order.environment,
@@ -148,4 +156,4 @@ def _record(session: Session, deployment_id: int, order: Order, version: str, di
         "retry_of": order.retry_of_id,
     }
     recorder.record("deployment.requested", actor_id=order.requested_by, at=clock.now(), data=data)
-    engine.update(session, deployment_id, **recorder.columns)
+    return recorder

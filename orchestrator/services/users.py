@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock
@@ -108,7 +108,7 @@ def _record(session: Session, user_id: int, kind: str, *, actor_id: int, data: d
     records.record(session, f"user:{user_id}", kind, actor_id=actor_id, at=clock.now(), data=data)
 
 
-def find_actor(session: Session, sign_in_id: str) -> Actor | None:
+def find_actor(session: Session | Connection, sign_in_id: str) -> Actor | None:
     """Who acts with this sign-in; None where it or its user has ended: one indexed SELECT."""
     row: Row[Any] | None = users.find_actor(session, sign_in_id)
     return Actor(row.id, row.username, Role(row.role), sign_in_id) if row is not None else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Row
@@ -30,7 +31,6 @@ class Work:
     target_name: str
     target_kind: str
     target_settings: Mapping[str, Any]
-    node_bound: bool
     action: PlannedAction
     run_name: str
     fence: str
@@ -48,6 +48,12 @@ class Work:
     def grace_seconds(self) -> float:
         """From TERM to KILL."""
         return self.action.grace_seconds
+
+
+@cache
+def node_bound_kinds() -> tuple[str, ...]:
+    """Kinds of target whose runs live on the worker's own node."""
+    return tuple(name for name, kind in plugins.target_kinds().items() if kind.node_bound)
 
 
 def read(found: Row[Any], deployment: Row[Any]) -> Work:
@@ -77,7 +83,6 @@ def read(found: Row[Any], deployment: Row[Any]) -> Work:
         target_name=found.target_name,
         target_kind=target.kind,
         target_settings=target.settings,
-        node_bound=runs and plugins.target_kind(target.kind).node_bound,
         action=action,
         run_name=f"{found.deployment_id}-{found.step_id}-{found.number}",
         fence=f"{plan.application}/{plan.environment}/{target.name}",

@@ -9,7 +9,6 @@ from redis import Redis
 
 from orchestrator.config import Settings
 from orchestrator.db import Database
-from orchestrator.repositories import logs
 from orchestrator.services import deployments, pipelines, releases
 from tests.acceptance.fleet import Fleet, bearers, eventually, fleet
 from tests.conftest import environment
@@ -55,9 +54,7 @@ def again(world: World, application: str) -> int:
 
 
 def log_of(world: World, deployment: int) -> str:
-    with world.database.reading() as session:
-        pieces = logs.read(session, deployment_id=deployment, step_id=None, after=(0, 0), limit=1000)
-    return b"".join(bytes(piece.data) for piece in pieces).decode()
+    return world.stored_log(deployment).decode()
 
 
 def ended(world: World, deployment: int) -> str:

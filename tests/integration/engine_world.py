@@ -111,6 +111,11 @@ class World:
         with self.database.transaction() as session:
             session.execute(text(statement), params)
 
+    def stored_log(self, deployment_id: int) -> bytes:
+        """All that is stored, also what readers do not see yet because another transaction is under way."""
+        order = "SELECT data FROM log_chunks WHERE deployment_id = :id ORDER BY attempt_id, start_byte"
+        return b"".join(bytes(data) for data in self.column(order, id=deployment_id))  # type: ignore[arg-type]
+
     def open_attempts(self, deployment_id: int) -> list[object]:
         return self.column(
             "SELECT id FROM attempts WHERE deployment_id = :id AND ended_at IS NULL ORDER BY id",

@@ -14,7 +14,6 @@ from orchestrator.domain.errors import ConflictError, LeaseLostError, RuleViolat
 from orchestrator.domain.statuses import Outcome
 from orchestrator.repositories import attempts as leases
 from orchestrator.repositories import deployments as rows
-from orchestrator.repositories import logs
 from orchestrator.services import attempts, deployments, rollbacks
 from tests.integration.engine_world import World, worker
 
@@ -251,9 +250,7 @@ def test_output_is_stored_once_and_in_order(world: World) -> None:
                     attempts.write_output(session, claim, start=start, data=data)
             else:
                 attempts.write_output(session, claim, start=start, data=data)
-    with world.database.reading() as session:
-        pieces = logs.read(session, deployment_id=deployment, step_id=None, after=(0, 0), limit=10)
-    assert b"".join(bytes(piece.data) for piece in pieces) == b"one\x00\xfftwo"
+    assert world.stored_log(deployment) == b"one\x00\xfftwo"
 
 
 def test_cancelling_a_pending_deployment_ends_it_at_once_and_wakes_the_next(world: World) -> None:

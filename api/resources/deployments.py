@@ -96,7 +96,12 @@ def read_logs(query: dict[str, Any], deployment_id: int) -> Response:
     part = window(f"logs:{deployment_id}:{step_id}", query)
     place = log_schemas.Place.read(part.after)
     found = logs.read(
-        session(), deployment_id=deployment_id, step_id=step_id, after=place.after, limit=part.limit
+        session(),
+        deployment_id=deployment_id,
+        step_id=step_id,
+        after=place.after,
+        limit=part.limit,
+        ended=has_ended,
     )
     items, place = log_schemas.present(place, log_schemas.within_bounds(found))
     complete = has_ended and not logs.any_after(

@@ -25,7 +25,7 @@ _READ = """
            s.target_name, s.wave_index, a.number AS attempt
     FROM log_chunks c JOIN steps s ON s.id = c.step_id JOIN attempts a ON a.id = c.attempt_id
     WHERE {scope} = :scope AND (c.xid, c.id) > (CAST(:xid AS xid8), :id)
-      AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
+      AND (:ended OR c.xid < pg_snapshot_xmin(pg_current_snapshot()))
     ORDER BY c.xid, c.id LIMIT :limit
 """
 _READ_DEPLOYMENT = text(_READ.format(scope="c.deployment_id"))
@@ -45,11 +45,20 @@ def stored_bytes(session: Session, attempt_id: int, token: int) -> int | None:
 
 
 def read(
-    session: Session, *, deployment_id: int, step_id: int | None, after: tuple[int, int], limit: int
+    session: Session,
+    *,
+    deployment_id: int,
+    step_id: int | None,
+    after: tuple[int, int],
+    limit: int,
+    ended: bool = False,
 ) -> list[Row[Any]]:
-    """Pieces after a cursor (transaction, id), in order, of a deployment or of one of its steps."""
+    """Pieces after a cursor (transaction, id), in order, of a deployment or of one of its steps.
+
+    `ended`: the deployment was seen to have ended before, so every piece is there and none can appear later.
+    """
     statement, scope = (_READ_DEPLOYMENT, deployment_id) if step_id is None else (_READ_STEP, step_id)
-    params = {"scope": scope, "xid": str(after[0]), "id": after[1], "limit": limit}
+    params = {"scope": scope, "xid": str(after[0]), "id": after[1], "limit": limit, "ended": ended}
     return list(session.execute(statement, params))
 
 

@@ -246,11 +246,11 @@ def test_a_log_is_not_complete_while_it_is_written_or_held_back(world: ApiWorld)
             text("SELECT pg_current_xact_id()")
         )  # what is written after this is held back from readers
         write(world, claim, b"late\n")
-        with world.database.transaction() as session:
-            attempts.finish(session, claim, Ended(Outcome.SUCCEEDED, 0, tail_start=5), WORKER)
         held_back = world.admin.get(path).get_json()
         assert (held_back["items"], held_back["complete"]) == ([], False)
-    page = world.admin.get(f"{path}?cursor={held_back['next_cursor']}").get_json()
+        with world.database.transaction() as session:
+            attempts.finish(session, claim, Ended(Outcome.SUCCEEDED, 0, tail_start=5), WORKER)
+        page = world.admin.get(f"{path}?cursor={held_back['next_cursor']}").get_json()
     assert ([each["text"] for each in page["items"]], page["complete"]) == (["late\n"], True)
 
 

@@ -1,5 +1,6 @@
 """The Celery application that workers and beat run: `celery -A workers.app worker`."""
 
+from functools import partial
 from typing import Any
 
 from celery.signals import celeryd_after_setup, setup_logging, worker_ready, worker_shutting_down
@@ -7,8 +8,12 @@ from celery.signals import celeryd_after_setup, setup_logging, worker_ready, wor
 from orchestrator import log
 from orchestrator.config import Settings
 from orchestrator.queue import make_celery, node_queue
-from workers import context
+from workers import chores, context
+from workers.outlived import end_outlived
 from workers.poller import Poller
+
+POLL_SECONDS = 2.0
+OUTLIVED_SECONDS = 15.0
 
 app = make_celery()
 app.autodiscover_tasks(["workers.tasks"], related_name="deployments", force=True)
@@ -30,7 +35,10 @@ def _take_from_the_nodes_queue(instance: Any = None, **_kw: Any) -> None:
 def _begin(**_kw: Any) -> None:
     ours = context.current()
     ours.leases.start()
-    Poller(ours).start()
+    poller = Poller(ours)
+    chores.start(ours, "poller", poller.poll, every_seconds=POLL_SECONDS)
+    outlived = partial(end_outlived, ours.database, ours.settings.runs_dir)
+    chores.start(ours, "outlived", outlived, every_seconds=OUTLIVED_SECONDS)
 
 
 @worker_shutting_down.connect

@@ -1,13 +1,14 @@
 """Driving one attempt at its target: start or re-attach, read on, abort, or check until it is so."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from orchestrator import clock, log, plugins
 from orchestrator.checks.base import Probe
-from orchestrator.domain.errors import LeaseLostError
+from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
 from orchestrator.domain.statuses import Outcome
 from orchestrator.services.attempts import Claim, Ended
 from orchestrator.targets.base import (
@@ -80,16 +81,24 @@ def drive(claim: Claim, hold: Hold, sink: Sink, ours: WorkerContext, *, slice_en
     """Bring an attempt as far as one slice can: how it ended, or None to be gone on with. Raises LeaseLostError."""
     if claim.node not in {None, ours.worker.node}:
         minutes = int(ours.settings.node_lost_seconds // 60)
-        return Ended(Outcome.LOST, failure=f"the worker node it ran on has been away for {minutes} minutes")
+        why = f"the worker node it ran on has been away for {minutes} minutes"
+        return Ended(Outcome.LOST, failure=why, certainly_over=False)
     slice_ = _Slice(claim, hold, sink, started=clock.monotonic() - claim.age_seconds, end=slice_end)
     if claim.work.check is not None:
         return _Checking(slice_).go()
-    return _RunAtTarget(slice_, _target(claim, ours.settings.runs_dir)).go()
+    try:
+        target = make_target(
+            claim.work.target_kind, claim.work.target_settings, runs_dir=ours.settings.runs_dir
+        )
+    except SettingsRefusedError as error:
+        outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
+        return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
+    return _RunAtTarget(slice_, target).go()
 
 
-def _target(claim: Claim, runs_dir: Path) -> Target:
-    kind = plugins.target_kind(claim.work.target_kind)
-    return kind.from_settings(claim.work.target_settings, runs_dir=str(runs_dir))
+def make_target(kind: str, settings: Mapping[str, Any], *, runs_dir: Path) -> Target:
+    """The target, as a plugin makes it. Raises SettingsRefusedError, UnknownPluginError."""
+    return plugins.target_kind(kind).from_settings(settings, runs_dir=str(runs_dir))
 
 
 class _Slice:
@@ -132,7 +141,7 @@ class _RunAtTarget:
         self._target = target
         self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token)
         self._command = work.command
-        self._first_time = slice_.claim.age_seconds < 1.0 and slice_.claim.output_bytes == 0
+        self._first_time = slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS
 
     def go(self) -> Ended | None:

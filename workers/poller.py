@@ -1,16 +1,14 @@
 """A worker's own look at Postgres: what the broker lost or could not carry is found and done within seconds."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
-
-from sqlalchemy.exc import SQLAlchemyError
+from functools import partial
 
 from orchestrator import log
 from orchestrator.repositories import deployments, heartbeats
 from workers.context import WorkerContext
 from workers.follower import Follower
+from workers.tasks.shell import guarded
 
-POLL_SECONDS = 2.0
 OVERDUE_SECONDS = 1.5
 """How late a deployment is before a worker takes it without a message: the tick comes first."""
 AT_ONCE = 20
@@ -25,23 +23,10 @@ class Poller:
 
     def __init__(self, ours: WorkerContext) -> None:
         self._ours = ours
-        self._follower = Follower(ours)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="overdue")
 
-    def start(self) -> None:
-        """Begin to poll, in a thread that ends with the process."""
-        threading.Thread(target=self._run, name="poller", daemon=True).start()
-
-    def _run(self) -> None:
-        pause = threading.Event()
-        while not self._ours.leases.stopping:
-            try:
-                self._poll()
-            except SQLAlchemyError as error:
-                _logger.warning("poll_failed", error=type(error).__name__)
-            pause.wait(POLL_SECONDS)
-
-    def _poll(self) -> None:
+    def poll(self) -> None:
+        """Look once."""
         with self._ours.database.transaction() as session:
             heartbeats.node(session, self._ours.worker.node)
         with self._ours.database.transaction() as session:
@@ -50,4 +35,4 @@ class Poller:
             )
         for row in due:
             _logger.info("overdue_deployment_advanced", deployment=row.id)
-            self._pool.submit(self._follower.advance, row.id)
+            self._pool.submit(guarded, "overdue", row.id, partial(Follower.advance, deployment_id=row.id))

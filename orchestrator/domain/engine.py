@@ -127,15 +127,22 @@ def _wind_down(snapshot: Snapshot, now: datetime, status: StepStatus) -> Decisio
     if snapshot.wave.open:
         return _wait(snapshot, now)
     if status is StepStatus.CANCELLED:
-        return Decision(status=DeploymentStatus.CANCELLED, failure="cancelled; nothing of it runs any more")
+        rest = _of_unknown(snapshot.wave.unknown) if snapshot.wave.unknown else "nothing of it runs any more"
+        return Decision(status=DeploymentStatus.CANCELLED, failure=f"cancelled; {rest}")
     count = snapshot.failed_targets
     failed = "1 target failed" if count == 1 else f"{count} targets failed"
     allowed = "none may" if not snapshot.max_failures else f"at most {snapshot.max_failures} may"
     return Decision(
         status=DeploymentStatus.FAILED,
-        failure=f"{failed} and {allowed}",
+        failure=f"{failed} and {allowed}"
+        + (f"; {_of_unknown(snapshot.wave.unknown)}" if snapshot.wave.unknown else ""),
         roll_back=snapshot.rolls_back_on_failure and not snapshot.is_rollback,
     )
+
+
+def _of_unknown(count: int) -> str:
+    steps = "1 step" if count == 1 else f"{count} steps"
+    return f"nobody could say what became of {steps}"
 
 
 def _ask(snapshot: Snapshot, now: datetime) -> Decision:
@@ -195,11 +202,23 @@ class Verdict:
 
 
 def judge(
-    outcome: Outcome, now: datetime, *, attempt: int, retries: int, idempotent: bool, cancelling: bool
+    outcome: Outcome,
+    now: datetime,
+    *,
+    attempt: int,
+    retries: int,
+    idempotent: bool,
+    cancelling: bool,
+    certainly_over: bool = True,
 ) -> Verdict:
-    """What becomes of a step whose attempt (the `attempt`-th) ended. A lost one is tried again only if that is harmless."""
+    """What becomes of a step whose attempt (the `attempt`-th) ended. A lost one is tried again only if that is harmless.
+
+    `certainly_over`: nothing of the attempt can still be alive. Where that is not known, only a person may go on.
+    """
     if outcome is Outcome.SUCCEEDED:
         return Verdict(StepStatus.SUCCEEDED)
+    if not certainly_over:
+        return Verdict(StepStatus.UNKNOWN)
     if cancelling:
         return Verdict(StepStatus.CANCELLED)
     if outcome is Outcome.LOST and not idempotent:

@@ -98,6 +98,12 @@ class PlanUnreadableError(OrchestratorError):
     code = "plan_unreadable"
 
 
+class PlanOfAnotherVersionError(PlanUnreadableError):
+    """The plan of this deployment needs a newer version of the worker, or a plugin that this one lacks."""
+
+    code = "plan_of_another_version"
+
+
 class MisconfiguredError(OrchestratorError):
     """The settings are not usable."""
 

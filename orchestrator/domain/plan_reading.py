@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.domain.errors import PlanUnreadableError
+from orchestrator.domain.errors import PlanOfAnotherVersionError, PlanUnreadableError
 from orchestrator.domain.plan import FORMAT, Plan, PlannedAction, PlannedTarget, lay_out_waves
 
 _PLAN = {
@@ -37,7 +37,7 @@ _TARGET = {"name": str, "kind": str, "settings": dict, "labels": dict, "variable
 def from_document(document: object) -> Plan:
     """Read what `plan.to_document` wrote. Raises PlanUnreadableError on anything else, even one key more."""
     if isinstance(document, Mapping) and type(document.get("format")) is int and document["format"] != FORMAT:
-        raise PlanUnreadableError(
+        raise PlanOfAnotherVersionError(
             f"the plan has format {document['format']} and this version reads format {FORMAT};"
             " use the version that made it, or one that came after it"
         )

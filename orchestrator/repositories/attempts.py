@@ -16,6 +16,7 @@ _CLAIM = text("""
     WITH todo AS (
         SELECT a.deployment_id, a.step_id, a.number, a.node AS bound_to, s.wave_index, s.action_index, s.target_id,
             s.target_name, s.target, s.status, p.document,
+            extract(epoch FROM clock_timestamp() - greatest(a.not_before, a.lease_until))::float AS untaken_seconds,
             p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run'
                 AND s.target ->> 'kind' = ANY(:bound_kinds) AS lives_on_its_node
         FROM attempts a JOIN steps s ON s.id = a.step_id JOIN plans p ON p.deployment_id = a.deployment_id
@@ -85,6 +86,15 @@ _END: dict[StepStatus, TextClause] = {
     for new in StepStatus
     if new is not StepStatus.RUNNING
 }
+
+# Runs of a node whose attempts have ended without them: the node was away, and somebody decided meanwhile.
+_OUTLIVED = text("""
+    SELECT run.name, a.token, s.target_name, s.target, ap.name AS application, d.environment
+    FROM unnest(CAST(:names AS text[]), CAST(:steps AS bigint[]), CAST(:numbers AS bigint[])) AS run(name, step, number)
+    JOIN attempts a ON a.step_id = run.step AND a.number = run.number AND a.ended_at IS NOT NULL
+    JOIN steps s ON s.id = a.step_id
+    JOIN deployments d ON d.id = a.deployment_id JOIN applications ap ON ap.id = d.application_id
+""")
 
 _ENDED_UNDER = text("SELECT outcome FROM attempts WHERE id = :id AND token = :token AND ended_at IS NOT NULL")
 
@@ -159,6 +169,16 @@ def end(
         "installs": installs,
     }
     return session.execute(_END[step], params).first() is not None
+
+
+def outlived(session: Session, runs: Mapping[str, tuple[int, int]]) -> list[Row[Any]]:
+    """Those of these runs (name -> step, number of the attempt) whose attempts have ended: they must not live."""
+    params = {
+        "names": list(runs),
+        "steps": [step for step, _ in runs.values()],
+        "numbers": [number for _, number in runs.values()],
+    }
+    return list(session.execute(_OUTLIVED, params))
 
 
 def ended_under(session: Session, attempt_id: int, token: int) -> bool:

@@ -1,11 +1,13 @@
 """What a worker does to an attempt: take it, write its output, give it back, record its end."""
 
 from dataclasses import dataclass
+from typing import Any, Self
 
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.engine import Verdict, judge
-from orchestrator.domain.errors import LeaseLostError
+from orchestrator.domain.errors import LeaseLostError, PlanOfAnotherVersionError, PlanUnreadableError
 from orchestrator.domain.statuses import Outcome, StepStatus
 from orchestrator.repositories import attempts, engine, logs, steps
 from orchestrator.services import execution, work
@@ -32,6 +34,8 @@ class Claim:
     output_bytes: int
     age_seconds: float
     """How long ago the attempt was started first, by Postgres' clock."""
+    fresh: bool
+    """Whether this is the attempt's first lease, so that nothing of it can have been started."""
     cancelling: bool
     node: str | None
     """The node the run lives on, if it lives on one; another than the worker's: that node is gone for good."""
@@ -47,6 +51,42 @@ class Ended:
     failure: str | None = None
     tail: bytes = b""
     tail_start: int = 0
+    certainly_over: bool = True
+    """Whether nothing of it can still be alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """What the end of an attempt needs to know of its step."""
+
+    attempt_id: int
+    token: int
+    step_id: int
+    wave_index: int
+    number: int
+    target_id: int
+    target_name: str
+    title: str = "a step"
+    retries: int = 0
+    idempotent: bool = False
+    installs: bool = False
+
+    @classmethod
+    def of(cls, claim: Claim) -> Self:
+        todo, action = claim.work, claim.work.action
+        return cls(
+            claim.attempt_id,
+            claim.token,
+            todo.step_id,
+            todo.wave_index,
+            todo.attempt,
+            todo.target_id,
+            todo.target_name,
+            action.title,
+            action.retries,
+            action.idempotent,
+            todo.installs,
+        )
 
 
 def advance(session: Session, deployment_id: int, worker: Worker | None) -> Claim | None:
@@ -65,7 +105,7 @@ def claim(session: Session, attempt_id: int, worker: Worker) -> Claim | None:
 
 
 def _take_one(session: Session, held: Locked, ids: list[int], worker: Worker | None) -> Claim | None:
-    """Claim the first that this worker can, send the others on."""
+    """Claim the first that this worker can, send the others on. Raises PlanOfAnotherVersionError."""
     nodes = (
         {a.id: a.node for a in engine.idle_attempts(session, held.id)} if len(ids) > 1 or not worker else {}
     )
@@ -97,15 +137,34 @@ def _claim(session: Session, held: Locked, attempt_id: int, worker: Worker) -> C
         return None
     if row.started_now:
         execution.note_step(held, row.wave_index, old=StepStatus.READY, new=StepStatus.RUNNING)
+    try:
+        todo = work.read(row, held.row)
+    except PlanUnreadableError as error:
+        if isinstance(error, PlanOfAnotherVersionError) and row.untaken_seconds < worker.node_lost_seconds:
+            raise  # a worker of the right version may come yet
+        _end_unreadable(session, held, attempt_id, row, why=str(error))
+        return None
     return Claim(
         attempt_id=attempt_id,
         token=row.token,
         output_bytes=row.output_bytes,
         age_seconds=row.age_seconds,
+        fresh=row.started_now,
         cancelling=held.cancelling,
         node=row.node,
-        work=work.read(row, held.row),
+        work=todo,
     )
+
+
+def _end_unreadable(session: Session, held: Locked, attempt_id: int, row: Row[Any], *, why: str) -> None:
+    """End an attempt of which nobody knows what it is to do: failed if it was never started, else nobody can say."""
+    tried = _Try(
+        attempt_id, row.token, row.step_id, row.wave_index, row.number, row.target_id, row.target_name
+    )
+    outcome = Outcome.FAILED if row.started_now else Outcome.LOST
+    _settle(session, held, tried, Ended(outcome, failure=why, certainly_over=row.started_now))
+    for other in execution.proceed(session, held):
+        execution.nudge(session, held, other)
 
 
 def write_output(session: Session, claim: Claim, *, start: int, data: bytes) -> None:
@@ -139,53 +198,52 @@ def finish(session: Session, claim: Claim, ended: Ended, worker: Worker | None) 
     if ended.tail and attempts.ended_under(session, claim.attempt_id, claim.token):
         return None
     write_output(session, claim, start=ended.tail_start, data=ended.tail)
-    if not _settle(session, held, claim, ended):
+    if not _settle(session, held, _Try.of(claim), ended):
         if attempts.ended_under(session, claim.attempt_id, claim.token):
             return None
         raise LeaseLostError(f"attempt {claim.attempt_id} is no longer ours")
     return _take_one(session, held, execution.proceed(session, held), worker)
 
 
-def _settle(session: Session, held: Locked, claim: Claim, ended: Ended) -> bool:
+def _settle(session: Session, held: Locked, tried: _Try, ended: Ended) -> bool:
     """Record the end and give the step the status that it means; False where this was not ours to record."""
-    todo = claim.work
     verdict = judge(
         ended.outcome,
         held.row.now,
-        attempt=todo.attempt,
-        retries=todo.action.retries,
-        idempotent=todo.action.idempotent,
+        attempt=tried.number,
+        retries=tried.retries,
+        idempotent=tried.idempotent,
         cancelling=held.cancelling,
+        certainly_over=ended.certainly_over,
     )
     recorded = attempts.end(
         session,
-        claim.attempt_id,
-        claim.token,
+        tried.attempt_id,
+        tried.token,
         outcome=ended.outcome,
         exit_code=ended.exit_code,
         failure=ended.failure,
         step=verdict.status,
-        installs=todo.installs and verdict.status is StepStatus.SUCCEEDED,
+        installs=tried.installs and verdict.status is StepStatus.SUCCEEDED,
     )
     if recorded:
-        execution.note_step(held, todo.wave_index, old=StepStatus.RUNNING, new=verdict.status)
-        _follow_up(session, held, claim, ended, verdict)
+        execution.note_step(held, tried.wave_index, old=StepStatus.RUNNING, new=verdict.status)
+        _follow_up(session, held, tried, ended, verdict)
     return recorded
 
 
-def _follow_up(session: Session, held: Locked, claim: Claim, ended: Ended, verdict: Verdict) -> None:
+def _follow_up(session: Session, held: Locked, tried: _Try, ended: Ended, verdict: Verdict) -> None:
     """What the end of a step means besides: an event, another try, a target that failed."""
     if verdict.status is StepStatus.SUCCEEDED:
         return
-    todo = claim.work
-    data = {"step": todo.step_id, "target": todo.target_name, "attempt": todo.attempt, "why": ended.failure}
+    data = {"step": tried.step_id, "target": tried.target_name, "attempt": tried.number, "why": ended.failure}
     if verdict.status is StepStatus.READY:
-        steps.try_again(session, todo.step_id, not_before=verdict.retry_at)
+        steps.try_again(session, tried.step_id, not_before=verdict.retry_at)
         held.recorder.record("step.retried", actor_id=None, at=held.row.now, data=data)
         return
     held.recorder.record(f"step.{verdict.status}", actor_id=None, at=held.row.now, data=data)
     if verdict.status is StepStatus.FAILED:
-        fail_target(session, held, todo.target_id, why=f"{todo.action.title} failed on {todo.target_name}")
+        fail_target(session, held, tried.target_id, why=f"{tried.title} failed on {tried.target_name}")
 
 
 def fail_target(session: Session, held: Locked, target_id: int, *, why: str) -> None:

@@ -10,7 +10,12 @@ from sqlalchemy import Row
 from orchestrator import plugins
 from orchestrator.checks.base import Check
 from orchestrator.domain.durations import parse_duration
-from orchestrator.domain.errors import PlanUnreadableError
+from orchestrator.domain.errors import (
+    OrchestratorError,
+    PlanOfAnotherVersionError,
+    PlanUnreadableError,
+    SettingsRefusedError,
+)
 from orchestrator.domain.pipeline import RUN
 from orchestrator.domain.plan import Plan, PlannedAction, environment_variables
 from orchestrator.domain.plan_reading import from_document
@@ -57,7 +62,18 @@ def node_bound_kinds() -> tuple[str, ...]:
 
 
 def read(found: Row[Any], deployment: Row[Any]) -> Work:
-    """Make the work of an attempt from its rows. Raises PlanUnreadableError."""
+    """Make the work of an attempt from its rows. Raises PlanUnreadableError, PlanOfAnotherVersionError."""
+    try:
+        return _read(found, deployment)
+    except PlanUnreadableError:
+        raise
+    except (plugins.UnknownPluginError, plugins.PluginUnusableError) as error:
+        raise PlanOfAnotherVersionError(str(error)) from error
+    except (OrchestratorError, SettingsRefusedError, LookupError, TypeError, ValueError) as error:
+        raise PlanUnreadableError(f"the plan cannot be carried out: {error}") from error
+
+
+def _read(found: Row[Any], deployment: Row[Any]) -> Work:
     plan = _plan(found)
     action, target = plan.actions[found.action_index], plan.targets[0]
     variables = environment_variables(
@@ -72,6 +88,7 @@ def read(found: Row[Any], deployment: Row[Any]) -> Work:
         rolls_back_id=deployment.rolls_back_id,
         previous_version=deployment.previous_version,
     )
+    plugins.target_kind(target.kind)
     runs = action.kind == RUN
     checking = {} if runs else expand_settings(action.settings, variables)
     return Work(
@@ -85,12 +102,17 @@ def read(found: Row[Any], deployment: Row[Any]) -> Work:
         target_settings=target.settings,
         action=action,
         run_name=f"{found.deployment_id}-{found.step_id}-{found.number}",
-        fence=f"{plan.application}/{plan.environment}/{target.name}",
+        fence=fence(plan.application, plan.environment, target.name),
         command=Command(str(action.settings.get("script", "")), variables),
         check=None if runs else _check(action.check, checking),
         timeout_seconds=action.timeout_seconds if runs else parse_duration(checking["within"]),
         interval_seconds=0.0 if runs else parse_duration(checking["interval"]),
     )
+
+
+def fence(application: str, environment: str, target: str) -> str:
+    """What must never have two writers: a target of a slot."""
+    return f"{application}/{environment}/{target}"
 
 
 def _check(kind: str, settings: Mapping[str, Any]) -> Check:

@@ -183,6 +183,11 @@ class CommandTarget:
         return answer
 
 
+def living(runs_dir: str) -> list[str]:
+    """Return the names of this node's runs that have not ended."""
+    return files.Runs(Path(runs_dir).absolute()).living()
+
+
 def prune(runs_dir: str, *, older_than_seconds: float) -> int:
     """Forget runs that ended that long ago and return how many; longer than anybody may still poll them."""
     return files.Runs(Path(runs_dir).absolute()).prune(older_than_seconds)

@@ -7,6 +7,7 @@ incoming/ID/  a run that is not claimed yet
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -29,7 +30,10 @@ from orchestrator.targets.processes import (
 )
 
 LOST = b"lost"
+RESERVED = "exit.new"
+"""Room for a run's verdict, taken when it begins: a full disk must not keep it from being written."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -77,7 +81,7 @@ class Runs:
             _write(folder / "script", os.fsencode(command.script))
             _write(folder / "env", exports + _exports({"DEPLOYMENT_RUN": run.name, MARK: mark}))
             _write(folder / "mark", f"{mark}\n{cgroup}\n".encode())
-            _write(folder / "exit.new", b"")
+            _write(folder / RESERVED, b" " * 4 + b"\n")
         except OSError:
             self.discard(incoming)
             remove_cgroup(cgroup)
@@ -142,6 +146,10 @@ class Runs:
         prune_cgroups(older_than_seconds)
         return pruned
 
+    def living(self) -> list[str]:
+        """Return the names of runs that have not ended."""
+        return [folder.name for folder in _children(self.root / "runs") if _is_open(folder)]
+
     def _new_incoming(self, run: Run) -> Path:
         self.folder(run.name)  # refuses a name that cannot be
         incoming = self.root / "incoming" / uuid.uuid4().hex
@@ -154,6 +162,10 @@ class Runs:
         (incoming / run.name).mkdir(mode=0o700)
         _write(incoming / run.name / "output", b"")
         return incoming
+
+
+def _is_open(folder: Path) -> bool:
+    return folder.is_dir() and verdict(folder) is None
 
 
 def fence_key(fence: str) -> str:
@@ -174,9 +186,11 @@ def settle(path: Path, word: bytes) -> bytes:
     """Make `word` what the file says for ever, unless it says something already; returns what it says."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
-        _write(temporary, word + b"\n")
+        _write_somehow(temporary, word + b"\n")
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(temporary)
+    except FileNotFoundError:
+        pass  # no room, and the reserved one is taken: it has been said already
     finally:
         temporary.unlink(missing_ok=True)
     return path.read_bytes().strip()
@@ -188,7 +202,14 @@ def output_size(folder: Path, *, at_least: int) -> int:
         return int((folder / "size").read_bytes())
     except FileNotFoundError:
         size = (folder / "output").stat().st_size
-    return size if size <= at_least else int(settle(folder / "size", b"%d" % size))
+    if size <= at_least:
+        return size
+    try:
+        return int(settle(folder / "size", b"%d" % size))
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        return size  # with no room nobody moves it
 
 
 def is_supervised(folder: Path) -> bool:
@@ -225,6 +246,18 @@ def supervisor(folder: Path) -> int:
         return int((folder / "pid").read_text())
     except (FileNotFoundError, ValueError):
         return 0
+
+
+def _write_somehow(path: Path, data: bytes) -> None:
+    """Write a short file; on a full disk over the room that its run reserved. Raises FileNotFoundError if that was used."""
+    try:
+        _write(path, data)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        path.with_name(RESERVED).rename(path)
+        with _opened(path, os.O_WRONLY) as fd:
+            os.pwrite(fd, data, 0)
 
 
 def _exports(env: Mapping[str, str]) -> bytes:

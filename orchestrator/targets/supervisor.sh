@@ -68,7 +68,8 @@ main() {
     exec </dev/null >/dev/null 2>&1
     run
     code=$?
-    until echo "$code" >"$runs/$name/exit.new"; do sleep 1; done # a full disk must not lose it
+    # Written over what the caller reserved: a full disk must not lose it.
+    until echo "$code" 1<>"$runs/$name/exit.new"; do sleep 1; done
     exec mv -f "$runs/$name/exit.new" "$runs/$name/exit"
 }
 

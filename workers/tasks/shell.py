@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from orchestrator import log
+from orchestrator.domain.errors import PlanOfAnotherVersionError
 from workers import context
 from workers.follower import Follower
 
@@ -13,5 +14,7 @@ def guarded(what: str, subject_id: int, do: Callable[[Follower], None]) -> None:
     """Do one thing, and log whatever it raises: nothing is lost, Postgres still says what is due."""
     try:
         do(Follower(context.current()))
+    except PlanOfAnotherVersionError as error:
+        _logger.warning("left_to_another_worker", task=what, subject=subject_id, why=str(error))
     except Exception:  # the edge
         _logger.exception("task_failed", task=what, subject=subject_id)

@@ -201,7 +201,7 @@ class Verdict:
     retry_at: datetime | None = None
 
 
-def judge(
+def judge(  # noqa: PLR0911  # a list of cases reads best
     outcome: Outcome,
     now: datetime,
     *,

@@ -30,6 +30,8 @@ class Settings:
     """Whether anyone may create an account; otherwise only admins, after the first user."""
     db_pool_size: int = 5
     """Connections a process keeps to Postgres."""
+    db_prepare: bool = True
+    """Let Postgres keep the plans of statements; false behind a pooler that hands connections on between transactions."""
     db_echo: bool = False
     """Log every SQL statement."""
     log_level: str = "INFO"

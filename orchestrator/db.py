@@ -8,6 +8,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from orchestrator.config import Settings
+from orchestrator.prepared import prepare_statements
 
 _AFTER_COMMIT = "orchestrator.after_commit"
 
@@ -31,9 +32,17 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def make_engine(settings: Settings) -> Engine:
-    """An engine for processes that have no Flask application."""
-    return create_engine(settings.sqlalchemy_url, **engine_options(settings))
+def make_engine(settings: Settings, **options: Any) -> Engine:
+    """An engine of its own pool; `options` are SQLAlchemy's."""
+    engine = create_engine(settings.sqlalchemy_url, **engine_options(settings), **options)
+    tune(engine, settings)
+    return engine
+
+
+def tune(engine: Engine, settings: Settings) -> None:
+    """What every engine of ours does, whoever made it."""
+    if settings.db_prepare:
+        prepare_statements(engine)
 
 
 class Database:

@@ -7,6 +7,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
+from orchestrator import prepared
 from orchestrator.config import Settings
 from orchestrator.db import Database, make_engine
 
@@ -15,6 +16,8 @@ pytest.register_assert_rewrite("tests.servers")
 from tests.servers import PostgresServer, worker_id  # noqa: E402  # its asserts are to be rewritten
 
 pytest_plugins = ["tests.servers"]
+
+prepared.AT_ONCE = True  # so that a statement which cannot be prepared fails its test
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 SECRET_KEY = "only-for-tests-0123456789abcdef0123456789abcdef"

@@ -40,7 +40,10 @@ _CLAIM = text("""
         UPDATE waves w SET ready = ready - 1, running = running + 1
         FROM started WHERE w.deployment_id = started.deployment_id AND w.index = started.wave_index
     )
-    SELECT todo.*, taken.*, EXISTS (SELECT 1 FROM started) AS started_now FROM todo LEFT JOIN taken ON true
+    SELECT deployment_id, step_id, number, bound_to, wave_index, action_index, target_id, target_name, target, status,
+        document, untaken_seconds, lives_on_its_node, token, output_bytes, node, age_seconds,
+        EXISTS (SELECT 1 FROM started) AS started_now
+    FROM todo LEFT JOIN taken ON true
 """)
 
 _RENEW = text("""

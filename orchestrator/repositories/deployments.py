@@ -9,6 +9,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
+from orchestrator.models.deployment import Deployment
+from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
 _SUBJECT = text("""
@@ -60,14 +62,14 @@ _WAKE_OVERDUE = text("""
     WHERE id = ANY(:ids) AND wake_at IS NOT NULL
 """)
 
-_SURROUNDINGS = text("""
-    SELECT (SELECT id FROM deployments a WHERE a.application_id = :application_id AND a.environment = :environment
-              AND a.id <> :id AND a.status IN ('running', 'paused')) AS active_id,
-           (SELECT count(*) FROM (
-              SELECT 1 FROM deployments q WHERE q.application_id = :application_id AND q.environment = :environment
-                AND q.status = 'pending' AND q.id <> :id AND (q.held_by IS NULL)
-                AND (q.priority > :priority OR (q.priority = :priority AND q.id < :id)) LIMIT 1000) x) AS ahead
-""")
+_ACTIVE = """(SELECT a.id FROM deployments a
+        WHERE a.application_id = d.application_id AND a.environment = d.environment AND a.id <> d.id
+          AND a.status IN ('running', 'paused'))"""
+_AHEAD = """(SELECT count(*) FROM (SELECT 1 FROM deployments q
+        WHERE q.application_id = d.application_id AND q.environment = d.environment AND q.status = 'pending'
+          AND q.held_by IS NULL AND q.id <> d.id AND (q.priority > d.priority OR (q.priority = d.priority AND q.id < d.id))
+        LIMIT 1000) x)"""
+_SURROUNDINGS = text(f"SELECT {_ACTIVE} AS active_id, {_AHEAD} AS ahead FROM deployments d WHERE d.id = :id")
 
 _SUCCEEDED_IN = text("""
     SELECT DISTINCT environment FROM deployments
@@ -165,17 +167,9 @@ def wake_overdue(session: Session, ids: Sequence[int]) -> None:
     session.execute(_WAKE_OVERDUE, {"ids": list(ids)})
 
 
-def surroundings(
-    session: Session, *, deployment_id: int, application_id: int, environment: str, priority: int
-) -> Row[Any]:
+def surroundings(session: Session, deployment_id: int) -> Row[Any]:
     """Who holds the slot, and how many wait before this one."""
-    params = {
-        "id": deployment_id,
-        "application_id": application_id,
-        "environment": environment,
-        "priority": priority,
-    }
-    return session.execute(_SURROUNDINGS, params).one()
+    return session.execute(_SURROUNDINGS, {"id": deployment_id}).one()
 
 
 def succeeded_in(session: Session, release_id: int, environments: Sequence[str]) -> set[str]:
@@ -229,7 +223,7 @@ def touched_targets(session: Session, deployment_id: int) -> set[str]:
 
 
 _READ = """
-    SELECT d.*, r.version, r.name AS application, u.username AS requested_by_name,
+    SELECT {columns}, r.version, r.name AS application, u.username AS requested_by_name,
         (SELECT b.id FROM deployments b WHERE b.rolls_back_id = d.id ORDER BY b.id DESC LIMIT 1) AS rolled_back_by_id,
         w.succeeded AS n_succeeded, w.failed AS n_failed, w.running AS n_running, w.skipped AS n_skipped,
         w.cancelled AS n_cancelled, w.unknown AS n_unknown
@@ -242,14 +236,27 @@ _READ = """
         FROM waves WHERE deployment_id = d.id
     ) w ON true
 """
+_COLUMNS = columns(Deployment, "d")
+_PAGE = _READ.format(columns=_COLUMNS)
+_WHOLE = _READ.format(
+    columns=f"{_COLUMNS}, CASE WHEN d.status = 'pending' THEN {_ACTIVE} END AS active_id,"
+    f" CASE WHEN d.status = 'pending' THEN {_AHEAD} END AS ahead"
+)
+_GET = text(_WHOLE + " WHERE d.id = :id")
+_FIND_MANY = text(_WHOLE + " WHERE d.id = ANY(:ids)")
 
 
 def get(session: Session, deployment_id: int) -> Row[Any]:
-    """One deployment with what its readers want to see. Raises NotFoundError."""
-    row = session.execute(text(_READ + " WHERE d.id = :id"), {"id": deployment_id}).one_or_none()
+    """One deployment with what its readers want to see, a pending one with its `surroundings`. Raises NotFoundError."""
+    row = session.execute(_GET, {"id": deployment_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no deployment {deployment_id}")
     return row
+
+
+def find_many(session: Session, ids: Sequence[int]) -> list[Row[Any]]:
+    """Those of these deployments that there are, each as `get` gives it."""
+    return list(session.execute(_FIND_MANY, {"ids": list(ids)}))
 
 
 def page(
@@ -267,5 +274,5 @@ def page(
         conditions.append("d.id < :before_id")
     where = " WHERE " + " AND ".join(conditions) if conditions else ""
     params = {**filters, "before_id": before_id, "skip": skip, "limit": limit}
-    statement = text(f"{_READ}{where} ORDER BY d.id DESC OFFSET :skip LIMIT :limit")
+    statement = text(f"{_PAGE}{where} ORDER BY d.id DESC OFFSET :skip LIMIT :limit")
     return list(session.execute(statement, params))

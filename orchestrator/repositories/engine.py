@@ -11,15 +11,17 @@ from sqlalchemy.orm import Session
 
 from orchestrator.domain.engine import HAND_OUT_AT_ONCE, OpenAttempt
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
+from orchestrator.models.deployment import Deployment
+from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
-_LOCK = text("""
-    SELECT d.*, r.version, r.name AS application, r.artifact, clock_timestamp() AS now,
+_LOCK = text(f"""
+    SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, clock_timestamp() AS now,
         w.waiting, w.ready, w.running, w.unknown,
         CASE WHEN w.waiting > 0 THEN ARRAY(
             SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.wave_index = d.wave_index
               AND s.status = 'waiting' ORDER BY s.position LIMIT :most)
-        ELSE '{}' END AS waiting_steps,
+        ELSE '{{}}' END AS waiting_steps,
         (SELECT u.username FROM users u WHERE u.id = d.requested_by) AS requested_by_name,
         (SELECT pr.version FROM deployments p JOIN releases pr ON pr.id = p.release_id
          WHERE p.application_id = d.application_id AND p.environment = d.environment AND p.status = 'succeeded'

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.domain.statuses import STEP_TERMINAL, StepStatus
+from orchestrator.models.step import Step
+from orchestrator.repositories.columns import columns
 
 _SETTLE = text("""
     UPDATE steps SET status = :status, exit_code = :exit_code, failure = :failure,
@@ -22,8 +24,8 @@ _TRY_AGAIN = text("""
     RETURNING id
 """)
 
-_READ = """
-    SELECT s.*, p.document #> ARRAY['actions', s.action_index::text] AS action, a.output_bytes, a.id AS attempt_id
+_READ = f"""
+    SELECT {columns(Step, "s")}, p.document #> ARRAY['actions', s.action_index::text] AS action, a.output_bytes, a.id AS attempt_id
     FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id
     LEFT JOIN attempts a ON a.step_id = s.id AND a.number = s.attempt
 """

@@ -131,13 +131,11 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
 
 def blockers(session: Session, row: Row[Any]) -> tuple[gates.Blocker, ...]:
     """Every reason for which a pending deployment does not start now: decides and explains."""
-    around = deployments.surroundings(
-        session,
-        deployment_id=row.id,
-        application_id=row.application_id,
-        environment=row.environment,
-        priority=row.priority,
-    )
+    return reasons(session, row, deployments.surroundings(session, row.id))
+
+
+def reasons(session: Session, row: Row[Any], around: Row[Any]) -> tuple[gates.Blocker, ...]:
+    """As `blockers`, with what the slot looks like known already."""
     missing: list[str] = []
     if row.promote_after and row.rolls_back_id is None:
         succeeded = deployments.succeeded_in(session, row.release_id, row.promote_after)

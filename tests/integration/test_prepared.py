@@ -1,0 +1,57 @@
+"""Statements are prepared on the server: what they answer, and what a migration does to them."""
+
+import pytest
+from sqlalchemy import text
+
+from orchestrator.db import Database
+from orchestrator.prepared import is_preparable
+
+NAMES = text("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'ours%' AND statement LIKE :like")
+
+
+def test_a_statement_is_parsed_once_and_answers_the_same(database: Database) -> None:
+    sum_of = text("SELECT CAST(:a AS int) + CAST(:b AS int) + CAST(:a AS int) AS total, '100%' AS all")
+    with database.reading() as session:
+        answers = [session.execute(sum_of, {"a": n, "b": 10}).one() for n in range(3)]
+        kept = session.execute(NAMES, {"like": "%AS total%"}).scalars().all()
+    assert answers == [(10, "100%"), (12, "100%"), (14, "100%")]
+    assert len([each for each in kept if "pg_prepared_statements" not in each]) == 1
+
+
+def test_a_rollback_does_not_forget_what_was_prepared(database: Database) -> None:
+    one = text("SELECT CAST(:n AS int) AS after_rollback")
+    with database.reading() as session:
+        session.execute(one, {"n": 1})
+        session.rollback()
+        assert session.execute(one, {"n": 2}).scalar() == 2
+
+
+def test_a_column_that_a_migration_adds_disturbs_nobody(database: Database) -> None:
+    named = text("SELECT id, name FROM environments WHERE name = :name")
+    with database.reading() as reader:
+        reader.execute(named, {"name": "x"})
+        reader.rollback()
+        with database.transaction() as migration:
+            migration.execute(text("ALTER TABLE environments ADD COLUMN later text"))
+        assert reader.execute(named, {"name": "x"}).all() == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM users",
+        "SELECT d.*, 1 FROM deployments d",
+        "BEGIN",
+        "SET LOCAL x = 1",
+        "select pg_catalog.version()",
+    ],
+)
+def test_what_may_change_under_it_or_is_no_query_is_not_prepared(statement: str) -> None:
+    assert not is_preparable(statement)
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT count(*) FROM users", " WITH x AS (SELECT 1) SELECT 2 * 3 FROM x"]
+)
+def test_what_names_its_columns_is_prepared(statement: str) -> None:
+    assert is_preparable(statement)

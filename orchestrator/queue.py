@@ -66,6 +66,7 @@ def _producer() -> Celery:
     """An application that only sends, and gives up within PUBLISH_TIMEOUT_SECONDS."""
     app = Celery("orchestrator.producer", set_as_current=False)
     app.config_from_object("celeryconfig")
+    app.conf.broker_transport = "orchestrator.broker:Transport"
     app.conf.broker_transport_options = {
         "socket_timeout": PUBLISH_TIMEOUT_SECONDS,
         "socket_connect_timeout": PUBLISH_TIMEOUT_SECONDS,

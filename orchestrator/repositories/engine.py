@@ -1,7 +1,7 @@
 """What the engine reads and writes under a deployment's row lock. Statements are bounded whatever the number of targets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.engine import HAND_OUT_AT_ONCE, OpenAttempt
-from orchestrator.domain.statuses import DeploymentStatus, StepStatus
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.models.deployment import Deployment
 from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
@@ -48,20 +48,20 @@ _NEXT_LEASE_END = text("""
 
 _UNSTARTED = text("SELECT EXISTS (SELECT 1 FROM waves WHERE deployment_id = :id AND waiting > 0)")
 
-_HAND_OUT = text("""
+_HAND_OUT = """
     WITH handed AS (
         UPDATE steps SET status = 'ready', attempt = attempt + 1
         WHERE id = ANY(:steps) AND status = 'waiting' RETURNING id, deployment_id, wave_index, attempt
     ), counted AS (
         UPDATE waves SET waiting = waiting - (SELECT count(*) FROM handed), ready = ready + (SELECT count(*) FROM handed)
         WHERE deployment_id = :id AND index = :wave
-    ), woken AS (
-        UPDATE deployments SET wake_at = :wake_at, updated_at = clock_timestamp() WHERE id = :id
+    ), {noted} woken AS (
+        UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id
     )
     INSERT INTO attempts (deployment_id, step_id, number)
-    SELECT deployment_id, id, attempt FROM handed ORDER BY id
+    SELECT deployment_id, handed.id, attempt FROM handed JOIN woken ON woken.id = deployment_id ORDER BY handed.id
     RETURNING id
-""")
+"""
 
 _CLOSE_UNSTARTED = text("""
     WITH withdrawn AS (
@@ -91,6 +91,46 @@ _SKIP_TARGET = text("""
     FROM (SELECT wave_index, count(*) AS n FROM closed GROUP BY wave_index) c
     WHERE deployment_id = :id AND index = wave_index
 """)
+
+
+_STAMPS = {
+    DeploymentStatus.RUNNING: ", started_at = coalesce(started_at, clock_timestamp())",
+    DeploymentStatus.SUCCEEDED: ", deployed_at = clock_timestamp(), deployed_by = requested_by",
+}
+_ENDED = ", ended_at = clock_timestamp(), wake_at = NULL, held_by = NULL"
+
+
+@dataclass(slots=True)
+class Change:
+    """What is to be written of a locked deployment: columns, perhaps a new status with its timestamps, and events."""
+
+    old: DeploymentStatus
+    new: DeploymentStatus | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.values or self.events)
+
+    def assignments(self) -> str:
+        """The SET clause; its names are all our own columns."""
+        names = [name for name in self.values if not (self._ends() and name in {"wake_at", "held_by"})]
+        assigned = "".join(f", {name} = :{name}" for name in names)
+        if self.new is not None:
+            assigned += ", status = :status" + _STAMPS.get(self.new, "") + (_ENDED if self._ends() else "")
+        return f"updated_at = clock_timestamp(){assigned}"
+
+    def params(self) -> dict[str, Any]:
+        """What `assignments` and the events refer to."""
+        params = {**self.values, "old": str(self.old)}
+        if self.new is not None:
+            params["status"] = str(self.new)
+        if self.events:
+            params["events"] = orjson.dumps(self.events).decode()
+        return params
+
+    def _ends(self) -> bool:
+        return self.new in TERMINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +163,16 @@ def has_unstarted(session: Session, deployment_id: int) -> bool:
 
 
 def hand_out(
-    session: Session, deployment_id: int, wave: int, steps: Sequence[int], *, wake_at: datetime
+    session: Session, deployment_id: int, wave: int, steps: Sequence[int], *, change: Change
 ) -> list[int]:
-    """Make waiting steps ready, each with a new attempt, and set the timer; the attempts' ids."""
-    params = {"id": deployment_id, "wave": wave, "steps": list(steps), "wake_at": wake_at}
-    return list(session.execute(_HAND_OUT, params).scalars())
+    """Make waiting steps ready, each with a new attempt, and write the change of their deployment; the attempts' ids."""
+    noted = f"noted AS ({FROM_JSON})," if change.events else ""
+    statement = text(_HAND_OUT.format(noted=noted, assignments=change.assignments()))
+    params = change.params() | {"id": deployment_id, "wave": wave, "steps": list(steps)}
+    made = list(session.execute(statement, params).scalars())
+    if not made:
+        raise RuntimeError(f"deployment {deployment_id} or its steps changed although the row was locked")
+    return made
 
 
 def close_unstarted(session: Session, deployment_id: int, status: StepStatus) -> None:
@@ -155,40 +200,11 @@ def count_move(session: Session, deployment_id: int, wave: int, *, old: StepStat
     session.execute(_WAVE_MOVE[old, new], {"id": deployment_id, "wave": wave})
 
 
-def update(session: Session, deployment_id: int, **values: Any) -> None:
-    """Write columns of a locked deployment; never its status: that is `transition`'s."""
-    if "status" in values:
-        raise ValueError("a status is written by `transition` only")
-    if values:
-        _set(session, deployment_id, values, "")
-
-
-def transition(
-    session: Session, deployment_id: int, *, old: DeploymentStatus, new: DeploymentStatus, **values: Any
-) -> bool:
-    """Compare and set the status with its timestamps; whether it was `old` until now."""
-    stamps = {
-        DeploymentStatus.RUNNING: ", started_at = coalesce(started_at, clock_timestamp())",
-        DeploymentStatus.SUCCEEDED: ", deployed_at = clock_timestamp(), deployed_by = requested_by",
-    }.get(new, "")
-    if new not in {DeploymentStatus.RUNNING, DeploymentStatus.PAUSED}:
-        stamps += ", ended_at = clock_timestamp(), wake_at = NULL, held_by = NULL"
-        values.pop("wake_at", None)
-    return _set(session, deployment_id, values | {"status": str(new)}, stamps, old=str(old))
-
-
-def _set(
-    session: Session, deployment_id: int, values: dict[str, Any], extra: str, *, old: str | None = None
-) -> bool:
-    events = values.pop("events", None)
-    assignments = ", ".join(f"{name} = :{name}" for name in values)
-    condition = " AND status = :_old" if old else ""
-    noted = f"WITH noted AS ({FROM_JSON}) " if events else ""
+def write(session: Session, deployment_id: int, change: Change) -> None:
+    """Write the change of a locked deployment."""
+    noted = f"WITH noted AS ({FROM_JSON}) " if change.events else ""
     statement = text(
-        f"{noted}UPDATE deployments SET {assignments}, updated_at = clock_timestamp(){extra} WHERE id = :_id{condition}"
+        f"{noted}UPDATE deployments SET {change.assignments()} WHERE id = :id AND status = :old RETURNING id"
     )
-    params = values | {"_id": deployment_id, "_old": old}
-    if events:
-        params["events"] = orjson.dumps(events).decode()
-    done = session.execute(statement, params)
-    return bool(done.rowcount)  # type: ignore[attr-defined]  # an UPDATE gives a CursorResult
+    if session.execute(statement, change.params() | {"id": deployment_id}).first() is None:
+        raise RuntimeError(f"deployment {deployment_id} changed although its row was locked")

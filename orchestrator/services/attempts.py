@@ -249,6 +249,6 @@ def _follow_up(session: Session, held: Locked, tried: _Try, ended: Ended, verdic
 def fail_target(session: Session, held: Locked, target_id: int, *, why: str) -> None:
     """Count a target as failed, once, and skip what it had still before it."""
     held.failed_targets += 1
-    engine.update(session, held.id, failed_targets=held.failed_targets, **held.recorder.columns())
+    held.change.values["failed_targets"] = held.failed_targets
     engine.skip_target(session, held.id, target_id, why=why)
     execution.look_again(session, held)

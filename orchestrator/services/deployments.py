@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
-from orchestrator.repositories import deployments, engine, steps
+from orchestrator.repositories import deployments, steps
 from orchestrator.services import attempts, execution, requests
 from orchestrator.services.actors import Actor
 
@@ -88,7 +88,7 @@ def _answer_step(
         steps.try_again(session, step_id, not_before=None)
     elif new is StepStatus.FAILED:
         attempts.fail_target(session, held, step.target_id, why=f"{actor.username} said it failed")
-    engine.update(session, held.id, **held.recorder.columns())
+    execution.flush(session, held)
 
 
 def _lock(session: Session, deployment_id: int) -> execution.Locked:

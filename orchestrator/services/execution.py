@@ -12,6 +12,7 @@ from orchestrator.domain.engine import Decision, Snapshot, WaveCounts, decide
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
 from orchestrator.repositories import deployments, engine
+from orchestrator.repositories.engine import Change
 from orchestrator.services import rollbacks
 from orchestrator.services.records import DeploymentRecorder
 
@@ -25,6 +26,8 @@ class Locked:
 
     row: Row[Any]
     recorder: DeploymentRecorder
+    change: Change
+    """What is still to be written of the row; `flush` does, and so does `proceed`."""
     status: DeploymentStatus
     wave: WaveCounts
     failed_targets: int
@@ -43,6 +46,13 @@ class Locked:
     def cancelling(self) -> bool:
         return self.row.cancel_requested_at is not None
 
+    def take_change(self) -> Change:
+        """What is to be written now, with the events since the last time."""
+        change, self.change = self.change, Change(self.status)
+        change.events, columns = self.recorder.take()
+        change.values |= columns
+        return change
+
 
 def lock(session: Session, deployment_id: int) -> Locked | None:
     """Take the deployment's row for this transaction; None where there is none."""
@@ -53,6 +63,7 @@ def lock(session: Session, deployment_id: int) -> Locked | None:
     return Locked(
         row=row,
         recorder=recorder,
+        change=Change(DeploymentStatus(row.status)),
         status=DeploymentStatus(row.status),
         wave=WaveCounts(row.wave_index, row.waiting, row.ready, row.running, row.unknown),
         failed_targets=row.failed_targets,
@@ -60,12 +71,21 @@ def lock(session: Session, deployment_id: int) -> Locked | None:
     )
 
 
+def flush(session: Session, held: Locked) -> None:
+    """Write what is to be written of the row; does nothing where that is nothing."""
+    change = held.take_change()
+    if change:
+        engine.write(session, held.id, change)
+
+
 def look_again(session: Session, held: Locked) -> None:
-    """Take the counts and the waiting steps as they are now."""
+    """Write what is to be written, and take the row, the counts and the waiting steps as they are now."""
+    flush(session, held)
     row = engine.lock(session, held.id)
-    if row is not None:
-        held.row = row
-        held.wave = WaveCounts(row.wave_index, row.waiting, row.ready, row.running, row.unknown)
+    if row is None:
+        raise RuntimeError(f"deployment {held.id} vanished while its row was locked")
+    held.row = row
+    held.wave = WaveCounts(row.wave_index, row.waiting, row.ready, row.running, row.unknown)
 
 
 def proceed(session: Session, held: Locked) -> list[int]:
@@ -78,18 +98,13 @@ def proceed(session: Session, held: Locked) -> list[int]:
         decision = decide(_snapshot(session, held), held.row.now)
         attempts += _apply(session, held, decision)
         if not decision.again:
+            flush(session, held)
             return attempts
         if decision.status is not DeploymentStatus.RUNNING:
-            held = _relocked(session, held)
-    engine.update(session, held.id, wake_at=held.row.now)
+            look_again(session, held)
+    held.change.values["wake_at"] = held.row.now
+    flush(session, held)
     return attempts
-
-
-def _relocked(session: Session, held: Locked) -> Locked:
-    again = lock(session, held.id)
-    if again is None:
-        raise RuntimeError(f"deployment {held.id} vanished while its row was locked")
-    return again
 
 
 def nudge(session: Session, held: Locked, attempt_id: int, *, node: str | None = None) -> None:
@@ -153,50 +168,44 @@ def reasons(session: Session, row: Row[Any], around: Row[Any]) -> tuple[gates.Bl
 
 
 def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
-    """Write one decision; the attempts to work on."""
-    attempts: list[int] = []
+    """Write one decision, or note it in `held.change`; the attempts to work on."""
     if decision.close_unstarted_as is not None:
         engine.close_unstarted(session, held.id, decision.close_unstarted_as)
-    changes: dict[str, Any] = {}
-    wake_at = decision.wake_at
-    if decision.hand_out and wake_at is not None:
-        attempts += engine.hand_out(session, held.id, held.wave.index, decision.hand_out, wake_at=wake_at)
-        wake_at = None
-    attempts += decision.nudge
+    values = held.change.values
     if decision.next_wave:
-        changes["wave_index"] = held.wave.index + 1
-    if wake_at is not None:
-        changes["wake_at"] = wake_at
+        values["wave_index"] = held.wave.index + 1
+    if decision.wake_at is not None:
+        values["wake_at"] = decision.wake_at
     if held.status is DeploymentStatus.PENDING and decision.held_by != held.held_by:
-        changes["held_by"] = decision.held_by
-    if decision.status is not None:
-        _transition(session, held, decision, changes)
-    else:
-        engine.update(session, held.id, **changes, **held.recorder.columns())
-        if changes.get("held_by"):
+        values["held_by"] = decision.held_by
+        if decision.held_by:
             _wake(session, held, only_behind=True)
-    return attempts
+    if decision.status is not None:
+        _transition(session, held, decision, decision.status)
+    if not decision.hand_out:
+        return list(decision.nudge)
+    handed = engine.hand_out(session, held.id, held.wave.index, decision.hand_out, change=held.take_change())
+    return [*handed, *decision.nudge]
 
 
-def _transition(session: Session, held: Locked, decision: Decision, changes: dict[str, Any]) -> None:
-    """Write a status with its event, and all that follows from it for others."""
-    new, old = decision.status, held.status
-    if new is None:
-        return
+def _transition(session: Session, held: Locked, decision: Decision, new: DeploymentStatus) -> None:
+    """Note a status with its event, and do all that follows from it for others."""
+    old, at = held.status, held.row.now
+    if held.change.new is not None:
+        flush(session, held)
     if decision.failure:
-        changes["failure"] = decision.failure
+        held.change.values["failure"] = decision.failure
     data = {"from": str(old), "to": str(new)} | ({"why": decision.failure} if decision.failure else {})
-    held.recorder.record(f"deployment.{new}", actor_id=None, at=held.row.now, data=data)
+    held.recorder.record(f"deployment.{new}", actor_id=None, at=at, data=data)
     if decision.roll_back:
-        note = rollbacks.create_automatic(session, held.row, at=held.row.now)
-        held.recorder.record("deployment.rollback", actor_id=None, at=held.row.now, data=note.data)
-        changes["failure"] = f"{decision.failure}; {note.text}"
+        note = rollbacks.create_automatic(session, held.row, at=at)
+        held.recorder.record("deployment.rollback", actor_id=None, at=at, data=note.data)
+        held.change.values["failure"] = f"{decision.failure}; {note.text}"
         if note.deployment_id is not None:
             nudge_advance(session, note.deployment_id, f"{held.row.application}, rollback of {held.id}")
-    if not engine.transition(session, held.id, old=old, new=new, **changes, **held.recorder.columns()):
-        raise RuntimeError(f"deployment {held.id} was not {old} although its row was locked")
-    held.status = new
+    held.change.new = held.status = new
     if new in TERMINAL:
+        flush(session, held)
         _wake(session, held, only_behind=old is DeploymentStatus.PENDING)
 
 
@@ -221,8 +230,9 @@ def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str
         return False
     at: datetime = held.row.now
     held.recorder.record("deployment.cancel_requested", actor_id=actor_id, at=at, data={"reason": reason})
-    engine.update(session, held.id, cancel_requested_at=at, wake_at=at, **held.recorder.columns())
-    for attempt in proceed(session, _relocked(session, held)):
+    held.change.values |= {"cancel_requested_at": at, "wake_at": at}
+    look_again(session, held)
+    for attempt in proceed(session, held):
         nudge(session, held, attempt)
     return True
 

@@ -30,7 +30,7 @@ def record(
 class DeploymentRecorder:
     """Adds events to one deployment's chain, whose head the caller holds locked.
 
-    They are written together with the next change of the deployment's row: whoever records passes `columns` on.
+    They are written together with the next change of the deployment's row.
     """
 
     def __init__(self, deployment_id: int, *, seq: int, head: bytes) -> None:
@@ -54,9 +54,7 @@ class DeploymentRecorder:
         )
         self._rows.append(row)
 
-    def columns(self) -> dict[str, Any]:
-        """What the next change of the row writes besides: the events since the last one, and the chain's head."""
-        if not self._rows:
-            return {}
+    def take(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """What the next change of the row writes besides: the events since the last one, and the chain's head as columns."""
         rows, self._rows = self._rows, []
-        return {"event_seq": self.seq, "event_hash": self.head, "events": rows}
+        return rows, {"event_seq": self.seq, "event_hash": self.head} if rows else {}

@@ -121,10 +121,10 @@ def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: Depl
     """Targets go with their steps and waves into their own rows; what all steps share stays one document."""
     document = to_document(plan)
     targets = {target["name"]: target for target in document.pop("targets")}
-    noted = recorder.columns()
+    events, head = recorder.take()
     deployments.insert(
         session,
-        deployments.NewDeployment(**columns, event_seq=noted["event_seq"], event_hash=noted["event_hash"]),
+        deployments.NewDeployment(**columns, **head),
         document=document,
         waves=[
             {"index": w.index, "batch": w.batch, "action_index": w.action_index, "total": len(w.steps)}
@@ -141,7 +141,7 @@ def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: Depl
             for s in w.steps
         ],
         targets=targets,
-        events=noted["events"],
+        events=events,
     )
 
 

@@ -265,6 +265,15 @@ def test_cancelling_a_pending_deployment_ends_it_at_once_and_wakes_the_next(worl
     assert world.status(third) == "pending"
 
 
+def test_one_that_waits_for_promotion_can_be_cancelled(world: World) -> None:
+    waiting = world.request("1.0.0", "production")
+    world.advance(waiting)
+    assert world.get(waiting).held_by == "promotion"
+    with world.database.transaction() as session:
+        deployments.cancel(session, waiting, actor=world.actor, reason="not now")
+    assert world.status(waiting) == "cancelled"
+
+
 def test_cancelling_a_running_one_waits_for_what_runs(world: World) -> None:
     deployment = world.request("1.0.0", "lab")
     one = worker()

@@ -4,6 +4,7 @@
 """
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -33,8 +34,9 @@ def migrate(settings: Settings) -> None:
     try:
         # A session lock: should this process die, its connection goes and the lock with it.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("SET lock_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            # Asked again and again: a statement that waits holds a snapshot, for which CREATE INDEX CONCURRENTLY waits.
+            while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK}):
+                time.sleep(0.2)
             config = migration_config()
             config.attributes["engine"] = engine
             command.upgrade(config, "head")

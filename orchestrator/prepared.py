@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, TextClause, event
 
 MOST = 200
 """Prepared statements a connection keeps; ours are fewer."""
@@ -33,7 +33,7 @@ def is_preparable(statement: str) -> bool:
 
 def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
     """Execute it by its prepared name; None leaves it to SQLAlchemy."""
-    if not is_preparable(statement):
+    if not _is_ours(context) or not is_preparable(statement):
         return None
     known: dict[str, str | None] = context.root_connection.info.setdefault(__name__, {})
     if statement not in known:
@@ -49,6 +49,11 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool
         known[statement] = call
     cursor.execute(call, parameters)
     return True
+
+
+def _is_ours(context: Any) -> bool:
+    """Ours are text; what SQLAlchemy makes itself has parameters without types."""
+    return context.compiled is not None and isinstance(context.compiled.statement, TextClause)
 
 
 def _prepare(cursor: Any, statement: str, name: str) -> str:

@@ -9,8 +9,9 @@ PROMOTION = "promotion"
 
 NEXT_IN_LINE_RECHECK = timedelta(minutes=1)
 """Safety net of the first in a queue; the transaction that frees the slot wakes it long before."""
-DEEP_IN_LINE_RECHECK = timedelta(minutes=15)
-PROMOTION_RECHECK = timedelta(minutes=5)
+DEEP_IN_LINE_RECHECK = timedelta(hours=1)
+PROMOTION_RECHECK = timedelta(hours=1)
+"""Safety net; the transaction in which the release succeeds elsewhere wakes it. Ten thousand that wait cost nothing."""
 
 
 @dataclass(frozen=True, slots=True)

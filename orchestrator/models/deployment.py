@@ -48,6 +48,11 @@ class Deployment(Timestamps, Base):
         Index("ix_deployments_release", "release_id", "environment", "status"),
         Index("ix_deployments_deployed_at", "deployed_at"),
         Index(
+            "ix_deployments_rolls_back",
+            "rolls_back_id",
+            postgresql_where=text("rolls_back_id IS NOT NULL"),
+        ),
+        Index(
             "uq_deployments_rolls_back",
             "rolls_back_id",
             unique=True,

@@ -1,0 +1,101 @@
+"""What the engine does all the time costs the same with ten thousand deployments as with ten: no table is read whole."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from orchestrator.db import Database
+from orchestrator.domain.statuses import Outcome
+from orchestrator.repositories import deployments as rows
+from orchestrator.services import deployments
+from tests.integration.engine_world import World, worker
+
+# 10,000 that wait (half behind the slot, half for their promotion) and 10,000 that ended, each with a wave and a step.
+MANY = """
+    INSERT INTO deployments (application_id, release_id, environment, status, requested_by, strategy, plan_hash,
+        max_failures, max_parallel, on_failure, promote_after, wave_count, step_count, held_by, wake_at, started_at, deployed_at, ended_at)
+    SELECT d.application_id, d.release_id, CASE WHEN n % 2 = 0 THEN 'production' ELSE 'staging' END,
+        CASE WHEN n <= 10000 THEN 'pending' ELSE 'succeeded' END, d.requested_by, d.strategy, d.plan_hash, 0, 1, 'fail',
+        '{}', 1, 1, CASE WHEN n <= 10000 AND n % 2 = 0 THEN 'promotion' END,
+        CASE WHEN n <= 10000 THEN clock_timestamp() + interval '10 minutes' END,
+        CASE WHEN n > 10000 THEN now() END, CASE WHEN n > 10000 THEN now() END, CASE WHEN n > 10000 THEN now() END
+    FROM generate_series(1, 20000) n, (SELECT * FROM deployments ORDER BY id LIMIT 1) d;
+    INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting)
+    SELECT id, 0, 0, 0, 1, 1 FROM deployments WHERE id NOT IN (SELECT deployment_id FROM waves);
+    INSERT INTO steps (deployment_id, wave_index, position, action_index, target_id, target_name, target)
+    SELECT d.id, 0, 0, 0, t.id, t.name, '{}' FROM deployments d, (SELECT id, name FROM targets ORDER BY id LIMIT 1) t
+    WHERE d.id NOT IN (SELECT deployment_id FROM steps);
+    INSERT INTO plans (deployment_id, document) SELECT id, '{}' FROM deployments
+    WHERE id NOT IN (SELECT deployment_id FROM plans);
+    INSERT INTO attempts (deployment_id, step_id, number, token, ended_at, outcome)
+    SELECT s.deployment_id, s.id, 1, 1, clock_timestamp(), 'succeeded' FROM steps s
+    WHERE s.id NOT IN (SELECT step_id FROM attempts);
+    INSERT INTO events (subject, seq, deployment_id, kind, at, data, hash)
+    SELECT 'deployment:' || id, 9, id, 'x', clock_timestamp(), '{}', '' FROM deployments;
+"""
+TABLES = ("deployments", "waves", "steps", "plans", "attempts", "events")
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    made = World(database)
+    made.release("1.0.0")
+    made.request("1.0.0")
+    with database.transaction() as session:
+        session.execute(text("SET LOCAL session_replication_role = replica"))
+        session.execute(text(MANY))
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in TABLES:
+            connection.execute(text(f"ANALYZE {table}"))
+    return made
+
+
+@pytest.fixture
+def executed(database: Database) -> Iterator[dict[str, Any]]:
+    """Every statement with its last parameters."""
+    seen: dict[str, Any] = {}
+
+    def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        seen[statement] = parameters
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+def whole_reads(plan: dict[str, Any]) -> list[str]:
+    """The tables of ours that a plan reads from one end to the other."""
+    found = [str(plan["Relation Name"])] if plan["Node Type"] == "Seq Scan" else []
+    return [name for name in found if name in TABLES] + [
+        name for inner in plan.get("Plans", ()) for name in whole_reads(inner)
+    ]
+
+
+def test_nothing_that_the_engine_does_reads_a_whole_table(world: World, executed: dict[str, Any]) -> None:
+    lab = world.request("1.0.0", "lab")
+    again = world.request("1.0.0", "lab")
+    with world.database.transaction() as session:
+        rows.take_due(session, limit=500, push_seconds=3)
+        rows.take_due(session, limit=20, push_seconds=5, overdue_seconds=1.5)
+        rows.get(session, lab)
+    world.run_to_end(lab, {"lab-a": Outcome.FAILED, "lab-b": Outcome.FAILED, "lab-c": Outcome.LOST})
+    with world.database.transaction() as session:
+        deployments.cancel(session, again, actor=world.actor, reason="")
+    world.advance(again, worker())
+    assert len(executed) > 15
+    reads = {}
+    with world.database.engine.connect() as connection:
+        for statement, parameters in executed.items():
+            if not statement.lstrip().startswith(("SELECT", "WITH", "UPDATE", "INSERT")):
+                continue
+            cursor = connection.connection.cursor()
+            cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            answer = cursor.fetchone()
+            assert answer is not None
+            plan = answer[0] if isinstance(answer[0], list) else json.loads(answer[0])
+            if found := whole_reads(plan[0]["Plan"]):
+                reads[statement] = found
+    assert reads == {}

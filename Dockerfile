@@ -9,6 +9,7 @@ COPY setup.cfg pyproject.toml README.md LICENSE* celeryconfig.py ./
 COPY orchestrator orchestrator
 COPY workers workers
 COPY api api
+COPY stream stream
 COPY migrations migrations
 RUN /venv/bin/pip install --no-deps --no-build-isolation .
 
@@ -20,5 +21,5 @@ COPY --from=build /venv /venv
 USER orchestrator
 WORKDIR /home/orchestrator
 VOLUME /data
-EXPOSE 8000 5555
+EXPOSE 8000 8001 5555
 CMD ["gunicorn", "--no-control-socket", "-k", "gthread", "--workers", "2", "--threads", "8", "--bind", "0.0.0.0:8000", "api.wsgi:app"]

@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check lint types imports lock bench clean
+.PHONY: help install up demo test check lint types imports lock bench chaos clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,7 +19,7 @@ $(STAMP): requirements.lock setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-up: $(STAMP)  ## Start everything on this machine: stores, web, workers, beat, Flower
+up: $(STAMP)  ## Start everything on this machine: stores, web, stream, workers, beat, Flower
 	@$(BIN)/releasectl up
 
 demo: $(STAMP)  ## Watch an application being released, failing and being rolled back
@@ -46,6 +46,9 @@ lock: $(STAMP)  ## Resolve the dependencies anew (needs uv)
 
 bench: $(STAMP)  ## Measure, beside bare baselines, and print the tables of docs/performance.md
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+chaos: $(STAMP)  ## Break a running installation FAULTS times (SEED draws them) and check every promise
+	@$(BIN)/python -m tests.chaos --faults $(or $(FAULTS),200) $(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
 
 clean:  ## Remove the virtual environment and all local data
 	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,33 +1,23 @@
 """From a token to an actor, and from an actor to a permission."""
 
-import hashlib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from flask import Flask, g, request
-from flask_jwt_extended import create_access_token, create_refresh_token, decode_token
-from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt import PyJWTError
+from flask_jwt_extended import create_access_token, create_refresh_token
 from sqlalchemy.exc import DBAPIError
 
 from api.extensions import forget_connections, services
-from orchestrator import clock
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import UnauthenticatedError
-from orchestrator.security import derive_key
 from orchestrator.services import users
 from orchestrator.services.actors import Actor
 from orchestrator.services.sign_ins import REFRESH_LIFETIME, SignedIn
+from orchestrator.services.tokens import ACCESS, ALGORITHM, LEEWAY_SECONDS, bearer_token, signing_key
 
 ACCESS_LIFETIME = timedelta(minutes=30)
-ACCESS, REFRESH = "access", "refresh"
-_MAX_TOKEN_CHARACTERS = 2048
-_MOST_VERIFIED = 10_000
-_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_SHAPES = {"sub": re.compile(r"\d{1,18}"), "sid": _ID, "jti": _ID}
 _PERMISSION = "permission"
 
 P = ParamSpec("P")
@@ -37,11 +27,11 @@ R = TypeVar("R")
 def init(app: Flask, secret_key: str) -> None:
     """How tokens are signed and how long they are good."""
     app.config.update(
-        JWT_SECRET_KEY=derive_key(secret_key, "tokens").hex(),
-        JWT_ALGORITHM="HS256",
+        JWT_SECRET_KEY=signing_key(secret_key),
+        JWT_ALGORITHM=ALGORITHM,
         JWT_ACCESS_TOKEN_EXPIRES=ACCESS_LIFETIME,
         JWT_REFRESH_TOKEN_EXPIRES=REFRESH_LIFETIME,
-        JWT_DECODE_LEEWAY=5,
+        JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
         JWT_TOKEN_LOCATION=["headers"],
     )
 
@@ -70,11 +60,7 @@ def permission_of(view: Callable[..., Any]) -> Permission | None:
 
 def authenticate() -> Actor:
     """Who sent this request. Raises UnauthenticatedError."""
-    header = request.headers.get("Authorization", "")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise UnauthenticatedError
-    claims = read_token(token.strip(), kind=ACCESS)
+    claims = services().tokens.read(bearer_token(request.headers.get("Authorization")), kind=ACCESS)
     actor = _find_actor(claims["sid"])
     if actor is None or str(actor.id) != claims["sub"]:
         raise UnauthenticatedError("this login has ended; log in again")
@@ -91,33 +77,6 @@ def current_actor() -> Actor:
 def optional_actor() -> Actor | None:
     """Who sent this request; None where nobody says who they are. Raises UnauthenticatedError for a bad token."""
     return authenticate() if "Authorization" in request.headers else None
-
-
-def read_token(token: str, *, kind: str) -> Mapping[str, Any]:
-    """The claims of a token of ours. Raises UnauthenticatedError for anything else, whatever it is."""
-    if len(token) > _MAX_TOKEN_CHARACTERS:
-        raise UnauthenticatedError
-    try:
-        claims = _verified(token)
-    except (PyJWTError, JWTExtendedException, ValueError, RecursionError) as error:
-        raise UnauthenticatedError("the token is not valid or has expired; log in again") from error
-    shapes_fit = all(shape.fullmatch(str(claims.get(name))) for name, shape in _SHAPES.items())
-    if claims.get("type") != kind or not shapes_fit:
-        raise UnauthenticatedError(f"this is no {kind} token")
-    return claims
-
-
-def _verified(token: str) -> dict[str, Any]:
-    """The claims of a token whose signature is ours and which has not expired. Raises what `decode_token` raises."""
-    known, name = services().verified, hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-    claims = known.get(name)
-    if claims is not None and claims["exp"] > clock.now().timestamp():
-        return claims
-    claims = decode_token(token)
-    if len(known) >= _MOST_VERIFIED:
-        known.clear()
-    known[name] = claims
-    return claims
 
 
 def tokens_of(signed_in: SignedIn) -> dict[str, Any]:

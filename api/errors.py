@@ -14,31 +14,14 @@ from werkzeug.exceptions import HTTPException
 from api.extensions import jwt
 from orchestrator import log
 from orchestrator.domain.errors import (
-    ConflictError,
     FieldProblem,
-    ForbiddenError,
     InvalidInputError,
-    NotFoundError,
     OrchestratorError,
-    RuleViolationError,
-    TooManyRequestsError,
     UnauthenticatedError,
     UnavailableError,
 )
+from orchestrator.presenting.problems import PROBLEM_JSON, document, headers_of, status_of, title_of
 
-PROBLEM_JSON = "application/problem+json"
-RETRY_AFTER_SECONDS = 2
-
-STATUSES: Mapping[type[OrchestratorError], HTTPStatus] = {
-    RuleViolationError: HTTPStatus.BAD_REQUEST,
-    UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
-    ForbiddenError: HTTPStatus.FORBIDDEN,
-    NotFoundError: HTTPStatus.NOT_FOUND,
-    ConflictError: HTTPStatus.CONFLICT,
-    InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
-    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
-}
 _KEPT_HEADERS = {"allow", "retry-after", "www-authenticate"}
 
 _logger = log.get(__name__)
@@ -60,14 +43,6 @@ def init(app: Flask) -> None:
     _init_tokens()
 
 
-def status_of(error: OrchestratorError) -> HTTPStatus:
-    """The status of the family that an error belongs to; 500 where callers are not meant to see it."""
-    for kind in type(error).__mro__:
-        if kind in STATUSES:
-            return STATUSES[kind]
-    return HTTPStatus.INTERNAL_SERVER_ERROR
-
-
 def problem(
     status: int,
     *,
@@ -78,62 +53,36 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem as an answer."""
-    body: dict[str, Any] = {
-        "type": f"/docs#problem-{code}",
-        "title": title,
-        "status": int(status),
-        "detail": detail or title,
-        "instance": request.path,
-        "code": code,
-        "request_id": g.get("request_id"),
-        "errors": [_field(each) for each in errors],
-    }
+    body = document(
+        status,
+        code=code,
+        title=title,
+        instance=request.path,
+        request_id=g.get("request_id"),
+        detail=detail,
+        errors=errors,
+    )
     return Response(
-        orjson.dumps(_without_surrogates(body)),
+        orjson.dumps(body),
         status=int(status),
         headers=headers,
         content_type=PROBLEM_JSON,
     )
 
 
-def _field(each: FieldProblem) -> dict[str, Any]:
-    line = {} if each.line is None else {"line": each.line}
-    return {"pointer": each.pointer, "detail": each.detail, **line}
-
-
-def _without_surrogates(value: Any) -> Any:
-    """Messages quote what was sent, and what was sent may not be text."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {key: _without_surrogates(each) for key, each in value.items()}
-    return [_without_surrogates(each) for each in value] if isinstance(value, list) else value
-
-
 def _orchestrator_problem(error: OrchestratorError) -> Response:
     status = status_of(error)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unexpected(error)
-    title = (type(error).__doc__ or status.phrase).strip().splitlines()[0]
     problems = error.problems if isinstance(error, InvalidInputError) else ()
     return problem(
         status,
         code=error.code,
-        title=title,
+        title=title_of(error),
         detail=error.message,
         errors=problems,
-        headers=_headers_of(error),
+        headers=headers_of(error),
     )
-
-
-def _headers_of(error: OrchestratorError) -> dict[str, str]:
-    if isinstance(error, UnauthenticatedError):
-        return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, TooManyRequestsError):
-        return {"Retry-After": str(error.retry_after_seconds)}
-    if isinstance(error, UnavailableError):
-        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return {}
 
 
 def http_problem(error: HTTPException) -> Response:

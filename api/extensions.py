@@ -1,21 +1,23 @@
 """The Flask extensions and the few things that one process has one of."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from flask import Flask, current_app
 from flask_jwt_extended import JWTManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
 from orchestrator.config import Settings
-from orchestrator.db import engine_options
+from orchestrator.db import engine_options, make_engine, tune
 from orchestrator.models import Base
-from orchestrator.security import PasswordHasher, derive_key
+from orchestrator.security import PasswordHasher
+from orchestrator.services.cursors import Cursors
+from orchestrator.services.tokens import TokenReader
 
 # The metadata and not `model_class=Base`: that would copy the class, and SQLAlchemy refuses a copy with a type map.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"autoflush": False, "expire_on_commit": False})
@@ -32,11 +34,10 @@ class Services:
     settings: Settings
     cache: Cache
     passwords: PasswordHasher
-    cursor_key: bytes
+    cursors: Cursors
     lookups: Engine
     """Connections without transactions: for the one SELECT that each request begins with."""
-    verified: dict[bytes, dict[str, Any]]
-    """Claims by the SHA-256 of tokens whose signatures were verified; whether they expired is asked each time."""
+    tokens: TokenReader
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -46,19 +47,16 @@ def init(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     jwt.init_app(app)
     migrate.init_app(app, db)
-    lookups = create_engine(
-        settings.sqlalchemy_url,
-        isolation_level="AUTOCOMMIT",
-        pool_reset_on_return=None,
-        **engine_options(settings),
-    )
+    with app.app_context():
+        tune(db.engine, settings)
+    lookups = make_engine(settings, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     app.extensions[_KEY] = Services(
         settings=settings,
         cache=Cache(settings.redis_url),
         passwords=PasswordHasher(settings.bcrypt_rounds),
-        cursor_key=derive_key(settings.secret_key, "cursor"),
+        cursors=Cursors(settings.secret_key),
         lookups=lookups,
-        verified={},
+        tokens=TokenReader(settings.secret_key),
     )
 
 

@@ -37,6 +37,8 @@ class Made:
     """What a request made, now or the first time it came."""
 
     id: int
+    shown: dict[str, Any]
+    """What it looks like, as the transaction saw it."""
     replayed: bool
 
     @property
@@ -51,28 +53,31 @@ def create_once(
     *,
     user_id: int,
     body: Any,
+    show: Callable[[int], dict[str, Any]],
     find_again: Callable[[], int] | None = None,
 ) -> Made:
     """Create something in one transaction, once a key; the key is written in the same transaction.
 
-    A concurrent request with the same key waits for the first. What is no deployment is found again by `find_again`.
+    `show` presents it in that transaction. A concurrent request with the same key waits for the first. What is no deployment is found again by `find_again`.
     Raises KeyReusedError, BadKeyError and what `create` raises, and then the key is free again.
     """
     key = request.headers.get(HEADER)
     if key is None:
         with transaction(session):
-            return Made(create(), replayed=False)
+            made = create()
+            return Made(made, show(made), replayed=False)
     if not _KEY.fullmatch(key):
         raise BadKeyError
     digest = _hash(body)
     with transaction(session):
         taken = idempotency.take(session, user_id, key, request_hash=digest)
         if taken is not None:
-            return Made(_again(taken, digest, find_again), replayed=True)
+            again = _again(taken, digest, find_again)
+            return Made(again, show(again), replayed=True)
         made = create()
         if find_again is None:
             idempotency.fill(session, user_id, key, deployment_id=made)
-    return Made(made, replayed=False)
+        return Made(made, show(made), replayed=False)
 
 
 def _again(taken: Taken, digest: bytes, find_again: Callable[[], int] | None) -> int:

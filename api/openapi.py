@@ -11,13 +11,14 @@ from flask import Flask, Response, render_template
 from flask_smorest import Api
 
 from api.auth import permission_of, requires
-from api.errors import PROBLEM_JSON, STATUSES
 from api.idempotency import HEADER as IDEMPOTENCY_KEY
 from api.idempotency import REPLAYED
 from api.parsing import MAX_ID
-from api.responses import dumps, raw_response
+from api.responses import raw_response
 from api.schemas.common import Problem
 from orchestrator.domain.access import Permission, least_role
+from orchestrator.presenting.json import dumps
+from orchestrator.presenting.problems import PROBLEM_JSON, STATUSES
 
 TITLE = "DevOps Release Manager"
 _ARGUMENT = re.compile(r"<(?:[^:>]+:)?([^>]+)>")

@@ -1,33 +1,20 @@
 """Lists in pages: skip and limit, or a cursor that nobody but us can make."""
 
-import base64
-import binascii
-import hashlib
-import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import marshmallow as ma
-import orjson
 from marshmallow import fields, validate
 
 from api.extensions import services
-from orchestrator.domain.errors import RuleViolationError
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_SKIP = 100_000
-_SIGNATURE_BYTES = 12
 _MAX_CURSOR_CHARACTERS = 8192
 
 Row = TypeVar("Row")
-
-
-class BadCursorError(RuleViolationError):
-    """The cursor is not one of this list."""
-
-    code = "bad_cursor"
 
 
 class PageArgs(ma.Schema):
@@ -72,29 +59,10 @@ class Window:
 def window(scope: str, args: Mapping[str, Any]) -> Window:
     """Take the arguments of PageArgs out of a query. Raises BadCursorError."""
     cursor = args["cursor"]
-    after = read_cursor(scope, cursor) if cursor is not None else None
+    after = services().cursors.read(scope, cursor) if cursor is not None else None
     return Window(scope, after, args.get("skip", 0), args["limit"])
 
 
 def write_cursor(scope: str, value: Any) -> str:
     """A place in a list as opaque text."""
-    payload = orjson.dumps(value)
-    return base64.urlsafe_b64encode(_sign(scope, payload) + payload).decode().rstrip("=")
-
-
-def read_cursor(scope: str, cursor: str) -> Any:
-    """The place that `write_cursor` wrote for the same list. Raises BadCursorError."""
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadCursorError from error
-    signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-    if not hmac.compare_digest(signature, _sign(scope, payload)):
-        raise BadCursorError
-    return orjson.loads(payload)
-
-
-def _sign(scope: str, payload: bytes) -> bytes:
-    return hmac.digest(services().cursor_key, scope.encode() + b"\0" + payload, hashlib.sha256)[
-        :_SIGNATURE_BYTES
-    ]
+    return services().cursors.write(scope, value)

@@ -4,16 +4,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from flask import Response, request
 
+from orchestrator.presenting.json import dumps
+
 JSON = "application/json"
-_OPTIONS = orjson.OPT_UTC_Z
-
-
-def dumps(value: Any) -> bytes:
-    """JSON as it is sent and kept: instants in UTC as RFC 3339."""
-    return orjson.dumps(value, option=_OPTIONS)
 
 
 def json_response(value: Any, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Response:

@@ -2,9 +2,14 @@
 
 import sys
 
-from bench import deployments, latency, web
+from bench import deployments, latency, streams, web
 
-MEASUREMENTS = {"deployments": deployments.measure, "web": web.measure, "latency": latency.measure}
+MEASUREMENTS = {
+    "deployments": deployments.measure,
+    "web": web.measure,
+    "latency": latency.measure,
+    "streams": streams.measure,
+}
 
 
 def main(names: list[str]) -> int:

@@ -24,7 +24,7 @@ from orchestrator.security import PasswordHasher, new_password
 from orchestrator.services import users
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
-OUR_TOP_LEVEL_PACKAGES = ("api", "workers")
+OUR_TOP_LEVEL_PACKAGES = ("api", "stream", "workers")
 _MIGRATION_LOCK = 72_617
 
 
@@ -35,7 +35,9 @@ def migrate(settings: Settings) -> None:
         # A session lock: should this process die, its connection goes and the lock with it.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # Asked again and again: a statement that waits holds a snapshot, for which CREATE INDEX CONCURRENTLY waits.
-            while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK}):
+            while not connection.scalar(
+                text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK}
+            ):
                 time.sleep(0.2)
             config = migration_config()
             config.attributes["engine"] = engine

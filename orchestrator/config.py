@@ -42,13 +42,32 @@ class Settings:
     """How long one message follows a run before it hands on to the next."""
     node_lost_seconds: float = 900.0
     """How long a worker node may be away before the runs that live on it count as lost."""
+    log_limit_bytes: int = 64 * 1024 * 1024
+    """How much of an attempt's output is kept from its beginning; of a longer one also the last 256 KiB."""
+    log_retention_days: int = 90
+    """How long logs are kept."""
+    run_retention_hours: int = 168
+    """How long a worker keeps the folder of a run that has ended."""
+    secrets_dir: str = ""
+    """Where a worker finds the values of secrets; empty: `secrets` in DATA_DIR."""
     flower_url: str = ""
     """Where Flower is shown to people; empty: no links to it."""
+    stream_url: str = ""
+    """Where web sends those who follow a deployment: a `stream` process, as http://host:port; empty: they poll."""
+    stream_limit: int = 2000
+    """How many one `stream` process serves at once."""
+    stream_queue_bytes: int = 4_194_304
+    """How far a follower may fall behind what happens before it is cut off and has to come back."""
 
     @property
     def runs_dir(self) -> Path:
         """The folder of the runs that live on this node."""
         return self.data_dir / "runs"
+
+    @property
+    def secrets_folder(self) -> Path:
+        """Where the worker finds secrets."""
+        return Path(self.secrets_dir) if self.secrets_dir else self.data_dir / "secrets"
 
     @property
     def sqlalchemy_url(self) -> str:

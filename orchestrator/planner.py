@@ -46,6 +46,7 @@ def build_plan(
         max_parallel=strategy.max_parallel,
         on_failure=spec.on_failure,
         variables=variables,
+        secrets=pipeline.shared_secrets(spec),
         actions=tuple(_planned_action(action) for action in pipeline.deploy),
         targets=tuple(_planned_target(by_name[name]) for batch in batches for name in batch),
         waves=lay_out_waves(batches, action_count=len(pipeline.deploy)),

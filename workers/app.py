@@ -9,6 +9,7 @@ from orchestrator import log
 from orchestrator.config import Settings
 from orchestrator.queue import make_celery, node_queue
 from workers import chores, context
+from workers.housekeeping import PRUNE_SECONDS, SWEEP_SECONDS, prune_runs, sweep
 from workers.outlived import end_outlived
 from workers.poller import Poller
 
@@ -38,6 +39,8 @@ def _begin(**_kw: Any) -> None:
     poller = Poller(ours)
     chores.start(ours, "poller", poller.poll, every_seconds=POLL_SECONDS)
     outlived = partial(end_outlived, ours.database, ours.settings.runs_dir)
+    chores.start(ours, "sweep", partial(sweep, ours), every_seconds=SWEEP_SECONDS)
+    chores.start(ours, "prune", partial(prune_runs, ours), every_seconds=PRUNE_SECONDS)
     chores.start(ours, "outlived", outlived, every_seconds=OUTLIVED_SECONDS)
 
 

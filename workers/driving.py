@@ -1,14 +1,17 @@
 """Driving one attempt at its target: start or re-attach, read on, abort, or check until it is so."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orchestrator import clock, log, plugins
 from orchestrator.checks.base import Probe
+from orchestrator.config import Settings
 from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
+from orchestrator.domain.masking import Masker, Secrets, Withheld
 from orchestrator.domain.statuses import Outcome
 from orchestrator.services.attempts import Claim, Ended
 from orchestrator.targets.base import (
@@ -24,61 +27,48 @@ from orchestrator.targets.base import (
 )
 from workers.context import WorkerContext
 from workers.leases import Hold
+from workers.secrets import SecretUnusableError, read_secrets
+from workers.sink import FLUSH_SECONDS, Sink
 
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 0.25
-FLUSH_SECONDS = 0.2
-FLUSH_BYTES = 64 * 1024
 UNREACHABLE_PAUSE_SECONDS = 1.0
 PROBE_SECONDS = 5.0
 
 _logger = log.get(__name__)
 
-Write = Callable[[Claim, Hold, int, bytes], None]
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run needs beside its plan: its secrets, and what its output goes through. `refusal`: it cannot begin."""
+
+    masker: Masker
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    refusal: Ended | None = None
 
 
-class Sink:
-    """Output on its way to Postgres: gathered for a moment, stored in order, each byte once."""
-
-    def __init__(self, claim: Claim, hold: Hold, write: Write) -> None:
-        self.stored = claim.output_bytes
-        """How many bytes of the run's output Postgres has."""
-        self._claim = claim
-        self._hold = hold
-        self._write = write
-        self._gathered = bytearray()
-        self._since = 0.0
-
-    @property
-    def offset(self) -> int:
-        """The next byte to ask the target for."""
-        return self.stored + len(self._gathered)
-
-    def add(self, data: bytes) -> None:
-        """Take what the run wrote next."""
-        if data and not self._gathered:
-            self._since = clock.monotonic()
-        self._gathered += data
-        self.flush(least_age=FLUSH_SECONDS)
-
-    def flush(self, *, least_age: float = 0.0) -> None:
-        """Store what was gathered, if it is much or old enough. Raises LeaseLostError."""
-        if not self._gathered:
-            return
-        if len(self._gathered) < FLUSH_BYTES and clock.monotonic() - self._since < least_age:
-            return
-        data = bytes(self._gathered)
-        self._write(self._claim, self._hold, self.stored, data)
-        self.stored += len(data)
-        self._gathered.clear()
-
-    def rest(self) -> bytes:
-        """What is not stored yet; goes with the record of the end."""
-        return bytes(self._gathered)
+def prepare(claim: Claim, settings: Settings) -> Prepared:
+    """Read the secrets of an attempt. One that began already goes on without them, and its output is withheld."""
+    todo = claim.work
+    try:
+        secrets = read_secrets(
+            settings.secrets_folder,
+            application=todo.application,
+            environment=todo.environment,
+            names=todo.secrets,
+        )
+    except SecretUnusableError as error:
+        refusal = Ended(Outcome.FAILED, failure=str(error)) if claim.fresh else None
+        return Prepared(Withheld(str(error)), refusal=refusal)
+    return Prepared(Secrets(secrets.values()), secrets)
 
 
-def drive(claim: Claim, hold: Hold, sink: Sink, ours: WorkerContext, *, slice_end: float) -> Ended | None:
+def drive(
+    claim: Claim, hold: Hold, sink: Sink, ours: WorkerContext, *, prepared: Prepared, slice_end: float
+) -> Ended | None:
     """Bring an attempt as far as one slice can: how it ended, or None to be gone on with. Raises LeaseLostError."""
+    if prepared.refusal is not None:
+        return prepared.refusal
     if claim.node not in {None, ours.worker.node}:
         minutes = int(ours.settings.node_lost_seconds // 60)
         why = f"the worker node it ran on has been away for {minutes} minutes"
@@ -93,7 +83,7 @@ def drive(claim: Claim, hold: Hold, sink: Sink, ours: WorkerContext, *, slice_en
     except SettingsRefusedError as error:
         outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
         return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
-    return _RunAtTarget(slice_, target).go()
+    return _RunAtTarget(slice_, target, prepared.secrets).go()
 
 
 def make_target(kind: str, settings: Mapping[str, Any], *, runs_dir: Path) -> Target:
@@ -135,12 +125,12 @@ class _Slice:
 class _RunAtTarget:
     """A run at a target, by the three calls every kind of target has."""
 
-    def __init__(self, slice_: _Slice, target: Target) -> None:
+    def __init__(self, slice_: _Slice, target: Target, secrets: Mapping[str, str]) -> None:
         work = slice_.claim.work
         self._slice = slice_
         self._target = target
         self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token)
-        self._command = work.command
+        self._command = replace(work.command, env={**work.command.env, **secrets})
         self._first_time = slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS
 

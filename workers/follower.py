@@ -1,6 +1,7 @@
 """One slice: take an attempt, start or re-attach its run, follow it, record its end, go on with what follows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -11,10 +12,11 @@ from orchestrator import clock, log
 from orchestrator.domain.backoff import delay_seconds
 from orchestrator.domain.errors import LeaseLostError
 from orchestrator.services import attempts
-from orchestrator.services.attempts import Claim, Ended
+from orchestrator.services.attempts import Claim, Output
 from workers.context import WorkerContext
-from workers.driving import Sink, drive
+from workers.driving import drive, prepare
 from workers.leases import Hold
+from workers.sink import Sink
 
 DATABASE_AWAY = (DBAPIError, PoolTimeoutError)
 
@@ -57,19 +59,26 @@ class Follower:
                 self._ours.leases.drop(hold)
 
     def _follow(self, claim: Claim, hold: Hold, slice_end: float) -> tuple[float, Claim | None]:
-        sink = Sink(claim, hold, self._write)
-        ended = drive(claim, hold, sink, self._ours, slice_end=slice_end)
+        prepared = prepare(claim, self._ours.settings)
+        sink = Sink(
+            claim,
+            hold,
+            self._write,
+            masker=prepared.masker,
+            limit_bytes=self._ours.settings.log_limit_bytes,
+        )
+        ended = drive(claim, hold, sink, self._ours, prepared=prepared, slice_end=slice_end)
         if ended is None:
             self._persist(hold, lambda session: attempts.release(session, claim))
             return 0.0, None
         worker = self._taker() if clock.monotonic() < slice_end else None
         claimed_at = clock.monotonic()
-        ended = Ended(ended.outcome, ended.exit_code, ended.failure, sink.rest(), sink.stored)
+        ended = replace(ended, output=sink.rest())
         following = self._persist(hold, lambda session: attempts.finish(session, claim, ended, worker))
         return claimed_at, following
 
-    def _write(self, claim: Claim, hold: Hold, start: int, data: bytes) -> None:
-        self._persist(hold, lambda session: attempts.write_output(session, claim, start=start, data=data))
+    def _write(self, claim: Claim, hold: Hold, output: Output) -> None:
+        self._persist(hold, lambda session: attempts.write_output(session, claim, output))
 
     def _persist(self, hold: Hold, write: Callable[[Session], T]) -> T:
         """Write in a transaction, again and again while Postgres is away and the lease is ours. Raises LeaseLostError."""

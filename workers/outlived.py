@@ -18,11 +18,11 @@ _logger = log.get(__name__)
 
 def end_outlived(database: Database, runs_dir: Path) -> int:
     """End every living run whose attempt has ended without it; how many. What cannot be ended now is left to the next call."""
-    named = {name: _numbers(name) for name in command.living(str(runs_dir))}
-    if not named:
+    living = command.living(str(runs_dir))
+    if not living:
         return 0
     with database.reading() as session:
-        found = attempts.outlived(session, named)
+        found = attempts.outlived(session, living)
     ended = 0
     for row in found:
         fence = work.fence(row.application, row.environment, row.target_name)
@@ -35,8 +35,3 @@ def end_outlived(database: Database, runs_dir: Path) -> int:
         _logger.warning("run_ended_that_outlived_its_attempt", run=row.name)
         ended += 1
     return ended
-
-
-def _numbers(name: str) -> tuple[int, int]:
-    _, step, number = name.split("-")
-    return int(step), int(number)

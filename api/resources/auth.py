@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response
 
-from api.auth import REFRESH, current_actor, read_token, requires, tokens_of
+from api.auth import current_actor, requires, tokens_of
 from api.extensions import services, session
 from api.parsing import Blueprint
 from api.responses import json_response
@@ -17,6 +17,7 @@ from orchestrator.domain.errors import UnauthenticatedError
 from orchestrator.repositories import users as rows
 from orchestrator.services import sign_ins
 from orchestrator.services.sign_ins import SignedIn
+from orchestrator.services.tokens import REFRESH
 
 blueprint = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Logging in and out")
 
@@ -44,7 +45,7 @@ def login(body: dict[str, Any]) -> Response:
 @blueprint.response(200, schemas.TokenPair)
 def refresh(body: dict[str, Any]) -> Response:
     """Exchange a refresh token for new tokens. Each is good once: a second use ends the whole login."""
-    claims = read_token(body["refresh_token"], kind=REFRESH)
+    claims = services().tokens.read(body["refresh_token"], kind=REFRESH)
     with transaction(session()):
         signed_in = sign_ins.refresh(
             session(), sign_in_id=claims["sid"], token_id=claims["jti"], user_id=int(claims["sub"])

@@ -3,25 +3,37 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response
-from sqlalchemy import Row
+from flask import Response, request
 
 from api.auth import current_actor, requires
-from api.extensions import session
+from api.extensions import services, session
 from api.idempotency import create_once
 from api.pagination import PageArgs, window, write_cursor
 from api.parsing import Blueprint
-from api.responses import dumps, json_response, tagged_response
+from api.responses import json_response, tagged_response
 from api.schemas import deployments as schemas
 from api.schemas import logs as log_schemas
 from api.schemas.auth import Nothing
 from api.schemas.common import Reason
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
+from orchestrator.domain.errors import UnavailableError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
+from orchestrator.presenting import log_pages
+from orchestrator.presenting import logs as log_texts
+from orchestrator.presenting.deployments import present, present_event, present_step, present_whole
+from orchestrator.presenting.json import dumps
 from orchestrator.repositories import deployments as rows
-from orchestrator.repositories import events, logs, steps
-from orchestrator.services import deployments, execution, rollbacks
+from orchestrator.repositories import events, steps
+from orchestrator.services import deployments, rollbacks
+from orchestrator.services.cursors import log_scope
+
+
+class StreamUnavailableError(UnavailableError):
+    """Nobody streams here; read the deployment and its log again and again instead."""
+
+    code = "stream_unavailable"
+
 
 FILTERS = ("application", "environment", "status", "version")
 
@@ -48,7 +60,7 @@ def list_deployments(query: dict[str, Any]) -> Response:
     part = window("deployments", query)
     filters = {name: query[name] for name in FILTERS if name in query}
     found = rows.page(session(), filters, before_id=part.after, skip=part.skip, limit=part.one_more)
-    return json_response(part.answer(found, schemas.present, key=lambda row: row.id))
+    return json_response(part.answer(found, present, key=lambda row: row.id))
 
 
 @blueprint.route("/<id:deployment_id>", methods=["GET"])
@@ -56,7 +68,7 @@ def list_deployments(query: dict[str, Any]) -> Response:
 @blueprint.response(200, schemas.Deployment)
 def get_deployment(deployment_id: int) -> Response:
     """Read one deployment, with every reason for which it waits."""
-    return tagged_response(dumps(_shown(rows.get(session(), deployment_id))))
+    return tagged_response(dumps(_shown(deployment_id)))
 
 
 @blueprint.route("/<id:deployment_id>/steps", methods=["GET"])
@@ -77,9 +89,7 @@ def list_steps(query: dict[str, Any], deployment_id: int) -> Response:
         skip=part.skip,
         limit=part.one_more,
     )
-    return json_response(
-        part.answer(found, schemas.present_step, key=lambda row: [row.wave_index, row.position])
-    )
+    return json_response(part.answer(found, present_step, key=lambda row: [row.wave_index, row.position]))
 
 
 @blueprint.route("/<id:deployment_id>/logs", methods=["GET"])
@@ -87,31 +97,38 @@ def list_steps(query: dict[str, Any], deployment_id: int) -> Response:
 @blueprint.arguments(log_schemas.LogQuery, location="query")
 @blueprint.response(200, log_schemas.LogPage)
 def read_logs(query: dict[str, Any], deployment_id: int) -> Response:
-    """Read on in the log from a cursor. Ask again with `next_cursor` until `complete`."""
-    step_id = query["step"]
-    # The status first: what a deployment wrote is there before its end is.
-    has_ended = DeploymentStatus(rows.get(session(), deployment_id).status) in TERMINAL
-    if step_id is not None:
-        steps.get(session(), deployment_id, step_id)
-    part = window(f"logs:{deployment_id}:{step_id}", query)
-    place = log_schemas.Place.read(part.after)
-    found = logs.read(
-        session(),
-        deployment_id=deployment_id,
-        step_id=step_id,
-        after=place.after,
-        limit=part.limit,
-        ended=has_ended,
+    """Read on in the log from a cursor, or its last lines. Ask again with `next_cursor` until `complete`."""
+    row = rows.get(session(), deployment_id)
+    if query["step"] is not None:
+        steps.get(session(), deployment_id, query["step"])
+    part = window(log_scope(deployment_id, query["step"]), query)
+    # The status was read first: what a deployment wrote is there before its end is.
+    page = log_pages.Reading(
+        session(), deployment_id, query["step"], has_ended=DeploymentStatus(row.status) in TERMINAL
     )
-    items, place = log_schemas.present(place, log_schemas.within_bounds(found))
-    complete = has_ended and not logs.any_after(
-        session(), deployment_id=deployment_id, step_id=step_id, after=place.after
+    lines, place = query["tail"], log_texts.Place.read(part.after)
+    shown = page.last(lines) if lines else page.after(place, limit=part.limit)
+    cursor = write_cursor(part.scope, shown.place.value())
+    return json_response(
+        {"items": shown.items, "next_cursor": cursor, "complete": shown.complete, "pruned": shown.pruned}
     )
-    if complete:
-        rest, place = log_schemas.present_tails(place)
-        items += rest
-    cursor = write_cursor(part.scope, place.value())
-    return json_response({"items": items, "next_cursor": cursor, "complete": complete})
+
+
+@blueprint.route("/<id:deployment_id>/stream", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.arguments(log_schemas.StreamQuery, location="query")
+@blueprint.response(
+    200, description="The events, from the process this leads to.", content_type="text/event-stream"
+)
+@blueprint.alt_response(307, description="Where the events are.")
+def follow_deployment(query: dict[str, Any], deployment_id: int) -> Response:
+    """Follow a deployment: `status`, `steps` and `log` as Server-Sent Events until `end`. Leads to the stream process."""
+    elsewhere = services().settings.stream_url.rstrip("/")
+    if not elsewhere:
+        raise StreamUnavailableError
+    asked = request.query_string.decode("ascii", "replace")
+    location = f"{elsewhere}{request.path}{f'?{asked}' if query else ''}"
+    return Response(status=307, headers={"Location": location})
 
 
 @blueprint.route("/<id:deployment_id>/events", methods=["GET"])
@@ -124,7 +141,7 @@ def list_events(query: dict[str, Any], deployment_id: int) -> Response:
     part = window(f"events:{deployment_id}", query)
     after = (part.after or 0) + part.skip  # events of a deployment are numbered without gaps
     found = events.of_deployment(session(), deployment_id, after=after, limit=part.one_more)
-    return json_response(part.answer(found, schemas.present_event, key=lambda row: row.seq))
+    return json_response(part.answer(found, present_event, key=lambda row: row.seq))
 
 
 @blueprint.route("/<id:deployment_id>/cancel", methods=["POST"])
@@ -171,16 +188,17 @@ def resume_deployment(body: dict[str, Any], deployment_id: int) -> Response:
 
 
 def _create(create: Callable[[], int], body: dict[str, Any]) -> Response:
-    made = create_once(session(), create, user_id=current_actor().id, body=body)
-    return _accepted(made.id, made.headers)
+    made = create_once(session(), create, user_id=current_actor().id, body=body, show=_shown)
+    return json_response(made.shown, 202, headers=_location(made.id) | made.headers)
 
 
-def _accepted(deployment_id: int, headers: dict[str, str] | None = None) -> Response:
-    shown = _shown(rows.get(session(), deployment_id))
-    location = {"Location": f"/api/v1/deployments/{deployment_id}"}
-    return json_response(shown, 202, headers=location | (headers or {}))
+def _accepted(deployment_id: int) -> Response:
+    return json_response(_shown(deployment_id), 202, headers=_location(deployment_id))
 
 
-def _shown(row: Row[Any]) -> dict[str, Any]:
-    pending = row.status == DeploymentStatus.PENDING
-    return schemas.present(row, execution.blockers(session(), row) if pending else ())
+def _location(deployment_id: int) -> dict[str, str]:
+    return {"Location": f"/api/v1/deployments/{deployment_id}"}
+
+
+def _shown(deployment_id: int) -> dict[str, Any]:
+    return present_whole(session(), rows.get(session(), deployment_id))

@@ -9,11 +9,12 @@ from api.extensions import services, session
 from api.idempotency import create_once
 from api.pagination import DEFAULT_LIMIT, Window, window
 from api.parsing import Blueprint
-from api.responses import dumps, json_response, raw_response, tagged_response
+from api.responses import json_response, raw_response, tagged_response
 from api.schemas import releases as schemas
 from orchestrator import cache
 from orchestrator.db import after_commit
 from orchestrator.domain.access import Permission
+from orchestrator.presenting.json import dumps
 from orchestrator.repositories import releases as rows
 from orchestrator.services import releases
 
@@ -38,9 +39,11 @@ def create_release(body: dict[str, Any]) -> Response:
     def find_again() -> int:
         return int(rows.get_version(session(), body["name"], body["version"]).id)
 
-    made = create_once(session(), create, user_id=actor.id, body=body, find_again=find_again)
-    shown = schemas.present(rows.get(session(), made.id))
-    return json_response(shown, 201, headers={"Location": f"/api/v1/releases/{made.id}", **made.headers})
+    def show(release_id: int) -> dict[str, Any]:
+        return schemas.present(rows.get(session(), release_id))
+
+    made = create_once(session(), create, user_id=actor.id, body=body, show=show, find_again=find_again)
+    return json_response(made.shown, 201, headers={"Location": f"/api/v1/releases/{made.id}", **made.headers})
 
 
 @blueprint.route("/", methods=["GET"])

@@ -6,15 +6,16 @@ from flask import Response
 
 from api.auth import current_actor, optional_actor, requires
 from api.extensions import services, session
-from api.idempotency import create_once
+from api.idempotency import Made, create_once
 from api.pagination import PageArgs, window
 from api.parsing import Blueprint
-from api.responses import dumps, json_response, raw_response, tagged_response
+from api.responses import json_response, raw_response, tagged_response
 from api.schemas import users as schemas
 from orchestrator import cache
 from orchestrator.db import after_commit, transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import UnauthenticatedError
+from orchestrator.presenting.json import dumps
 from orchestrator.repositories import users as rows
 from orchestrator.security import check_password
 from orchestrator.services import users
@@ -46,15 +47,16 @@ def register_user(body: dict[str, Any]) -> Response:
             raise UnauthenticatedError
         return int(found.id)
 
+    def show(user_id: int) -> dict[str, Any]:
+        return schemas.present(rows.get(session(), user_id))
+
     if actor is None:  # keys are kept by user, and there is none yet
         with transaction(session()):
             user_id = create()
-        headers = {}
+            made = Made(user_id, show(user_id), replayed=False)
     else:
-        made = create_once(session(), create, user_id=actor.id, body=body, find_again=find_again)
-        user_id, headers = made.id, made.headers
-    shown = schemas.present(rows.get(session(), user_id))
-    return json_response(shown, 201, headers={"Location": f"/api/v1/users/{user_id}", **headers})
+        made = create_once(session(), create, user_id=actor.id, body=body, show=show, find_again=find_again)
+    return json_response(made.shown, 201, headers={"Location": f"/api/v1/users/{made.id}", **made.headers})
 
 
 @blueprint.route("/", methods=["GET"])

@@ -1,22 +1,17 @@
-"""Deployments, their steps and events. (Their logs: `api/schemas/logs.py`.)"""
-
-from collections.abc import Iterable
-from typing import Any
+"""What deployments, their steps and events look like. (Their logs: `api/schemas/logs.py`.)"""
 
 import marshmallow as ma
 from marshmallow import fields, validate
-from sqlalchemy import Row
 
 from api.pagination import PageArgs
 from api.parsing import JsonId, Text
 from api.schemas.common import APPLICATION, VERSION, instant, page_of
-from orchestrator.domain.gates import Blocker
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
+from orchestrator.presenting.deployments import COUNTS
 from orchestrator.services.deployments import ANSWERS
 
 STATUSES = [str(status) for status in DeploymentStatus]
 STEP_STATUSES = [str(status) for status in StepStatus]
-COUNTS = ("succeeded", "failed", "running", "skipped", "cancelled", "unknown")
 
 
 class DeploymentIn(ma.Schema):
@@ -109,6 +104,9 @@ class Step(ma.Schema):
     exit_code = fields.Integer(required=True, allow_none=True)
     failure = fields.String(required=True, allow_none=True)
     output_bytes = fields.Integer(required=True)
+    left_out_bytes = fields.Integer(
+        required=True, metadata={"description": "How much of the output is not kept; see LOG_LIMIT_BYTES."}
+    )
 
 
 class Event(ma.Schema):
@@ -125,83 +123,3 @@ class Event(ma.Schema):
 DeploymentPage = page_of(Deployment)
 StepPage = page_of(Step)
 EventPage = page_of(Event)
-
-
-def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[str, Any]:
-    """A deployment as it is sent. Without `blockers` (in lists) a pending one names only the kind of gate that holds it."""
-    progress = {name: getattr(row, f"n_{name}") or 0 for name in COUNTS}
-    return {
-        "id": row.id,
-        "application": row.application,
-        "version": row.version,
-        "release_id": row.release_id,
-        "environment": row.environment,
-        "status": row.status,
-        "reason": row.reason,
-        "waiting_for": _waiting_for(row, blockers),
-        "strategy": row.strategy,
-        "requested_by": row.requested_by_name,
-        "requested_at": row.created_at,
-        "started_at": row.started_at,
-        "ended_at": row.ended_at,
-        "deployed_at": row.deployed_at,
-        "failure": row.failure,
-        "cancel_requested_at": row.cancel_requested_at,
-        "rolls_back_id": row.rolls_back_id,
-        "retry_of_id": row.retry_of_id,
-        "rolled_back_by_id": row.rolled_back_by_id,
-        "plan_hash": row.plan_hash,
-        "progress": {"steps": row.step_count, **progress, "wave": row.wave_index, "waves": row.wave_count},
-    }
-
-
-def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict[str, str]]:
-    if row.status == DeploymentStatus.PAUSED and row.n_unknown:
-        steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
-        return [
-            {
-                "kind": "answer",
-                "message": f"the end of {steps} unknown; a person has to say what became of it",
-            }
-        ]
-    if row.status != DeploymentStatus.PENDING:
-        return []
-    if blockers is not None:
-        return [{"kind": each.kind, "message": each.message} for each in blockers]
-    if row.held_by is None:
-        return []
-    return [
-        {"kind": row.held_by, "message": f"held by {row.held_by}; the deployment itself tells all reasons"}
-    ]
-
-
-def present_step(row: Row[Any]) -> dict[str, Any]:
-    """A step as it is sent."""
-    action = row.action or {}
-    return {
-        "id": row.id,
-        "wave": row.wave_index,
-        "position": row.position,
-        "target": row.target_name,
-        "action": action.get("kind", ""),
-        "title": action.get("title", ""),
-        "status": row.status,
-        "attempt": row.attempt,
-        "started_at": row.started_at,
-        "ended_at": row.ended_at,
-        "exit_code": row.exit_code,
-        "failure": row.failure,
-        "output_bytes": row.output_bytes or 0,
-    }
-
-
-def present_event(row: Row[Any]) -> dict[str, Any]:
-    """An event as it is sent."""
-    return {
-        "id": row.id,
-        "seq": row.seq,
-        "kind": row.kind,
-        "at": row.at,
-        "actor": row.username,
-        "data": row.data,
-    }

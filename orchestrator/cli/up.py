@@ -35,6 +35,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="Of the web server, or the next free.",
 )
 @click.option(
+    "--stream-port",
+    type=click.IntRange(1, 65_535),
+    default=8001,
+    show_default=True,
+    help="Of the stream process, or the next free.",
+)
+@click.option(
     "--flower-port",
     type=click.IntRange(1, 65_535),
     default=5555,
@@ -45,8 +52,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many worker processes."
 )
 @click.option("--no-flower", is_flag=True, help="Do not start Flower.")
-def up(*, data_dir: Path, port: int, flower_port: int, workers: int, no_flower: bool) -> None:
-    """Start everything on this machine: stores, web, workers, beat and Flower.
+def up(
+    *, data_dir: Path, port: int, stream_port: int, flower_port: int, workers: int, no_flower: bool
+) -> None:
+    """Start everything on this machine: stores, web, stream, workers, beat and Flower.
 
     Ctrl-C lets running work hand over and stops; a second one kills.
     Set DATABASE_URL or REDIS_URL to use stores you have.
@@ -55,6 +64,7 @@ def up(*, data_dir: Path, port: int, flower_port: int, workers: int, no_flower: 
         data_dir=data_dir,
         env=os.environ,
         port=port,
+        stream_port=stream_port,
         flower_port=None if no_flower else flower_port,
         workers=workers,
     )

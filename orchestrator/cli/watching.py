@@ -9,7 +9,8 @@ from typing import Protocol
 from orchestrator import clock
 from orchestrator.cli.exits import ExitCode, WaitTimedOutError
 from orchestrator.cli.reading import LogReader
-from orchestrator.client import ApiError, Client, Record, UnreachableError
+from orchestrator.cli.streaming import StreamReader
+from orchestrator.client import ApiError, Client, DeploymentStream, Record, UnreachableError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
 
 pause: Callable[[float], None] = time.sleep
@@ -63,9 +64,16 @@ class Timing:
     def __post_init__(self) -> None:
         self.started = self.monotonic()
 
+    def seconds_left(self) -> float | None:
+        """Before the time is up; None: never."""
+        if self.timeout_seconds is None:
+            return None
+        return self.timeout_seconds - (self.monotonic() - self.started)
+
     def check(self, deployment_id: int) -> None:
         """Raises WaitTimedOutError when the time is up."""
-        if self.timeout_seconds is None or self.monotonic() - self.started < self.timeout_seconds:
+        left = self.seconds_left()
+        if left is None or left > 0:
             return
         raise WaitTimedOutError(f"Not ended within {self.timeout_seconds:g} s; {comeback(deployment_id)}")
 
@@ -93,7 +101,10 @@ def watch_to_end(client: Client, deployment_id: int, *, view: View, timing: Timi
 
 @dataclass(slots=True)
 class Follower:
-    """Polls one deployment; faster while things happen. Survives a server that is away for a minute."""
+    """Follows one deployment: told by the server where it streams, else by polls, faster while things happen.
+
+    Survives a server that is away for a minute.
+    """
 
     client: Client
     deployment_id: int
@@ -102,6 +113,7 @@ class Follower:
     with_log: bool = field(default=True, kw_only=True)
     with_steps: bool = field(default=True, kw_only=True)
     step: int | None = field(default=None, kw_only=True)
+    tail: int | None = field(default=None, kw_only=True)
     reader: LogReader = field(init=False)
     _seen: Record | None = None
     _great_waves: set[int] = field(default_factory=set)
@@ -109,10 +121,41 @@ class Follower:
     _interval: float = FASTEST_SECONDS
 
     def __post_init__(self) -> None:
-        self.reader = LogReader(self.client, self.deployment_id, step=self.step)
+        self.reader = LogReader(self.client, self.deployment_id, step=self.step, tail=self.tail)
 
     def run(self) -> Record:
         """Until it is terminal and its log is complete; returns it as it ended."""
+        if self.with_log and self.tail is None:
+            stream = DeploymentStream(self.client, self.deployment_id, self.step)
+            if StreamReader(stream, self).run() and self._seen is not None:
+                return self._seen
+        return self._poll_to_end()
+
+    def told(self, deployment: Record) -> None:
+        """By the stream: how it stands."""
+        self._seen = deployment
+        self.view.deployment(deployment)
+
+    def told_steps(self, steps: list[Record]) -> None:
+        """By the stream: steps of one wave."""
+        if self.with_steps:
+            self.view.steps(steps)
+
+    def told_log(self, page: Record) -> None:
+        """By the stream: the next page of the log."""
+        self.reader.cursor = page["next_cursor"]
+        if page["items"]:
+            self.view.log(page["items"])
+
+    def seconds_left(self) -> float | None:
+        """Before it is to give up."""
+        return self.timing.seconds_left()
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        self.timing.pause(seconds)
+
+    def _poll_to_end(self) -> Record:
         empty = 0
         while True:
             try:

@@ -2,6 +2,8 @@
 
 from orchestrator.client.problems import Answer, ApiError, Problem, UnreachableError
 from orchestrator.client.resources import Client, Page, Record
+from orchestrator.client.sse import ServerEvent
+from orchestrator.client.streams import DeploymentStream, NotStreamedError
 from orchestrator.client.tokens import MemoryTokens, Tokens, TokenStore
 from orchestrator.client.transport import API, Patience
 
@@ -10,11 +12,14 @@ __all__ = [
     "Answer",
     "ApiError",
     "Client",
+    "DeploymentStream",
     "MemoryTokens",
+    "NotStreamedError",
     "Page",
     "Patience",
     "Problem",
     "Record",
+    "ServerEvent",
     "TokenStore",
     "Tokens",
     "UnreachableError",

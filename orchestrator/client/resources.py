@@ -146,6 +146,10 @@ class Client(Transport):
         path = f"/deployments/{deployment_id}/logs"
         return self.page(path, cursor=cursor, step=step, limit=limit)
 
+    def last_lines(self, deployment_id: int, *, lines: int, step: int | None = None) -> Page:
+        """The end of the log; the page's cursor leads on from there."""
+        return self.page(f"/deployments/{deployment_id}/logs", step=step, tail=lines)
+
     def cancel(self, deployment_id: int, *, reason: str | None = None) -> Record:
         """Wish for the end of a deployment; wishing twice is wishing once."""
         path = f"/deployments/{deployment_id}/cancel"

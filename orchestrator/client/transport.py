@@ -67,12 +67,21 @@ class Transport:
         answer = self._send(method, url, body=body, headers=_with_token(sent, used), repeatable=again)
         if answer.status != HTTPStatus.UNAUTHORIZED or used is None or used.refresh is None:
             return answer
-        fresh = self._renew(used)
+        fresh = self.renew(used)
         if fresh is None:
             return answer
         return self._send(method, url, body=body, headers=_with_token(sent, fresh), repeatable=again)
 
-    def _renew(self, used: Tokens) -> Tokens | None:
+    def open(
+        self, url: str, headers: Mapping[str, str], *, silence_seconds: float
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer to one GET, sent once and not read yet; close it. Raises what urllib3 raises."""
+        timeout = urllib3.Timeout(connect=self.patience.connect_seconds, read=silence_seconds)
+        return self._pool.request(
+            "GET", url, headers=dict(headers), redirect=False, preload_content=False, timeout=timeout
+        )
+
+    def renew(self, used: Tokens) -> Tokens | None:
         """Newer tokens than `used`: another process's, or the server's; None if the login is over."""
         with self.tokens.locked():
             current = self.tokens.load()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.pipeline_actions import read_actions
 from orchestrator.domain.pipeline_environments import read_environments
-from orchestrator.domain.pipeline_parts import KnownPlugins, SettingsCheck, read_variables
+from orchestrator.domain.pipeline_parts import KnownPlugins, SettingsCheck, read_secrets, read_variables
 from orchestrator.domain.pipeline_specs import (
     FAIL,
     ROLLBACK,
@@ -40,7 +40,7 @@ __all__ = [
 
 MAX_STEPS = 200_000
 
-_PIPELINE_KEYS = ("application", "description", "variables", "environments", "deploy")
+_PIPELINE_KEYS = ("application", "description", "variables", "secrets", "environments", "deploy")
 
 
 def parse_pipeline(document: object, *, plugins: KnownPlugins) -> Pipeline:
@@ -55,11 +55,13 @@ def parse_pipeline(document: object, *, plugins: KnownPlugins) -> Pipeline:
         application=top.name("application"),
         description=top.text("description", default="", most=2000),
         variables=read_variables(top),
+        secrets=read_secrets(top),
         environments=read_environments(top, plugins),
         deploy=read_actions(top, plugins),
     )
     if not problems.found:
         _check_references(problems, pipeline)
+        _check_secrets(problems, pipeline)
         _check_size(problems, pipeline)
     problems.raise_if_any("the pipeline is not valid")
     return pipeline
@@ -88,6 +90,18 @@ def _undefined(pipeline: Pipeline, needed: frozenset[str]) -> Iterator[str]:
                 near = suggest(name, sorted({*defined, *GIVEN_NAMES, *pipeline.variables}))
                 hint = near if near.startswith("; did") else "; set it under `variables`"
                 yield f"`${name}` is not defined for target {target.name} of {environment.name}{hint}"
+
+
+def _check_secrets(problems: Problems, pipeline: Pipeline) -> None:
+    """A name that is both would be shown in one place and masked in another."""
+    for environment in pipeline.environments:
+        secrets = set(pipeline.shared_secrets(environment))
+        layers = [pipeline.variables, environment.variables]
+        layers += [target.variables for target in environment.targets]
+        layers += [action.variables for action in pipeline.deploy]
+        for name in sorted(secrets.intersection(*[set().union(*layers)])):
+            where = child("/environments", environment.name)
+            problems.add(where, f"{name} is a secret and a variable; take it out of one of them")
 
 
 def _check_size(problems: Problems, pipeline: Pipeline) -> None:

@@ -7,6 +7,7 @@ from orchestrator.domain.pipeline_parts import (
     KnownPlugins,
     check_settings,
     read_kind,
+    read_secrets,
     read_value,
     read_variables,
 )
@@ -16,7 +17,7 @@ from orchestrator.domain.reading import Section, check_name, child, described, s
 MAX_ENVIRONMENTS = 100
 MAX_TARGETS = 20_000
 
-_ENVIRONMENT_KEYS = ("after", "targets", "variables", "strategy", "on_failure")
+_ENVIRONMENT_KEYS = ("after", "targets", "variables", "secrets", "strategy", "on_failure")
 _TARGET_KEYS = ("name", "kind", "labels", "variables")
 
 
@@ -38,6 +39,7 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
             after=_after(section, name, part.values),
             targets=_targets(section, plugins) if section.valid else (),
             variables=read_variables(section),
+            secrets=read_secrets(section),
             strategy=_strategy(section, plugins),
             on_failure=section.choice("on_failure", (FAIL, ROLLBACK)),
         )

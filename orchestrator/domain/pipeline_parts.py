@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.errors import SettingsRefusedError
-from orchestrator.domain.reading import Problems, Section, described, shortened, suggest
+from orchestrator.domain.reading import Problems, Section, child, described, shortened, suggest
 from orchestrator.domain.variables import RESERVED_PREFIXES, is_reserved, is_variable_name
 
 MAX_VARIABLES = 500
 MAX_VALUE_CHARACTERS = 32_768
+MAX_SECRETS = 100
 
 SettingsCheck = Callable[[Mapping[str, Any]], None]
 """Raises SettingsRefusedError when a plugin cannot work with the settings."""
@@ -47,6 +48,25 @@ def read_variables(section: Section, key: str = "variables") -> dict[str, str]:
         else:
             variables[name] = read_value(problems, part.at(name), value)
     return variables
+
+
+def read_secrets(section: Section) -> tuple[str, ...]:
+    if not section.has("secrets"):
+        return ()
+    names, at, problems = section.values["secrets"], section.at("secrets"), section.problems
+    if not isinstance(names, list | tuple) or len(names) > MAX_SECRETS:
+        problems.add(
+            at, f"must be a list of names, at most {MAX_SECRETS}; their values are files of the workers"
+        )
+        return ()
+    for index, name in enumerate(names):
+        if not isinstance(name, str) or not is_variable_name(name):
+            problems.add(child(at, index), "must be a name in capitals, digits and underscores")
+        elif is_reserved(name):
+            problems.add(child(at, index), f"{name} is set for you; choose another name")
+        elif name in names[:index]:
+            problems.add(child(at, index), f"{name} stands here twice; remove one")
+    return tuple(name for name in names if isinstance(name, str))
 
 
 def read_value(problems: Problems, pointer: str, value: object) -> str:

@@ -62,6 +62,7 @@ class EnvironmentSpec:
     strategy: StrategySpec = StrategySpec()
     on_failure: str = FAIL
     variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ class Pipeline:
     deploy: tuple[ActionSpec, ...]
     description: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    """Names of secrets; their values are never here."""
 
     def find_environment(self, name: str) -> EnvironmentSpec | None:
         """Give the environment of this name, if the pipeline has it."""
@@ -82,6 +85,10 @@ class Pipeline:
         """Give what every target of `environment` sees."""
         return merge_variables(self.variables, environment.variables)
 
+    def shared_secrets(self, environment: EnvironmentSpec) -> tuple[str, ...]:
+        """Name the secrets that every `run` in `environment` gets."""
+        return tuple(sorted({*self.secrets, *environment.secrets}))
+
 
 def to_document(pipeline: Pipeline) -> dict[str, Any]:
     """Write the pipeline as a plain structure, with all defaults, that `parse_pipeline` reads back."""
@@ -89,9 +96,15 @@ def to_document(pipeline: Pipeline) -> dict[str, Any]:
         "application": pipeline.application,
         "description": pipeline.description,
         "variables": dict(pipeline.variables),
+        **_secrets_document(pipeline.secrets),
         "environments": {each.name: _environment_document(each) for each in pipeline.environments},
         "deploy": [_action_document(action) for action in pipeline.deploy],
     }
+
+
+def _secrets_document(names: tuple[str, ...]) -> dict[str, Any]:
+    """Only where there are some, so that pipelines from before there were any stay as they are."""
+    return {"secrets": list(names)} if names else {}
 
 
 def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
@@ -108,6 +121,7 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
             for target in environment.targets
         ],
         "variables": dict(environment.variables),
+        **_secrets_document(environment.secrets),
         "strategy": {**environment.strategy.settings, "kind": environment.strategy.kind},
         "on_failure": environment.on_failure,
     }

@@ -8,8 +8,10 @@ from typing import Any
 
 from orchestrator.domain.variables import label_variable, merge_variables
 
-FORMAT = 1
+FORMAT = 2
 """Grows whenever an older version could misread a document of a newer one."""
+WITHOUT_SECRETS = 1
+"""The format of a plan that has none: as it was before there were any, so its hash is what it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ class Plan:
     max_parallel: int
     on_failure: str
     variables: Mapping[str, str]
+    secrets: tuple[str, ...] = ()
+    """Names only; a worker finds the values."""
     actions: tuple[PlannedAction, ...]
     targets: tuple[PlannedTarget, ...]
     waves: tuple[PlannedWave, ...]
@@ -100,7 +104,7 @@ def lay_out_waves(batches: tuple[tuple[str, ...], ...], *, action_count: int) ->
 def to_document(plan: Plan) -> dict[str, Any]:
     """Write the plan as a plain structure; waves are kept as the sizes of their batches."""
     return {
-        "format": FORMAT,
+        "format": FORMAT if plan.secrets else WITHOUT_SECRETS,
         "application": plan.application,
         "version": plan.version,
         "environment": plan.environment,
@@ -109,6 +113,7 @@ def to_document(plan: Plan) -> dict[str, Any]:
         "max_parallel": plan.max_parallel,
         "on_failure": plan.on_failure,
         "variables": dict(plan.variables),
+        **({"secrets": list(plan.secrets)} if plan.secrets else {}),
         "actions": [
             {
                 "kind": action.kind,

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.domain.errors import PlanOfAnotherVersionError, PlanUnreadableError
-from orchestrator.domain.plan import FORMAT, Plan, PlannedAction, PlannedTarget, lay_out_waves
+from orchestrator.domain.plan import (
+    FORMAT,
+    WITHOUT_SECRETS,
+    Plan,
+    PlannedAction,
+    PlannedTarget,
+    lay_out_waves,
+)
 
 _PLAN = {
     "format": int,
@@ -16,6 +23,7 @@ _PLAN = {
     "max_parallel": int,
     "on_failure": str,
     "variables": dict,
+    "secrets": list,
     "actions": list,
     "targets": list,
     "batch_sizes": list,
@@ -36,17 +44,21 @@ _TARGET = {"name": str, "kind": str, "settings": dict, "labels": dict, "variable
 
 def from_document(document: object) -> Plan:
     """Read what `plan.to_document` wrote. Raises PlanUnreadableError on anything else, even one key more."""
-    if isinstance(document, Mapping) and type(document.get("format")) is int and document["format"] != FORMAT:
+    number = document.get("format") if isinstance(document, Mapping) else None
+    if type(number) is int and number not in {WITHOUT_SECRETS, FORMAT}:
         raise PlanOfAnotherVersionError(
-            f"the plan has format {document['format']} and this version reads format {FORMAT};"
+            f"the plan has format {number} and this version reads formats up to {FORMAT};"
             " use the version that made it, or one that came after it"
         )
+    if isinstance(document, dict) and number == WITHOUT_SECRETS and "secrets" not in document:
+        document = {**document, "secrets": []}
     values = _read(document, _PLAN, what="the plan")
     del values["format"]
     batch_sizes = values.pop("batch_sizes")
     actions = tuple(_action(each) for each in values["actions"])
     targets = tuple(_target(each) for each in values["targets"])
     _require_texts(values["variables"], what="the plan's variables")
+    _require_secrets(number, values["secrets"])
     names = [target.name for target in targets]
     if not actions or not targets or len(set(names)) != len(names):
         raise PlanUnreadableError("the plan has no actions, no targets, or one target twice")
@@ -57,9 +69,14 @@ def from_document(document: object) -> Plan:
         raise PlanUnreadableError("the plan's limits are not such as this version makes")
     batches = _cut(names, batch_sizes)
     return Plan(
-        **{**values, "actions": actions, "targets": targets},
+        **{**values, "actions": actions, "targets": targets, "secrets": tuple(values["secrets"])},
         waves=lay_out_waves(batches, action_count=len(actions)),
     )
+
+
+def _require_secrets(number: object, names: list[Any]) -> None:
+    if not all(isinstance(name, str) for name in names) or (number == FORMAT) != bool(names):
+        raise PlanUnreadableError("the names of the plan's secrets are not such as this version makes")
 
 
 def _action(document: object) -> PlannedAction:

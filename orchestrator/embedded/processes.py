@@ -21,13 +21,14 @@ _BEAT_SCHEDULE = "celerybeat-schedule"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What the processes of one installation on this machine share. `flower_port` None: without Flower."""
+    """What the processes of one installation on this machine share. A port that is None: without that process."""
 
     data_dir: Path
     redis_url: str = field(repr=False)
     port: int
     flower_port: int | None
     workers: int
+    stream_port: int | None = None
     env: Mapping[str, str] = field(repr=False)
 
 
@@ -43,11 +44,12 @@ class Processes:
 def of(site: Site) -> Processes:
     """The processes of an installation."""
     workers = tuple(_worker(site, number) for number in range(1, site.workers + 1))
+    stream = () if site.stream_port is None else (_stream(site, site.stream_port),)
     flower = () if site.flower_port is None else (_flower(site, site.flower_port),)
     return Processes(
         migrate=_python(site, "migrate", "orchestrator.bootstrap", "migrate"),
         first_admin=_python(site, "first-admin", "orchestrator.bootstrap", "first-admin"),
-        services=(_web(site), *workers, _beat(site), *flower),
+        services=(_web(site), *stream, *workers, _beat(site), *flower),
     )
 
 
@@ -64,6 +66,11 @@ def _web(site: Site) -> ProcessSpec:
     )
     argv += ("--bind", f"127.0.0.1:{site.port}", "api.wsgi:app")
     return _python(site, "web", *argv, healthy=lambda: _answers_ok(site.port, "/health/live"))
+
+
+def _stream(site: Site, port: int) -> ProcessSpec:
+    argv = ("stream", "--host", "127.0.0.1", "--port", str(port))
+    return _python(site, "stream", *argv, healthy=lambda: _answers_ok(port, "/health/live"))
 
 
 def _worker(site: Site, number: int) -> ProcessSpec:

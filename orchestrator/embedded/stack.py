@@ -1,4 +1,4 @@
-"""A whole installation on this machine: stores, web, workers, beat and Flower."""
+"""A whole installation on this machine: stores, web, stream, workers, beat and Flower."""
 
 import json
 import os
@@ -28,6 +28,7 @@ class StackOptions:
     data_dir: Path
     env: Mapping[str, str] = field(repr=False)
     port: int = 8000
+    stream_port: int = 8001
     flower_port: int | None = 5555
     """None: without Flower."""
     workers: int = 1
@@ -118,7 +119,7 @@ class Stack:
         self.supervisor.hurry()
 
     def stop(self) -> None:
-        """Drain web, workers and beat, then close the stores; a second call does nothing."""
+        """Drain web, stream, workers and beat, then close the stores; a second call does nothing."""
         if self._folder.is_held:
             (self._folder.path / UP_FILE).unlink(missing_ok=True)
         self.supervisor.close()
@@ -133,6 +134,7 @@ class Stack:
         database_url = given.get("DATABASE_URL", "").strip() or self._stores.start_postgres().url()
         redis_url = given.get("REDIS_URL", "").strip() or self._stores.start_valkey().url()
         port = self._take_port("web", self._options.port)
+        stream_port = self._take_port("stream", self._options.stream_port)
         wanted = self._options.flower_port
         flower_port = None if wanted is None else self._take_port("Flower", wanted)
         self.url = f"http://127.0.0.1:{port}"
@@ -144,6 +146,7 @@ class Stack:
             "SECRET_KEY": given.get("SECRET_KEY", "").strip() or self._folder.secret("secret_key"),
             "DATA_DIR": str(self._folder.path),
             "FLOWER_URL": self.flower_url,
+            "STREAM_URL": f"http://127.0.0.1:{stream_port}",
             "FLOWER_BASIC_AUTH": given.get("FLOWER_BASIC_AUTH", "").strip() or self._own_flower_login(),
             "PYTHONUNBUFFERED": "1",
         }
@@ -151,6 +154,7 @@ class Stack:
             data_dir=self._folder.path,
             redis_url=redis_url,
             port=port,
+            stream_port=stream_port,
             flower_port=flower_port,
             workers=self._options.workers,
             env=self.env,

@@ -122,6 +122,8 @@ class Attempt(Base):
     exit_code: Mapped[int | None]
     failure: Mapped[str | None]
     output_bytes: Mapped[int] = mapped_column(server_default="0")
+    left_out_bytes: Mapped[int] = mapped_column(server_default="0")
+    """How much of the output is not kept: its middle, where it is longer than LOG_LIMIT_BYTES."""
 
 
 class LogChunk(Base):

@@ -90,14 +90,19 @@ _END: dict[StepStatus, TextClause] = {
     if new is not StepStatus.RUNNING
 }
 
+_RUNS = """
+    unnest(CAST(:names AS text[]), CAST(:steps AS bigint[]), CAST(:numbers AS bigint[])) AS run(name, step, number)
+    JOIN attempts a ON a.step_id = run.step AND a.number = run.number
+"""
 # Runs of a node whose attempts have ended without them: the node was away, and somebody decided meanwhile.
-_OUTLIVED = text("""
+_OUTLIVED = text(f"""
     SELECT run.name, a.token, s.target_name, s.target, ap.name AS application, d.environment
-    FROM unnest(CAST(:names AS text[]), CAST(:steps AS bigint[]), CAST(:numbers AS bigint[])) AS run(name, step, number)
-    JOIN attempts a ON a.step_id = run.step AND a.number = run.number AND a.ended_at IS NOT NULL
+    FROM {_RUNS} AND a.ended_at IS NOT NULL
     JOIN steps s ON s.id = a.step_id
     JOIN deployments d ON d.id = a.deployment_id JOIN applications ap ON ap.id = d.application_id
 """)
+
+_STILL_OPEN = text(f"SELECT run.name FROM {_RUNS} AND a.ended_at IS NULL")
 
 _ENDED_UNDER = text("SELECT outcome FROM attempts WHERE id = :id AND token = :token AND ended_at IS NOT NULL")
 
@@ -174,14 +179,24 @@ def end(
     return session.execute(_END[step], params).first() is not None
 
 
-def outlived(session: Session, runs: Mapping[str, tuple[int, int]]) -> list[Row[Any]]:
-    """Those of these runs (name -> step, number of the attempt) whose attempts have ended: they must not live."""
-    params = {
-        "names": list(runs),
-        "steps": [step for step, _ in runs.values()],
-        "numbers": [number for _, number in runs.values()],
+def outlived(session: Session, names: Sequence[str]) -> list[Row[Any]]:
+    """Those of these runs whose attempts have ended: they must not live."""
+    return list(session.execute(_OUTLIVED, _named(names)))
+
+
+def still_open(session: Session, names: Sequence[str]) -> set[str]:
+    """Those of these runs whose attempts have not ended: somebody may still ask for them."""
+    return set(session.execute(_STILL_OPEN, _named(names)).scalars())
+
+
+def _named(names: Sequence[str]) -> dict[str, Any]:
+    """The parts of names `<deployment>-<step>-<attempt>`."""
+    parts = [name.split("-") for name in names]
+    return {
+        "names": list(names),
+        "steps": [int(step) for _, step, _ in parts],
+        "numbers": [int(number) for _, _, number in parts],
     }
-    return list(session.execute(_OUTLIVED, params))
 
 
 def ended_under(session: Session, attempt_id: int, token: int) -> bool:

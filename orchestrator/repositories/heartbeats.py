@@ -11,6 +11,13 @@ _HEARD = text("""
     ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
 """)
 
+_TURN = text("""
+    INSERT INTO heartbeats (source, heard_at) VALUES (:source, clock_timestamp())
+    ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
+        WHERE heartbeats.heard_at < clock_timestamp() - make_interval(secs => :every_seconds)
+    RETURNING source
+""")
+
 _SILENCE = text("""
     SELECT extract(epoch FROM clock_timestamp() - max(heard_at))::float FROM heartbeats WHERE source LIKE :source
 """)
@@ -36,3 +43,8 @@ def tick_silence_seconds(session: Session) -> float | None:
     """How long ago the clock ticked; None: never."""
     found: float | None = session.execute(_SILENCE, {"source": TICK}).scalar()
     return found
+
+
+def take_turn(session: Session, source: str, *, every_seconds: float) -> bool:
+    """Whether it is the caller, of all who ask, that does now what is done this often."""
+    return session.execute(_TURN, {"source": source, "every_seconds": every_seconds}).first() is not None

@@ -41,3 +41,14 @@ def take(session: Session, user_id: int, key: str, *, request_hash: bytes) -> Ta
 def fill(session: Session, user_id: int, key: str, *, deployment_id: int) -> None:
     """Write which deployment the first request made."""
     session.execute(_FILL, {"user_id": user_id, "key": key, "deployment_id": deployment_id})
+
+
+def prune(session: Session, *, hours: int, limit: int) -> int:
+    """Remove keys older than that, at most `limit`; how many."""
+    statement = text("""
+        DELETE FROM idempotency_keys WHERE (user_id, key) IN (
+            SELECT user_id, key FROM idempotency_keys
+            WHERE created_at < clock_timestamp() - make_interval(hours => :hours) ORDER BY created_at LIMIT :limit)
+    """)
+    done = session.execute(statement, {"hours": hours, "limit": limit})
+    return int(done.rowcount)  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 # Appends only at the very end and only under the newest token: a byte is stored once, in order, or not at all.
 _APPEND = text("""
     WITH grown AS (
-        UPDATE attempts SET output_bytes = :start + length(CAST(:data AS bytea))
+        UPDATE attempts SET output_bytes = :end, left_out_bytes = left_out_bytes + :left_out
         WHERE id = :attempt AND token = :token AND output_bytes = :start AND ended_at IS NULL
         RETURNING id, deployment_id, step_id
     )
@@ -16,6 +16,33 @@ _APPEND = text("""
     SELECT deployment_id, step_id, id, :start, :data FROM grown
     RETURNING start_byte
 """)
+
+# Backwards from the end, and never more than the bound: what a tail costs does not grow with the log.
+_READ_BACK = """
+    SELECT * FROM (
+        SELECT c.id, c.xid::text AS xid, c.xid AS place, c.step_id, c.attempt_id, c.start_byte, c.data, c.at,
+            s.target_name, s.wave_index, a.number AS attempt, sum(length(c.data)) OVER (ORDER BY c.xid DESC, c.id DESC) AS size
+        FROM (SELECT * FROM log_chunks WHERE {scope} = :scope AND (:ended OR xid < pg_snapshot_xmin(pg_current_snapshot()))
+              ORDER BY xid DESC, id DESC LIMIT :limit) c
+        JOIN steps s ON s.id = c.step_id JOIN attempts a ON a.id = c.attempt_id
+    ) x WHERE size <= :most_bytes OR size = length(data) ORDER BY place, id
+"""
+_READ_BACK_DEPLOYMENT = text(_READ_BACK.format(scope="deployment_id"))
+_READ_BACK_STEP = text(_READ_BACK.format(scope="step_id"))
+
+# Ids grow with time, so the oldest are where the primary key begins.
+_PRUNE = text("""
+    DELETE FROM log_chunks WHERE id IN (
+        SELECT id FROM (SELECT id, at FROM log_chunks ORDER BY id LIMIT :limit) oldest
+        WHERE at < clock_timestamp() - make_interval(days => :days))
+""")
+
+_PRUNED = """
+    SELECT EXISTS (SELECT 1 FROM attempts a WHERE {scope} = :scope AND a.output_bytes > 0
+      AND NOT EXISTS (SELECT 1 FROM log_chunks c WHERE c.attempt_id = a.id AND c.start_byte = 0))
+"""
+_PRUNED_DEPLOYMENT = text(_PRUNED.format(scope="a.deployment_id"))
+_PRUNED_STEP = text(_PRUNED.format(scope="a.step_id"))
 
 _STORED = text("SELECT output_bytes FROM attempts WHERE id = :attempt AND token = :token")
 
@@ -32,9 +59,18 @@ _READ_DEPLOYMENT = text(_READ.format(scope="c.deployment_id"))
 _READ_STEP = text(_READ.format(scope="c.step_id"))
 
 
-def append(session: Session, attempt_id: int, token: int, *, start: int, data: bytes) -> bool:
-    """Store what follows byte `start`; False where the lease is lost or the bytes are not next."""
-    params = {"attempt": attempt_id, "token": token, "start": start, "data": data}
+def append(
+    session: Session, attempt_id: int, token: int, *, start: int, end: int, data: bytes, left_out: int
+) -> bool:
+    """Store what stands for the bytes from `start` to `end`; False where the lease is lost or they are not next."""
+    params = {
+        "attempt": attempt_id,
+        "token": token,
+        "start": start,
+        "end": end,
+        "data": data,
+        "left_out": left_out,
+    }
     return session.execute(_APPEND, params).first() is not None
 
 
@@ -60,6 +96,35 @@ def read(
     statement, scope = (_READ_DEPLOYMENT, deployment_id) if step_id is None else (_READ_STEP, step_id)
     params = {"scope": scope, "xid": str(after[0]), "id": after[1], "limit": limit, "ended": ended}
     return list(session.execute(statement, params))
+
+
+def read_back(
+    session: Session,
+    *,
+    deployment_id: int,
+    step_id: int | None,
+    limit: int,
+    most_bytes: int,
+    ended: bool = False,
+) -> list[Row[Any]]:
+    """The last pieces, in order: at most `limit` of them, together at most `most_bytes` unless one alone is larger."""
+    statement, scope = (
+        (_READ_BACK_DEPLOYMENT, deployment_id) if step_id is None else (_READ_BACK_STEP, step_id)
+    )
+    params = {"scope": scope, "limit": limit, "most_bytes": most_bytes, "ended": ended}
+    return list(session.execute(statement, params))
+
+
+def prune(session: Session, *, days: int, limit: int) -> int:
+    """Remove pieces older than that, the oldest first, at most `limit`; how many."""
+    done = session.execute(_PRUNE, {"days": days, "limit": limit})
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def is_pruned(session: Session, *, deployment_id: int, step_id: int | None) -> bool:
+    """Whether something was written whose beginning is not kept any more."""
+    statement, scope = (_PRUNED_DEPLOYMENT, deployment_id) if step_id is None else (_PRUNED_STEP, step_id)
+    return bool(session.execute(statement, {"scope": scope}).scalar())
 
 
 def any_after(session: Session, *, deployment_id: int, step_id: int | None, after: tuple[int, int]) -> bool:

@@ -25,7 +25,8 @@ _TRY_AGAIN = text("""
 """)
 
 _READ = f"""
-    SELECT {columns(Step, "s")}, p.document #> ARRAY['actions', s.action_index::text] AS action, a.output_bytes, a.id AS attempt_id
+    SELECT {columns(Step, "s")}, p.document #> ARRAY['actions', s.action_index::text] AS action, a.output_bytes,
+        a.left_out_bytes, a.id AS attempt_id
     FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id
     LEFT JOIN attempts a ON a.step_id = s.id AND a.number = s.attempt
 """

@@ -1,5 +1,6 @@
 """Users and their sign-ins."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -123,3 +124,23 @@ def end_sign_ins_of(session: Session, user_id: int, *, because: str) -> None:
 def find_actor(session: Session | Connection, sign_in_id: str) -> Row[Any] | None:
     """The active user behind a sign-in that has not ended."""
     return session.execute(_ACTOR, {"id": sign_in_id}).one_or_none()
+
+
+def going_on(session: Session, sign_in_ids: Sequence[str]) -> set[str]:
+    """Which of these sign-ins have not ended and belong to active users."""
+    statement = text("""
+        SELECT s.id FROM sign_ins s JOIN users u ON u.id = s.user_id
+        WHERE s.id = ANY(:ids) AND s.ended_at IS NULL AND u.active
+    """)
+    return set(session.execute(statement, {"ids": list(sign_in_ids)}).scalars())
+
+
+def prune_sign_ins(session: Session, *, days: int, limit: int) -> int:
+    """Remove sign-ins that ended or expired that long ago, at most `limit`; how many."""
+    statement = text("""
+        DELETE FROM sign_ins WHERE id IN (
+            SELECT id FROM sign_ins WHERE least(ended_at, expires_at) < clock_timestamp() - make_interval(days => :days)
+            LIMIT :limit)
+    """)
+    done = session.execute(statement, {"days": days, "limit": limit})
+    return int(done.rowcount)  # type: ignore[attr-defined]

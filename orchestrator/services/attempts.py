@@ -43,14 +43,23 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """What a run wrote from byte `start` to `end` at its target; `data` is that, masked and perhaps with less of it."""
+
+    start: int
+    end: int
+    data: bytes
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """How an attempt ended, with the last of its output."""
 
     outcome: Outcome
     exit_code: int | None = None
     failure: str | None = None
-    tail: bytes = b""
-    tail_start: int = 0
+    output: Output | None = None
     certainly_over: bool = True
     """Whether nothing of it can still be alive."""
 
@@ -167,11 +176,20 @@ def _end_unreadable(session: Session, held: Locked, attempt_id: int, row: Row[An
         execution.nudge(session, held, other)
 
 
-def write_output(session: Session, claim: Claim, *, start: int, data: bytes) -> None:
-    """Store output that follows byte `start`. A second call with the same bytes does nothing. Raises LeaseLostError."""
-    if not data or logs.append(session, claim.attempt_id, claim.token, start=start, data=data):
+def write_output(session: Session, claim: Claim, output: Output) -> None:
+    """Store output. A second call with the same does nothing. Raises LeaseLostError."""
+    if not output.data:
         return
-    if logs.stored_bytes(session, claim.attempt_id, claim.token) != start + len(data):
+    stored = logs.append(
+        session,
+        claim.attempt_id,
+        claim.token,
+        start=output.start,
+        end=output.end,
+        data=output.data,
+        left_out=output.left_out,
+    )
+    if not stored and logs.stored_bytes(session, claim.attempt_id, claim.token) != output.end:
         raise LeaseLostError(f"attempt {claim.attempt_id} is no longer ours")
 
 
@@ -195,9 +213,10 @@ def finish(session: Session, claim: Claim, ended: Ended, worker: Worker | None) 
     held = execution.lock(session, todo.deployment_id)
     if held is None:
         raise LeaseLostError(f"deployment {todo.deployment_id} is gone")
-    if ended.tail and attempts.ended_under(session, claim.attempt_id, claim.token):
-        return None
-    write_output(session, claim, start=ended.tail_start, data=ended.tail)
+    if ended.output is not None and ended.output.data:
+        if attempts.ended_under(session, claim.attempt_id, claim.token):
+            return None
+        write_output(session, claim, ended.output)
     if not _settle(session, held, _Try.of(claim), ended):
         if attempts.ended_under(session, claim.attempt_id, claim.token):
             return None

@@ -29,6 +29,8 @@ class Work:
     """Everything a worker needs to know of a step; it asks the database no more until it writes."""
 
     deployment_id: int
+    application: str
+    environment: str
     step_id: int
     wave_index: int
     attempt: int
@@ -40,6 +42,8 @@ class Work:
     run_name: str
     fence: str
     command: Command
+    secrets: tuple[str, ...]
+    """Names of secrets that the worker adds to the command's environment; none for a check."""
     check: Check | None
     timeout_seconds: float
     interval_seconds: float
@@ -93,6 +97,8 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
     checking = {} if runs else expand_settings(action.settings, variables)
     return Work(
         deployment_id=found.deployment_id,
+        application=plan.application,
+        environment=plan.environment,
         step_id=found.step_id,
         wave_index=found.wave_index,
         attempt=found.number,
@@ -104,6 +110,7 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
         run_name=f"{found.deployment_id}-{found.step_id}-{found.number}",
         fence=fence(plan.application, plan.environment, target.name),
         command=Command(str(action.settings.get("script", "")), variables),
+        secrets=plan.secrets if runs else (),
         check=None if runs else _check(action.check, checking),
         timeout_seconds=action.timeout_seconds if runs else parse_duration(checking["within"]),
         interval_seconds=0.0 if runs else parse_duration(checking["interval"]),

@@ -8,7 +8,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -188,9 +188,16 @@ def living(runs_dir: str) -> list[str]:
     return files.Runs(Path(runs_dir).absolute()).living()
 
 
-def prune(runs_dir: str, *, older_than_seconds: float) -> int:
-    """Forget runs that ended that long ago and return how many; longer than anybody may still poll them."""
-    return files.Runs(Path(runs_dir).absolute()).prune(older_than_seconds)
+def prune(
+    runs_dir: str, *, older_than_seconds: float, still_wanted: Callable[[list[str]], Collection[str]]
+) -> int:
+    """Forget runs that ended that long ago, but for those that `still_wanted` picks; returns how many."""
+    runs = files.Runs(Path(runs_dir).absolute())
+    ended = runs.ended(older_than_seconds)
+    wanted = still_wanted(ended) if ended else ()
+    forgotten = [name for name in ended if name not in wanted]
+    runs.prune(forgotten, older_than_seconds=older_than_seconds)
+    return len(forgotten)
 
 
 def _unknown(name: str, known: list[str]) -> str:

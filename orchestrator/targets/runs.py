@@ -15,7 +15,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,26 +125,29 @@ class Runs:
                 incoming.rename(trash)
             shutil.rmtree(trash, ignore_errors=True)
 
-    def prune(self, older_than_seconds: float) -> int:
-        """Forget runs that ended that long ago, and what killed workers left; returns how many runs.
-
-        `poll` then says Absent of them, so this must be longer than anybody may still ask.
-        """
+    def ended(self, older_than_seconds: float) -> list[str]:
+        """Return the names of runs that ended that long ago and of which nothing is alive."""
         before = time.time() - older_than_seconds
-        pruned = 0
+        found = []
         for folder in _children(self.root / "runs"):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 ended = (folder / "exit").stat().st_mtime < before
                 traces = processes(folder)
                 if ended and not (traces and is_populated(traces.cgroup)):
-                    self.discard(folder.rename(self.root / "incoming" / uuid.uuid4().hex))
-                    pruned += 1
+                    found.append(folder.name)
+        return found
+
+    def prune(self, names: Iterable[str], *, older_than_seconds: float) -> None:
+        """Forget these runs (`poll` then says Absent of them), and what killed workers left that long ago."""
+        before = time.time() - older_than_seconds
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                self.discard(self.folder(name).rename(self.root / "incoming" / uuid.uuid4().hex))
         for leftover in _children(self.root / "incoming"):
             with contextlib.suppress(FileNotFoundError):
                 if leftover.stat().st_mtime < before:
                     leftover.unlink() if leftover.is_file() else self.discard(leftover)
         prune_cgroups(older_than_seconds)
-        return pruned
 
     def living(self) -> list[str]:
         """Return the names of runs that have not ended."""

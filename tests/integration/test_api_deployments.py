@@ -11,7 +11,7 @@ from api.schemas import deployments as schemas
 from api.schemas import installations as installation_schemas
 from orchestrator.domain.statuses import Outcome
 from orchestrator.services import attempts
-from orchestrator.services.attempts import Claim, Ended, Worker
+from orchestrator.services.attempts import Claim, Ended, Output, Worker
 from tests.integration.api_world import ApiWorld, world
 
 __all__ = ["world"]
@@ -30,7 +30,7 @@ def run(
     claim = begin(world, deployment_id)
     while claim is not None:
         write(world, claim, *output)
-        ended = Ended(outcome, 0 if outcome is Outcome.SUCCEEDED else 1, tail_start=sum(map(len, output)))
+        ended = Ended(outcome, 0 if outcome is Outcome.SUCCEEDED else 1)
         with world.database.transaction() as session:
             claim = attempts.finish(session, claim, ended, WORKER)
 
@@ -44,7 +44,7 @@ def write(world: ApiWorld, claim: Claim, *output: bytes) -> None:
     at = 0
     for data in output:
         with world.database.transaction() as session:
-            attempts.write_output(session, claim, start=at, data=data)
+            attempts.write_output(session, claim, Output(at, at + len(data), data))
         at += len(data)
 
 
@@ -249,7 +249,7 @@ def test_a_log_is_not_complete_while_it_is_written_or_held_back(world: ApiWorld)
         held_back = world.admin.get(path).get_json()
         assert (held_back["items"], held_back["complete"]) == ([], False)
         with world.database.transaction() as session:
-            attempts.finish(session, claim, Ended(Outcome.SUCCEEDED, 0, tail_start=5), WORKER)
+            attempts.finish(session, claim, Ended(Outcome.SUCCEEDED, 0), WORKER)
         page = world.admin.get(f"{path}?cursor={held_back['next_cursor']}").get_json()
     assert ([each["text"] for each in page["items"]], page["complete"]) == (["late\n"], True)
 

@@ -197,11 +197,12 @@ def test_prune_forgets_old_ended_runs_only(target: CommandTarget, runs_dir: Path
     target.start(ended, Command("true", {}))
     follow(target, ended)
     target.start(running, Command("sleep 600", {}))
-    assert prune(str(runs_dir), older_than_seconds=3600) == 0
+    assert prune(str(runs_dir), older_than_seconds=3600, still_wanted=lambda _: ()) == 0
     assert isinstance(target.poll(ended, 0), Exited)
     leftover = runs_dir / "incoming" / "left-by-a-killed-worker"
     leftover.mkdir()
-    assert prune(str(runs_dir), older_than_seconds=-1) == 1
+    assert prune(str(runs_dir), older_than_seconds=-1, still_wanted=lambda names: names) == 0
+    assert prune(str(runs_dir), older_than_seconds=-1, still_wanted=lambda _: ()) == 1
     assert target.poll(ended, 0) == Absent()
     assert not leftover.exists()
     assert isinstance(target.poll(running, 0), Running)

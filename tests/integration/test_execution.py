@@ -15,6 +15,7 @@ from orchestrator.domain.statuses import Outcome
 from orchestrator.repositories import attempts as leases
 from orchestrator.repositories import deployments as rows
 from orchestrator.services import attempts, deployments, rollbacks
+from orchestrator.services.attempts import Output
 from tests.integration.engine_world import World, worker
 
 
@@ -212,7 +213,7 @@ def test_a_lapsed_lease_is_taken_over_with_a_greater_token_and_the_old_owner_can
     with world.database.transaction() as session:
         assert leases.renew(session, {old.attempt_id: old.token}, lease_seconds=30) == {}
     with pytest.raises(LeaseLostError), world.database.transaction() as session:
-        attempts.write_output(session, old, start=0, data=b"from the dead")
+        attempts.write_output(session, old, Output(0, 13, b"from the dead"))
     with pytest.raises(LeaseLostError):
         world.finish(old)
     assert world.finish(new, by=worker("new")) is not None
@@ -247,9 +248,9 @@ def test_output_is_stored_once_and_in_order(world: World) -> None:
                 and world.scalar("SELECT output_bytes FROM attempts WHERE id = :id", id=claim.attempt_id) == 8
             ):
                 with pytest.raises(LeaseLostError):
-                    attempts.write_output(session, claim, start=start, data=data)
+                    attempts.write_output(session, claim, Output(start, start + len(data), data))
             else:
-                attempts.write_output(session, claim, start=start, data=data)
+                attempts.write_output(session, claim, Output(start, start + len(data), data))
     assert world.stored_log(deployment) == b"one\x00\xfftwo"
 
 

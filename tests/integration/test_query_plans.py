@@ -16,7 +16,8 @@ from tests.integration.engine_world import World, worker
 # 10,000 that wait (half behind the slot, half for their promotion) and 10,000 that ended, each with a wave and a step.
 MANY = """
     INSERT INTO deployments (application_id, release_id, environment, status, requested_by, strategy, plan_hash,
-        max_failures, max_parallel, on_failure, promote_after, wave_count, step_count, held_by, wake_at, started_at, deployed_at, ended_at)
+        max_failures, max_parallel, on_failure, promote_after, wave_count, step_count, held_by, wake_at,
+        started_at, deployed_at, ended_at)
     SELECT d.application_id, d.release_id, CASE WHEN n % 2 = 0 THEN 'production' ELSE 'staging' END,
         CASE WHEN n <= 10000 THEN 'pending' ELSE 'succeeded' END, d.requested_by, d.strategy, d.plan_hash, 0, 1, 'fail',
         '{}', 1, 1, CASE WHEN n <= 10000 AND n % 2 = 0 THEN 'promotion' END,

@@ -141,10 +141,18 @@ def test_failed_migrations_stop_the_start_and_the_stores(passable_path: Path) ->
 
 
 def test_the_table_holds_every_process_of_an_installation(passable_path: Path) -> None:
-    site = Site(data_dir=passable_path, redis_url="redis://x", port=8000, flower_port=5555, workers=2, env={})
+    site = Site(
+        data_dir=passable_path,
+        redis_url="redis://x",
+        port=8000,
+        stream_port=8001,
+        flower_port=5555,
+        workers=2,
+        env={},
+    )
     table = processes.of(site)
-    assert [spec.name for spec in table.services] == ["web", "worker1", "worker2", "beat", "flower"]
-    assert table.services[1].queues == ("deployments", "default")
+    assert [spec.name for spec in table.services] == ["web", "stream", "worker1", "worker2", "beat", "flower"]
+    assert table.services[2].queues == ("deployments", "default")
     assert table.migrate.argv[1:] == ("-m", "orchestrator.bootstrap", "migrate")
 
 

@@ -11,12 +11,13 @@ from flask import Flask, Response
 
 import api
 import orchestrator
+import stream
 from api.app import check_permissions, create_app
 from api.auth import permission_of
-from api.errors import STATUSES, status_of
 from orchestrator.config import Settings
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import MisconfiguredError, OrchestratorError
+from orchestrator.presenting.problems import STATUSES, status_of
 
 INTERNAL = {"LeaseLostError", "PlanUnreadableError", "MisconfiguredError"}
 """Errors of the engine and of the start, which no request meets, and their descendants."""
@@ -71,7 +72,7 @@ def test_a_route_without_a_permission_stops_the_start(app: Flask) -> None:
 
 
 def all_errors() -> Iterator[type[OrchestratorError]]:
-    for package in (api, orchestrator):
+    for package in (api, stream, orchestrator):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)

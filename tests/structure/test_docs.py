@@ -14,10 +14,11 @@ import pytest
 
 import api
 import orchestrator
-from api.errors import status_of
+import stream
 from orchestrator.cli import main
 from orchestrator.config import Settings
 from orchestrator.domain.errors import OrchestratorError
+from orchestrator.presenting.problems import status_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -64,7 +65,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def _modules_that_answer() -> Iterator[str]:
-    for package in (api, orchestrator):
+    for package in (api, stream, orchestrator):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.startswith((*OWN_ERRORS, "orchestrator.testing")):
                 yield module.name

@@ -10,11 +10,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from orchestrator.domain import errors
+from orchestrator.embedded import processes
+from orchestrator.embedded.processes import Site
 from orchestrator.queue import QueueName, TaskName
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
-    path for folder in ("orchestrator", "api", "workers", "tests") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("orchestrator", "api", "stream", "workers", "tests")
+    for path in (ROOT / folder).rglob("*.py")
 )
 CODE = [path for path in SOURCES if "tests" not in path.relative_to(ROOT).parts]
 MOST_LINES = 400
@@ -57,6 +61,15 @@ def test_every_queue_has_a_consumer(where: str) -> None:
     words = _worker_commands()[where].split()
     consumed = set(words[words.index("-Q") + 1].split(","))
     assert consumed == set(QueueName)
+
+
+def test_the_same_processes_run_everywhere() -> None:
+    procfile = [line.partition(":")[0] for line in (ROOT / "Procfile").read_text().splitlines()]
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    site = Site(data_dir=ROOT, redis_url="", port=1, stream_port=2, flower_port=3, workers=1, env={})
+    ours = {spec.name.rstrip("1") for spec in processes.of(site).services}
+    assert set(procfile) - {"release"} == ours
+    assert set(compose) - {"postgres", "redis", "migrate"} == ours
 
 
 def _calls(path: Path) -> list[ast.Call]:

@@ -192,8 +192,8 @@ def test_a_plan_with_any_part_replaced_is_read_or_refused_but_never_breaks(data:
 
 
 def test_a_newer_format_says_which_version_is_needed() -> None:
-    document = {**to_document(planned(pipeline())), "format": 2}
-    with pytest.raises(PlanUnreadableError, match="has format 2 and this version reads format 1"):
+    document = {**to_document(planned(pipeline())), "format": 3}
+    with pytest.raises(PlanUnreadableError, match="has format 3 and this version reads formats up to 2"):
         from_document(document)
 
 

@@ -1,0 +1,100 @@
+"""Deployments, their steps and events as they are sent."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
+
+from orchestrator.domain.gates import Blocker
+from orchestrator.domain.statuses import DeploymentStatus
+from orchestrator.services import execution
+
+COUNTS = ("succeeded", "failed", "running", "skipped", "cancelled", "unknown")
+
+
+def present_whole(session: Session, row: Row[Any]) -> dict[str, Any]:
+    """A deployment with every reason for which it waits."""
+    pending = row.status == DeploymentStatus.PENDING
+    return present(row, execution.reasons(session, row, row) if pending else ())
+
+
+def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[str, Any]:
+    """A deployment as it is sent. Without `blockers` (in lists) a pending one names only the kind of gate that holds it."""
+    progress = {name: getattr(row, f"n_{name}") or 0 for name in COUNTS}
+    return {
+        "id": row.id,
+        "application": row.application,
+        "version": row.version,
+        "release_id": row.release_id,
+        "environment": row.environment,
+        "status": row.status,
+        "reason": row.reason,
+        "waiting_for": _waiting_for(row, blockers),
+        "strategy": row.strategy,
+        "requested_by": row.requested_by_name,
+        "requested_at": row.created_at,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "deployed_at": row.deployed_at,
+        "failure": row.failure,
+        "cancel_requested_at": row.cancel_requested_at,
+        "rolls_back_id": row.rolls_back_id,
+        "retry_of_id": row.retry_of_id,
+        "rolled_back_by_id": row.rolled_back_by_id,
+        "plan_hash": row.plan_hash,
+        "progress": {"steps": row.step_count, **progress, "wave": row.wave_index, "waves": row.wave_count},
+    }
+
+
+def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict[str, str]]:
+    if row.status == DeploymentStatus.PAUSED and row.n_unknown:
+        steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
+        return [
+            {
+                "kind": "answer",
+                "message": f"the end of {steps} unknown; a person has to say what became of it",
+            }
+        ]
+    if row.status != DeploymentStatus.PENDING:
+        return []
+    if blockers is not None:
+        return [{"kind": each.kind, "message": each.message} for each in blockers]
+    if row.held_by is None:
+        return []
+    return [
+        {"kind": row.held_by, "message": f"held by {row.held_by}; the deployment itself tells all reasons"}
+    ]
+
+
+def present_step(row: Row[Any]) -> dict[str, Any]:
+    """A step as it is sent."""
+    action = row.action or {}
+    return {
+        "id": row.id,
+        "wave": row.wave_index,
+        "position": row.position,
+        "target": row.target_name,
+        "action": action.get("kind", ""),
+        "title": action.get("title", ""),
+        "status": row.status,
+        "attempt": row.attempt,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "exit_code": row.exit_code,
+        "failure": row.failure,
+        "output_bytes": row.output_bytes or 0,
+        "left_out_bytes": row.left_out_bytes or 0,
+    }
+
+
+def present_event(row: Row[Any]) -> dict[str, Any]:
+    """An event as it is sent."""
+    return {
+        "id": row.id,
+        "seq": row.seq,
+        "kind": row.kind,
+        "at": row.at,
+        "actor": row.username,
+        "data": row.data,
+    }

@@ -1,0 +1,101 @@
+"""What is new of many deployments at once: a bounded number of statements, however many are followed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from orchestrator.models.step import Step
+from orchestrator.repositories.columns import columns
+
+SMALL_WAVE = 50
+"""Of a wave with more steps only those are read that run, failed or are unknown, and those that were seen to."""
+
+_STEPS = text(f"""
+    SELECT {columns(Step, "s")}, p.document #> ARRAY['actions', s.action_index::text] AS action, a.output_bytes,
+        a.left_out_bytes
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:lows AS bigint[]), CAST(:highs AS bigint[])) AS f(id, low, high)
+    CROSS JOIN LATERAL (
+        SELECT {columns(Step, "s")} FROM steps s JOIN waves w ON w.deployment_id = s.deployment_id AND w.index = s.wave_index
+        WHERE s.deployment_id = f.id AND s.wave_index BETWEEN f.low AND f.high
+          AND (w.total <= :small OR s.status IN ('running', 'unknown', 'failed') OR s.id = ANY(:seen))
+        ORDER BY s.wave_index, s.status = 'running' DESC, s.status = 'failed', s.position LIMIT :most
+    ) s
+    JOIN plans p ON p.deployment_id = s.deployment_id
+    LEFT JOIN attempts a ON a.step_id = s.id AND a.number = s.attempt
+    ORDER BY s.deployment_id, s.wave_index, s.position
+""")
+
+_PIECES = """
+    (SELECT c.id, c.xid::text AS xid, c.step_id, c.attempt_id, c.start_byte, c.data, c.at,
+            s.target_name, s.wave_index, a.number AS attempt
+     FROM log_chunks c JOIN steps s ON s.id = c.step_id JOIN attempts a ON a.id = c.attempt_id
+     WHERE {scope} AND (c.xid, c.id) > (CAST(f.xid AS xid8), f.id)
+       AND (f.ended OR c.xid < pg_snapshot_xmin(pg_current_snapshot()))
+     ORDER BY c.xid, c.id LIMIT :each)
+"""
+
+_LOGS = text(f"""
+    SELECT f.number, c.id, c.xid, c.step_id, c.attempt_id, c.start_byte, c.data, c.at, c.target_name, c.wave_index, c.attempt
+    FROM unnest(CAST(:deployments AS bigint[]), CAST(:steps AS bigint[]), CAST(:xids AS text[]),
+        CAST(:ids AS bigint[]), CAST(:ended AS boolean[])) WITH ORDINALITY AS f(deployment, step, xid, id, ended, number)
+    CROSS JOIN LATERAL (
+        {_PIECES.format(scope="f.step IS NULL AND c.deployment_id = f.deployment")}
+        UNION ALL
+        {_PIECES.format(scope="f.step IS NOT NULL AND c.step_id = f.step")}
+    ) c
+    ORDER BY f.number, c.xid::xid8, c.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """The waves of a deployment in which steps may have changed."""
+
+    deployment_id: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """How far the log of a deployment, or of one of its steps, was read; `ended`: nothing can appear before what there is."""
+
+    deployment_id: int
+    step_id: int | None
+    after: tuple[int, int]
+    ended: bool
+
+
+def steps(session: Session, waves: Sequence[Waves], *, seen: Sequence[int], most: int) -> list[Row[Any]]:
+    """Steps of these waves as they are now, at most `most` of a deployment; of great waves those that matter.
+
+    `seen`: steps that are read in any case, as long as their wave is asked for.
+    """
+    params = {
+        "ids": [each.deployment_id for each in waves],
+        "lows": [each.low for each in waves],
+        "highs": [each.high for each in waves],
+        "small": SMALL_WAVE,
+        "seen": list(seen),
+        "most": most,
+    }
+    return list(session.execute(_STEPS, params))
+
+
+def logs(session: Session, positions: Sequence[LogPosition], *, each: int) -> list[list[Row[Any]]]:
+    """What follows each position, in order, at most `each` pieces; in the order in which they were asked for."""
+    params = {
+        "deployments": [at.deployment_id for at in positions],
+        "steps": [at.step_id for at in positions],
+        "xids": [str(at.after[0]) for at in positions],
+        "ids": [at.after[1] for at in positions],
+        "ended": [at.ended for at in positions],
+        "each": each,
+    }
+    found: list[list[Row[Any]]] = [[] for _ in positions]
+    for row in session.execute(_LOGS, params):
+        found[row.number - 1].append(row)
+    return found

@@ -1,0 +1,224 @@
+"""The ASGI application: who may follow, and how errors are answered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from http import HTTPStatus
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from orchestrator import log
+from orchestrator.config import Settings
+from orchestrator.db import Database
+from orchestrator.domain.errors import (
+    FieldProblem,
+    InvalidInputError,
+    NotFoundError,
+    OrchestratorError,
+    UnavailableError,
+)
+from orchestrator.presenting import problems
+from orchestrator.presenting.json import dumps
+from orchestrator.services.cursors import Cursors
+from stream import events
+from stream.events import EventWriter, Key
+from stream.following import Following, Send
+from stream.hub import Follower, Hub, Topic
+from stream.looking import Looker
+from stream.reader import AWAY, DATABASE_AWAY, Reader
+from stream.responses import EventStream, Observed, request_id_of
+from stream.store import Store
+
+FIRST_LOOK_SECONDS = 5.0
+PATH = "/api/v1/deployments/{deployment_id:int}/stream"
+_MAX_ID = 2**63 - 1
+
+_logger = log.get(__name__)
+
+
+class Streaming:
+    """The parts of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = Database(settings)
+        self._cursors = Cursors(settings.secret_key)
+        self._store = Store(settings, self._database)
+        self.hub = Hub(most_followers=settings.stream_limit)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The reader, from the start of the process to its end."""
+        reader = Reader(self.hub, Looker(self._database, self._cursors))
+        tasks = [asyncio.create_task(reader.run()), asyncio.create_task(reader.beat())]
+        for task in tasks:
+            task.add_done_callback(_tell_defect)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            self._store.close()
+            self._database.close()
+
+    async def follow(self, request: Request) -> Response:
+        """GET: everything that happens to a deployment, from where the last event's id says, to its end."""
+        key = _key_of(request)
+        writer = EventWriter(self._cursors, key)
+        last_id = request.headers.get("Last-Event-ID") or request.query_params.get("last_event_id", "")
+        mark = writer.read_id(last_id)
+        with ExitStack() as held:
+            self.hub.take_place()
+            held.callback(self.hub.give_place)
+            actor, good_until = await self._store.admit(request.headers.get("Authorization"))
+            await self._store.check_step(key)
+            follower = Follower(key, actor, good_until, self._settings.stream_queue_bytes)
+            topic = self.hub.enter(follower)
+            held.callback(self.hub.leave, follower)
+            await _first_look(topic, key.deployment_id)
+
+            async def run(send: Send) -> None:
+                try:
+                    await Following(self.hub, self._store, follower, topic, writer, mark, send).run()
+                except AWAY as error:  # the answer has begun, so its last event has to say it
+                    _logger.warning("database_away", error=type(error).__name__)
+                    await send(events.cut("unavailable", DATABASE_AWAY))
+
+            return EventStream(run, on_disconnect=follower.finish, on_end=held.pop_all().close)
+
+    async def live(self, _request: Request) -> Response:
+        """GET: that this process answers."""
+        return _json({"status": "ok"}, HTTPStatus.OK)
+
+    async def ready(self, _request: Request) -> Response:
+        """GET: whether followers can be served: Postgres is there."""
+        if await self._store.answers():
+            return _json({"status": "ready"}, HTTPStatus.OK)
+        return _json({"status": "unavailable"}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Make the application; `app.state.hub` is who follows."""
+    streaming = Streaming(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with streaming.running():
+            yield
+
+    app = Starlette(
+        routes=[
+            Route(PATH, streaming.follow, methods=["GET"]),
+            Route("/health/live", streaming.live, methods=["GET"]),
+            Route("/health/ready", streaming.ready, methods=["GET"]),
+        ],
+        middleware=[Middleware(Observed)],
+        exception_handlers={
+            OrchestratorError: _orchestrator_problem,
+            HTTPException: _http_problem,
+            OperationalError: _database_away,
+            InterfaceError: _database_away,
+            PoolTimeoutError: _database_away,
+            Exception: _unexpected,
+        },
+        lifespan=lifespan,
+    )
+    app.state.hub = streaming.hub
+    return app
+
+
+async def _first_look(topic: Topic, deployment_id: int) -> None:
+    """Wait until it is known how the deployment stands. Raises NotFoundError, UnavailableError."""
+    try:
+        async with asyncio.timeout(FIRST_LOOK_SECONDS):
+            await topic.looked.wait()
+    except TimeoutError as error:
+        raise UnavailableError(DATABASE_AWAY) from error
+    if topic.news is None:
+        raise NotFoundError(f"there is no deployment {deployment_id}")
+
+
+def _tell_defect(task: "asyncio.Task[None]") -> None:
+    """Without the reader nobody would be sent anything: better to end, and be started again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _logger.critical("reader_ended", exc_info=error)
+        asyncio.get_running_loop().stop()
+
+
+def _key_of(request: Request) -> Key:
+    unknown = set(request.query_params) - {"step", "last_event_id"}
+    if unknown:
+        raise InvalidInputError(
+            problems=[FieldProblem(f"/query/{each}", "Unknown field.") for each in sorted(unknown)]
+        )
+    deployment_id = int(request.path_params["deployment_id"])
+    if not 0 < deployment_id <= _MAX_ID:
+        raise NotFoundError(f"there is no deployment {deployment_id}")
+    step = request.query_params.get("step")
+    if step is None:
+        return Key(deployment_id)
+    if not (step.isascii() and step.isdecimal() and 0 < int(step) <= _MAX_ID):
+        raise InvalidInputError(problems=[FieldProblem("/query/step", "Not a valid integer.")])
+    return Key(deployment_id, int(step))
+
+
+def _orchestrator_problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, OrchestratorError):
+        raise error
+    status = problems.status_of(error)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unexpected(request, error)
+    body = problems.document(
+        status,
+        code=error.code,
+        title=problems.title_of(error),
+        instance=request.url.path,
+        request_id=request_id_of(request.scope),
+        detail=error.message,
+        errors=error.problems if isinstance(error, InvalidInputError) else (),
+    )
+    return _json(body, status, headers=problems.headers_of(error), media_type=problems.PROBLEM_JSON)
+
+
+def _http_problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    return _problem(
+        request, status, code=status.name.lower(), title=status.phrase, headers=dict(error.headers or {})
+    )
+
+
+def _database_away(request: Request, error: Exception) -> Response:
+    _logger.warning("database_away", error=type(error).__name__)
+    return _orchestrator_problem(request, UnavailableError(DATABASE_AWAY))
+
+
+def _unexpected(request: Request, _error: Exception) -> Response:
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return _problem(request, status, code="internal_error", title="Something went wrong inside.", headers={})
+
+
+def _problem(
+    request: Request, status: HTTPStatus, *, code: str, title: str, headers: dict[str, str]
+) -> Response:
+    request_id = request_id_of(request.scope)
+    body = problems.document(status, code=code, title=title, instance=request.url.path, request_id=request_id)
+    return _json(body, status, headers=headers, media_type=problems.PROBLEM_JSON)
+
+
+def _json(
+    value: object,
+    status: HTTPStatus,
+    *,
+    headers: dict[str, str] | None = None,
+    media_type: str = "application/json",
+) -> Response:
+    return Response(dumps(value), status_code=status, headers=headers, media_type=media_type)

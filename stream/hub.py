@@ -1,0 +1,225 @@
+"""Who follows what, and handing what is new to each: bounded queues, no input or output, one event loop."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from orchestrator.domain.errors import UnavailableError
+from orchestrator.services.actors import Actor
+from stream import events
+from stream.events import Key, Mark
+from stream.looking import Asked, Found, News, Read
+
+
+class StreamFullError(UnavailableError):
+    """As many follow here as may; read on without following, or come back."""
+
+    code = "stream_full"
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    """One connection. What it is to be sent waits here; who falls too far behind is cut off."""
+
+    key: Key
+    actor: Actor
+    good_until: float
+    """When the access token runs out, seconds since the epoch."""
+    most_bytes: int
+    over: bool = False
+    """Nothing more is put here; what is left is sent, and then it ends."""
+    _waiting: deque[bytes] = field(default_factory=deque)
+    _size: int = 0
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, chunk: bytes) -> None:
+        """Let this be sent next. Cut off where more than may be waits already."""
+        if self.over:
+            return
+        if self._size > self.most_bytes:
+            self.cut("too_slow", "you read slower than it is written; come back with Last-Event-ID")
+            return
+        self._put(chunk)
+
+    def heartbeat(self) -> None:
+        """Show that the connection lives, unless something is about to be sent anyway."""
+        if not self._waiting and not self.over:
+            self._put(events.HEARTBEAT)
+
+    def cut(self, code: str, detail: str) -> None:
+        """End it now, saying why; what waited is read again by who comes back."""
+        if not self.over:
+            self._waiting.clear()
+            self._put(events.cut(code, detail))
+            self.finish()
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+        self.over = True
+        self._woken.set()
+
+    async def take(self) -> bytes:
+        """All that waits, as soon as anything does; nothing where it is over."""
+        while not self._waiting and not self.over:
+            self._woken.clear()
+            await self._woken.wait()
+        chunk = b"".join(self._waiting)
+        self._waiting.clear()
+        self._size = 0
+        return chunk
+
+    def _put(self, chunk: bytes) -> None:
+        self._waiting.append(chunk)
+        self._size += len(chunk)
+        self._woken.set()
+
+
+@dataclass(slots=True, eq=False)
+class Topic:
+    """A deployment that is followed, as the last look saw it. `news` None after `looked`: there is none."""
+
+    followers: set[Follower] = field(default_factory=set)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    news: News | None = None
+    version: int = 0
+    steps: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    """Steps of the wave it is in, as JSON."""
+    _next_look: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ended(self) -> bool:
+        return self.news is not None and self.news.ended
+
+    def publish(self, news: News | None) -> None:
+        """Take in what a look saw, and wake who waits for it."""
+        if news is not None:
+            self.steps.update(news.steps)
+            self.steps = {id: each for id, each in self.steps.items() if each[0] >= news.wave}
+            self.version += news.changed
+        self.news = news
+        self.looked.set()
+        self._next_look.set()
+        self._next_look.clear()
+
+    async def next_look(self) -> None:
+        """Wait for the next one."""
+        await self._next_look.wait()
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """A log that is read live: all who joined are at the same mark, so they get the very same bytes."""
+
+    mark: Mark
+    followers: set[Follower] = field(default_factory=set)
+
+
+class Hub:
+    """Everybody who follows anything in this process."""
+
+    def __init__(self, *, most_followers: int) -> None:
+        self._most = most_followers
+        self._places = 0
+        self._topics: dict[int, Topic] = {}
+        self._channels: dict[Key, Channel] = {}
+        self._tell_anew: set[int] = set()
+        self.followed = asyncio.Event()
+        """Set while anything is."""
+
+    def take_place(self) -> None:
+        """Count one more. Raises StreamFullError; call `give_place` otherwise."""
+        if self._places >= self._most:
+            raise StreamFullError
+        self._places += 1
+
+    def give_place(self) -> None:
+        """Count one less."""
+        self._places -= 1
+
+    def enter(self, follower: Follower) -> Topic:
+        """Let its deployment be looked at."""
+        topic = self._topics.setdefault(follower.key.deployment_id, Topic())
+        topic.followers.add(follower)
+        self.followed.set()
+        return topic
+
+    def leave(self, follower: Follower) -> None:
+        """Forget it, and whatever was looked at only for it."""
+        channel = self._channels.get(follower.key)
+        if channel is not None:
+            channel.followers.discard(follower)
+            if not channel.followers:
+                del self._channels[follower.key]
+        topic = self._topics[follower.key.deployment_id]
+        topic.followers.discard(follower)
+        if not topic.followers:
+            del self._topics[follower.key.deployment_id]
+        if not self._topics:
+            self.followed.clear()
+
+    def channel(self, key: Key) -> Channel | None:
+        """The log that is read live, if it is."""
+        return self._channels.get(key)
+
+    def join(self, follower: Follower, mark: Mark) -> None:
+        """Send it what comes after `mark` from now on; the first who joins begins the channel there."""
+        self._channels.setdefault(follower.key, Channel(mark)).followers.add(follower)
+
+    def asked(self, *, with_sign_ins: bool) -> Asked:
+        """What to look for next. What has ended needs no further look."""
+        going_on = {id for id, topic in self._topics.items() if not topic.ended}
+        wanted = going_on | {key.deployment_id for key in self._channels}
+        fresh = {id for id in going_on if not self._topics[id].looked.is_set()}
+        marks = {key: channel.mark for key, channel in self._channels.items()}
+        sign_ins = {each.actor.sign_in_id for each in self.everybody()} if with_sign_ins else set()
+        asked = Asked(wanted, fresh | (self._tell_anew & wanted), marks, sign_ins)
+        self._tell_anew.clear()
+        return asked
+
+    def publish(self, asked: Asked, found: Found) -> bool:
+        """Hand out what a look found; whether there is more to be read at once."""
+        for id in asked.deployments:
+            if id in self._topics:
+                self._topics[id].publish(found.news.get(id))
+        for key, read in found.logs.items():
+            self._hand_out(key, read)
+        # Who joined during the look was not thought of in it.
+        changed = {id for id, news in found.news.items() if news.changed}
+        self._tell_anew = {key.deployment_id for key in self._channels.keys() - asked.marks.keys()} & changed
+        return any(read.more for read in found.logs.values())
+
+    def _hand_out(self, key: Key, read: Read) -> None:
+        channel = self._channels.get(key)
+        if channel is None:
+            return
+        channel.mark = read.mark
+        chunk = b"".join(read.events)
+        for follower in channel.followers:
+            if chunk:
+                follower.offer(chunk)
+            if read.over:
+                follower.finish()
+        if read.over:
+            del self._channels[key]
+
+    def everybody(self) -> Iterator[Follower]:
+        """All followers."""
+        return (follower for topic in self._topics.values() for follower in topic.followers)
+
+    def cut_signed_out(self, asked: Asked, signed_in: set[str], now: float) -> None:
+        """Send those away whose sign-in has ended, or whose access token has run out."""
+        for follower in list(self.everybody()):
+            sign_in = follower.actor.sign_in_id
+            if (sign_in in asked.sign_ins and sign_in not in signed_in) or follower.good_until <= now:
+                follower.cut("unauthenticated", "this login has ended or its token has run out")
+
+    def cut_everybody(self, detail: str) -> None:
+        """Send all away; they come back."""
+        for follower in list(self.everybody()):
+            follower.cut("unavailable", detail)
+
+    def beat(self) -> None:
+        """Show all connections that they live."""
+        for follower in self.everybody():
+            follower.heartbeat()

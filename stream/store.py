@@ -1,0 +1,109 @@
+"""What followers ask Postgres for one by one: who they are, and what was written before they came."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sqlalchemy import Row, text
+from sqlalchemy.exc import DBAPIError
+
+from orchestrator.config import Settings
+from orchestrator.db import Database, make_engine
+from orchestrator.domain.access import Permission
+from orchestrator.domain.errors import UnauthenticatedError
+from orchestrator.repositories import logs, steps, streams
+from orchestrator.services import users
+from orchestrator.services.actors import Actor
+from orchestrator.services.tokens import ACCESS, TokenReader, bearer_token
+from stream.events import Key
+from stream.looking import MOST_STEPS
+
+THREADS = 4
+
+T = TypeVar("T")
+
+
+class Store:
+    """Asks in a few threads, so that any number of followers holds only a few connections."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._database = database
+        self._lookups = make_engine(settings, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        self._tokens = TokenReader(settings.secret_key)
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="store")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._lookups.dispose()
+
+    async def admit(self, authorization: str | None) -> tuple[Actor, float]:
+        """Who it is, and until when the token is good (seconds since the epoch). Raises UnauthenticatedError."""
+        return await self._ask(lambda: self._admit(authorization))
+
+    async def check_step(self, key: Key) -> None:
+        """Raise NotFoundError where the step is none of the deployment."""
+        if key.step_id is not None:
+            await self._ask(lambda: self._check_step(key.deployment_id, key.step_id or 0))
+
+    async def pieces(self, key: Key, *, after: tuple[int, int], limit: int, ended: bool) -> list[Row[Any]]:
+        """The next pieces of a log."""
+        return await self._ask(lambda: self._pieces(key, after, limit, ended))
+
+    async def steps(self, deployment_id: int, low: int, high: int) -> list[Row[Any]]:
+        """Steps of these waves as they are now."""
+        return await self._ask(lambda: self._steps(streams.Waves(deployment_id, low, high)))
+
+    async def answers(self) -> bool:
+        """Whether Postgres does."""
+        try:
+            await self._ask(self._select_one)
+        except DBAPIError:
+            return False
+        return True
+
+    async def _ask(self, ask: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+
+    def _admit(self, authorization: str | None) -> tuple[Actor, float]:
+        claims = self._tokens.read(bearer_token(authorization), kind=ACCESS)
+        actor = self._find_actor(claims["sid"])
+        if actor is None or str(actor.id) != claims["sub"]:
+            raise UnauthenticatedError("this login has ended; log in again")
+        actor.require(Permission.READ)
+        return actor, float(claims["exp"])
+
+    def _find_actor(self, sign_in_id: str) -> Actor | None:
+        try:
+            with self._lookups.connect() as connection:
+                return users.find_actor(connection, sign_in_id)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        self._lookups.dispose()  # Postgres restarted since the connections were made
+        with self._lookups.connect() as connection:
+            return users.find_actor(connection, sign_in_id)
+
+    def _check_step(self, deployment_id: int, step_id: int) -> None:
+        with self._database.reading() as session:
+            steps.get(session, deployment_id, step_id)
+
+    def _pieces(self, key: Key, after: tuple[int, int], limit: int, ended: bool) -> list[Row[Any]]:
+        with self._database.reading() as session:
+            return logs.read(
+                session,
+                deployment_id=key.deployment_id,
+                step_id=key.step_id,
+                after=after,
+                limit=limit,
+                ended=ended,
+            )
+
+    def _steps(self, waves: streams.Waves) -> list[Row[Any]]:
+        with self._database.reading() as session:
+            return streams.steps(session, [waves], seen=[], most=MOST_STEPS)
+
+    def _select_one(self) -> None:
+        with self._lookups.connect() as connection:
+            connection.execute(text("SELECT 1"))

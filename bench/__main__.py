@@ -2,12 +2,14 @@
 
 import sys
 
-from bench import deployments, latency, streams, web
+from bench import deployments, latency, logs, pending, streams, web
 
 MEASUREMENTS = {
     "deployments": deployments.measure,
     "web": web.measure,
     "latency": latency.measure,
+    "logs": logs.measure,
+    "pending": pending.measure,
     "streams": streams.measure,
 }
 

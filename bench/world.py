@@ -35,11 +35,11 @@ class World:
         """The processes of the stack by the names it gives them."""
         return [self.stack.supervisor.process(name).pid for name in names]
 
-    def query(self, statement: str) -> list[tuple[object, ...]]:
+    def query(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
         connection = psycopg2.connect(self.stack.env["DATABASE_URL"])
         try:
             with connection.cursor() as cursor:
-                cursor.execute(statement)
+                cursor.execute(statement, parameters or None)
                 return cursor.fetchall()
         finally:
             connection.close()

@@ -47,9 +47,8 @@ def _copy(source: Path) -> float:
 def _deploy(ours: World, size: int) -> float:
     begun = time.monotonic()
     made = ours.client.request_deployment("loud", "1", environment="lab")["id"]
-    while ours.query(f"SELECT count(*) FROM deployments WHERE id = {made} AND status = 'succeeded'") != [
-        (1,)
-    ]:
+    succeeded = "SELECT count(*) FROM deployments WHERE id = %s AND status = 'succeeded'"
+    while ours.query(succeeded, made) != [(1,)]:
         time.sleep(0.01)
     elapsed = time.monotonic() - begun
     stored = ours.query("SELECT sum(length(data)) FROM log_chunks WHERE deployment_id = %s", made)

@@ -58,7 +58,8 @@ def create_once(
 ) -> Made:
     """Create something in one transaction, once a key; the key is written in the same transaction.
 
-    `show` presents it in that transaction. A concurrent request with the same key waits for the first. What is no deployment is found again by `find_again`.
+    `show` presents it in that transaction. A concurrent request with the same key waits for the first.
+    What is no deployment is found again by `find_again`.
     Raises KeyReusedError, BadKeyError and what `create` raises, and then the key is free again.
     """
     key = request.headers.get(HEADER)

@@ -124,7 +124,7 @@ class Looker:
             due = known.row != row or known.explain_at <= now
             explain = pending and due and explained < EXPLAINED_A_LOOK
             if explain:
-                known.blockers = execution.reasons(session, row, row)
+                known.blockers = execution.reasons(session, row, row, clock.now())
                 known.explain_at = now + EXPLAINED_EVERY_SECONDS
                 explained += 1
             if known.low is None:

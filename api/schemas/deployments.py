@@ -21,6 +21,20 @@ class DeploymentIn(ma.Schema):
     version = Text(required=True, longest=128, pattern=VERSION)
     environment = Text(required=True, longest=63, pattern=APPLICATION)
     reason = Text(load_default="", longest=1000)
+    scheduled_for = instant(
+        load_default=None, allow_none=True, metadata={"description": "It does not start before this."}
+    )
+    expires_at = instant(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "If it has not started by then, it is given up."},
+    )
+    allow_downgrade = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "Let it be an older release than the one that runs there."},
+    )
 
 
 class Answer(ma.Schema):
@@ -73,6 +87,8 @@ class Deployment(ma.Schema):
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     reason = fields.String(required=True)
     waiting_for = fields.List(fields.Nested(WaitingFor), required=True)
+    scheduled_for = instant(required=True, allow_none=True)
+    expires_at = instant(required=True, allow_none=True)
     strategy = fields.String(required=True)
     requested_by = fields.String(required=True, allow_none=True)
     requested_at = instant(required=True)

@@ -6,6 +6,7 @@ from orchestrator.cli.attending import tell_or_attend
 from orchestrator.cli.completion import complete_application, complete_environment
 from orchestrator.cli.context import connect
 from orchestrator.cli.options import json_option, reason_option, watch_option
+from orchestrator.cli.times import read_instant
 
 
 @click.command()
@@ -15,6 +16,16 @@ from orchestrator.cli.options import json_option, reason_option, watch_option
     "--to", "environment", required=True, metavar="ENV", shell_complete=complete_environment, help="Where to."
 )
 @reason_option
+@click.option(
+    "--at",
+    "at",
+    metavar="TIME",
+    help="Not before this time, such as 2026-12-01T09:00 (yours) or ...Z, or +2h.",
+)
+@click.option("--expires", "expires", metavar="TIME", help="Give up if it has not started by then.")
+@click.option(
+    "--allow-downgrade", is_flag=True, help="Let it be an older release than the one that runs there."
+)
 @watch_option
 @json_option
 def deploy(
@@ -23,6 +34,9 @@ def deploy(
     version: str,
     environment: str,
     reason: str | None,
+    at: str | None,
+    expires: str | None,
+    allow_downgrade: bool,
     watch: bool,
     timeout: float | None,
     as_json: bool,
@@ -33,5 +47,13 @@ def deploy(
     ended; Ctrl-C only leaves.
     """
     client = connect()
-    made = client.request_deployment(application, version, environment=environment, reason=reason)
+    made = client.request_deployment(
+        application,
+        version,
+        environment=environment,
+        reason=reason,
+        scheduled_for=read_instant("--at", at),
+        expires_at=read_instant("--expires", expires),
+        allow_downgrade=allow_downgrade or None,
+    )
     tell_or_attend(client, made, watch=watch, as_json=as_json, timeout_seconds=timeout)

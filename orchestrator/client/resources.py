@@ -129,11 +129,11 @@ class Client(Transport):
     # Deployments
 
     def request_deployment(
-        self, application: str, version: str, *, environment: str, reason: str | None = None
+        self, application: str, version: str, *, environment: str, reason: str | None = None, **more: object
     ) -> Record:
-        """Ask for a release to go to an environment."""
+        """Ask for a release to go to an environment; `more` as the API names it, None is left out."""
         body = {"application": application, "version": version, "environment": environment}
-        return self.create("/deployments/", {**body, **_given(reason=reason)})
+        return self.create("/deployments/", {**body, **_given(reason=reason, **more)})
 
     def deployment(self, deployment_id: int) -> Record:
         """One deployment as it is now."""

@@ -66,6 +66,8 @@ class Snapshot:
     """Whether any wave has waiting steps; looked up only while winding down."""
     blockers: Sequence[Blocker] = ()
     """Reasons to wait; looked up only while pending."""
+    expires_at: datetime | None = None
+    """A deployment that is still pending then is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,18 @@ def _decide_pending(snapshot: Snapshot, now: datetime) -> Decision:
         if snapshot.unstarted_anywhere:
             return Decision(close_unstarted_as=StepStatus.CANCELLED, wake_at=now)
         return Decision(status=DeploymentStatus.CANCELLED, failure="cancelled before it started")
+    if snapshot.expires_at is not None and snapshot.expires_at <= now:
+        if snapshot.unstarted_anywhere:
+            return Decision(close_unstarted_as=StepStatus.SKIPPED, wake_at=now)
+        return Decision(
+            status=DeploymentStatus.EXPIRED,
+            failure=f"it had not started by {snapshot.expires_at:%Y-%m-%d %H:%M:%S} UTC, when it expired",
+        )
     if snapshot.blockers:
-        recheck = max(blocker.recheck for blocker in snapshot.blockers)
-        return Decision(held_by=held_by(snapshot.blockers), wake_at=now + recheck)
+        wake_at = max(blocker.ends(now) for blocker in snapshot.blockers)
+        if snapshot.expires_at is not None:
+            wake_at = min(wake_at, snapshot.expires_at)
+        return Decision(held_by=held_by(snapshot.blockers), wake_at=wake_at)
     return Decision(status=DeploymentStatus.RUNNING, wake_at=now)
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+SCHEDULE = "schedule"
 SLOT = "slot"
 PROMOTION = "promotion"
 
@@ -21,6 +22,12 @@ class Blocker:
     kind: str
     message: str
     recheck: timedelta
+    until: datetime | None = None
+    """When it goes away by itself, where that is known: nothing needs to look before."""
+
+    def ends(self, now: datetime) -> datetime:
+        """When to look again."""
+        return now + self.recheck if self.until is None else self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +43,24 @@ class Surroundings:
     """How many deployments that could start wait before this one in its slot."""
     missing_environments: Sequence[str]
     """Environments in which this very release has to succeed first and has not."""
+    scheduled_for: datetime | None = None
 
 
-def evaluate(around: Surroundings) -> tuple[Blocker, ...]:
+def evaluate(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
     """Every reason to wait, the most lasting first; none: it may start."""
-    return (*_promotion(around), *_slot(around))
+    return (*_schedule(around, now), *_promotion(around), *_slot(around))
 
 
 def held_by(blockers: Sequence[Blocker]) -> str | None:
     """The kind of the blocker for which others behind it in the slot need not wait, if any."""
     return next((b.kind for b in blockers if b.kind != SLOT), None)
+
+
+def _schedule(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
+    at = around.scheduled_for
+    if at is None or at <= now:
+        return ()
+    return (Blocker(SCHEDULE, f"it is scheduled for {at:%Y-%m-%d %H:%M:%S} UTC", timedelta(0), at),)
 
 
 def _promotion(around: Surroundings) -> tuple[Blocker, ...]:

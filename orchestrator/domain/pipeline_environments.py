@@ -11,13 +11,20 @@ from orchestrator.domain.pipeline_parts import (
     read_value,
     read_variables,
 )
-from orchestrator.domain.pipeline_specs import FAIL, ROLLBACK, EnvironmentSpec, StrategySpec, TargetSpec
+from orchestrator.domain.pipeline_specs import (
+    FAIL,
+    QUEUES,
+    ROLLBACK,
+    EnvironmentSpec,
+    StrategySpec,
+    TargetSpec,
+)
 from orchestrator.domain.reading import Section, check_name, child, described, shortened, suggest
 
 MAX_ENVIRONMENTS = 100
 MAX_TARGETS = 20_000
 
-_ENVIRONMENT_KEYS = ("after", "targets", "variables", "secrets", "strategy", "on_failure")
+_ENVIRONMENT_KEYS = ("after", "targets", "variables", "secrets", "strategy", "on_failure", "queue")
 _TARGET_KEYS = ("name", "kind", "labels", "variables")
 
 
@@ -42,6 +49,7 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
             secrets=read_secrets(section),
             strategy=_strategy(section, plugins),
             on_failure=section.choice("on_failure", (FAIL, ROLLBACK)),
+            queue=section.choice("queue", QUEUES),
         )
     return _in_order(part, found)
 

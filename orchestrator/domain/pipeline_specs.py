@@ -10,6 +10,8 @@ from orchestrator.domain.variables import merge_variables
 RUN = "run"
 VERIFY = "verify"
 FAIL = "fail"
+FIFO, LATEST_WINS, REJECT = "fifo", "latest_wins", "reject"
+QUEUES = (FIFO, LATEST_WINS, REJECT)
 ROLLBACK = "rollback"
 
 
@@ -61,6 +63,7 @@ class EnvironmentSpec:
     after: tuple[str, ...] = ()
     strategy: StrategySpec = StrategySpec()
     on_failure: str = FAIL
+    queue: str = FIFO
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
@@ -124,6 +127,7 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         **_secrets_document(environment.secrets),
         "strategy": {**environment.strategy.settings, "kind": environment.strategy.kind},
         "on_failure": environment.on_failure,
+        **({} if environment.queue == FIFO else {"queue": environment.queue}),
     }
 
 

@@ -78,6 +78,10 @@ class Deployment(Timestamps, Base):
 
     priority: Mapped[int] = mapped_column(server_default="0")
     held_by: Mapped[str | None]
+    scheduled_for: Mapped[datetime | None]
+    """It does not start before."""
+    expires_at: Mapped[datetime | None]
+    """It does not start from then on."""
     wake_at: Mapped[datetime | None]
 
     strategy: Mapped[str]

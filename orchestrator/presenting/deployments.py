@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from orchestrator import clock
 from orchestrator.domain.gates import Blocker
 from orchestrator.domain.statuses import DeploymentStatus
 from orchestrator.services import execution
@@ -16,7 +17,7 @@ COUNTS = ("succeeded", "failed", "running", "skipped", "cancelled", "unknown")
 def present_whole(session: Session, row: Row[Any]) -> dict[str, Any]:
     """A deployment with every reason for which it waits."""
     pending = row.status == DeploymentStatus.PENDING
-    return present(row, execution.reasons(session, row, row) if pending else ())
+    return present(row, execution.reasons(session, row, row, clock.now()) if pending else ())
 
 
 def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[str, Any]:
@@ -31,6 +32,8 @@ def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[st
         "status": row.status,
         "reason": row.reason,
         "waiting_for": _waiting_for(row, blockers),
+        "scheduled_for": row.scheduled_for,
+        "expires_at": row.expires_at,
         "strategy": row.strategy,
         "requested_by": row.requested_by_name,
         "requested_at": row.created_at,

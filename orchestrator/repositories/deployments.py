@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -16,6 +17,10 @@ from orchestrator.repositories.events import FROM_JSON
 _SUBJECT = text("""
     SELECT a.id, a.name, a.pipeline_revision, p.document, p.created_at AS pipeline_created_at, r.id AS release_id,
         r.version, r.status AS release_status,
+        (SELECT gone.version FROM (
+            SELECT d.release_id, x.version FROM deployments d JOIN releases x ON x.id = d.release_id
+            WHERE d.application_id = a.id AND d.environment = :environment AND d.status = 'succeeded'
+            ORDER BY d.id DESC LIMIT 1) gone WHERE gone.release_id > r.id) AS newer_version,
         nextval(pg_get_serial_sequence('deployments', 'id')) AS new_id
     FROM applications a
     LEFT JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
@@ -26,10 +31,12 @@ _SUBJECT = text("""
 _INSERT = text(f"""
     WITH d AS (
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
-            retry_of_id, priority, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
+            retry_of_id, priority, scheduled_for, expires_at,
+            strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
             wave_count, step_count, event_seq, event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
-            :retry_of_id, :priority, :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
+            :retry_of_id, :priority, :scheduled_for, :expires_at,
+            :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
             :wave_count, :step_count, :event_seq, :event_hash,
             clock_timestamp() + make_interval(secs => :first_wake_seconds))
     ), p AS (
@@ -70,6 +77,14 @@ _AHEAD = """(SELECT count(*) FROM (SELECT 1 FROM deployments q
           AND q.held_by IS NULL AND q.id <> d.id AND (q.priority > d.priority OR (q.priority = d.priority AND q.id < d.id))
         LIMIT 1000) x)"""
 _SURROUNDINGS = text(f"SELECT {_ACTIVE} AS active_id, {_AHEAD} AS ahead FROM deployments d WHERE d.id = :id")
+
+# Whoever asks about a queue holds its application, so that two do not both find it empty.
+_QUEUED = text("""
+    WITH held AS (SELECT id FROM applications WHERE id = :application_id FOR NO KEY UPDATE)
+    SELECT d.id, d.status FROM held JOIN deployments d ON d.application_id = held.id
+    WHERE d.environment = :environment AND d.id < :id AND d.rolls_back_id IS NULL
+      AND d.status IN ('pending', 'running', 'paused') ORDER BY d.id
+""")
 
 _SUCCEEDED_IN = text("""
     SELECT DISTINCT environment FROM deployments
@@ -116,6 +131,8 @@ class NewDeployment:
     rolls_back_id: int | None
     retry_of_id: int | None
     priority: int
+    scheduled_for: datetime | None
+    expires_at: datetime | None
     strategy: str
     plan_hash: str
     max_failures: int
@@ -130,10 +147,18 @@ class NewDeployment:
 
 
 def subject(
-    session: Session, application: str, *, version: str | None, release_id: int | None
+    session: Session, application: str, *, version: str | None, release_id: int | None, environment: str
 ) -> Row[Any] | None:
-    """What a new deployment is about: the application with its pipeline, the release (null where there is none), a new id."""
-    params = {"application": application, "version": version, "release_id": release_id}
+    """What a new deployment is about: the application with its pipeline, the release (null where there is none), a new id.
+
+    `newer_version`: what succeeded last in the environment, if it was recorded after the release.
+    """
+    params = {
+        "application": application,
+        "version": version,
+        "release_id": release_id,
+        "environment": environment,
+    }
     return session.execute(_SUBJECT, params).one_or_none()
 
 
@@ -165,6 +190,14 @@ def take_due(
 def wake_overdue(session: Session, ids: Sequence[int]) -> None:
     """Make these overdue, so that the next worker which polls takes them without a message."""
     session.execute(_WAKE_OVERDUE, {"ids": list(ids)})
+
+
+def queued_before(
+    session: Session, deployment_id: int, *, application_id: int, environment: str
+) -> list[Row[Any]]:
+    """Deployments of the slot that were requested before and have not ended, rollbacks aside."""
+    params = {"id": deployment_id, "application_id": application_id, "environment": environment}
+    return list(session.execute(_QUEUED, params))
 
 
 def surroundings(session: Session, deployment_id: int) -> Row[Any]:

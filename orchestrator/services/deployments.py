@@ -1,8 +1,11 @@
 """What people do with deployments: request, cancel, retry, answer."""
 
+from datetime import datetime
+
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
+from orchestrator.domain.pipeline_specs import FIFO, REJECT
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.repositories import deployments, steps
 from orchestrator.services import attempts, execution, requests
@@ -12,19 +15,52 @@ ANSWERS = ("retry", "skip", "fail")
 
 
 def request(
-    session: Session, *, application: str, version: str, environment: str, reason: str, actor: Actor
+    session: Session,
+    *,
+    application: str,
+    version: str,
+    environment: str,
+    reason: str,
+    actor: Actor,
+    scheduled_for: datetime | None = None,
+    expires_at: datetime | None = None,
+    allow_downgrade: bool = False,
 ) -> int:
-    """Request a deployment; its id. Raises what `requests.create` raises."""
+    """Request a deployment; its id. Raises what `requests.create` raises, and ConflictError where the queue takes no more."""
     order = requests.Order(
         application=application,
         version=version,
         environment=environment,
         reason=reason,
         requested_by=actor.id,
+        scheduled_for=scheduled_for,
+        expires_at=expires_at,
+        allow_downgrade=allow_downgrade,
     )
+    return _enqueue(session, order)
+
+
+def _enqueue(session: Session, order: requests.Order) -> int:
+    """Create it and keep to the queue's policy."""
     made = requests.create(session, order)
+    if made.queue != FIFO:
+        _make_room(session, made)
     requests.nudge(session, made)
     return made.id
+
+
+def _make_room(session: Session, made: requests.Requested) -> None:
+    before = deployments.queued_before(
+        session, made.id, application_id=made.application_id, environment=made.environment
+    )
+    if made.queue == REJECT and before:
+        raise ConflictError(
+            f"deployment {before[0].id} of {made.application} in {made.environment} goes on, and the queue there takes no other"
+        )
+    for row in before:
+        held = execution.lock(session, row.id) if row.status == DeploymentStatus.PENDING else None
+        if held is not None and held.status is DeploymentStatus.PENDING:
+            execution.supersede(session, held, by=made.id)
 
 
 def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
@@ -42,9 +78,7 @@ def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
         requested_by=actor.id,
         retry_of_id=deployment_id,
     )
-    made = requests.create(session, order)
-    requests.nudge(session, made)
-    return made.id
+    return _enqueue(session, order)
 
 
 def cancel(session: Session, deployment_id: int, *, actor: Actor, reason: str) -> None:

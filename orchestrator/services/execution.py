@@ -122,7 +122,8 @@ def nudge_advance(session: Session, deployment_id: int, text: str) -> None:
 def _snapshot(session: Session, held: Locked) -> Snapshot:
     row, wave = held.row, held.wave
     pending = held.status is DeploymentStatus.PENDING
-    winding_down = held.cancelling or held.failed_targets > row.max_failures
+    expired = pending and row.expires_at is not None and row.expires_at <= row.now
+    winding_down = held.cancelling or expired or held.failed_targets > row.max_failures
     going_on = held.status not in TERMINAL and not pending
     room = going_on and not winding_down and wave.waiting and wave.open < row.max_parallel
     return Snapshot(
@@ -140,16 +141,17 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         idle_attempts=engine.idle_attempts(session, held.id) if going_on and wave.open else (),
         next_lease_end=engine.next_lease_end(session, held.id) if going_on and wave.running else None,
         unstarted_anywhere=winding_down and engine.has_unstarted(session, held.id),
-        blockers=blockers(session, row) if pending and not held.cancelling else (),
+        blockers=blockers(session, row, row.now) if pending and not winding_down else (),
+        expires_at=row.expires_at,
     )
 
 
-def blockers(session: Session, row: Row[Any]) -> tuple[gates.Blocker, ...]:
+def blockers(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
     """Every reason for which a pending deployment does not start now: decides and explains."""
-    return reasons(session, row, deployments.surroundings(session, row.id))
+    return reasons(session, row, deployments.surroundings(session, row.id), now)
 
 
-def reasons(session: Session, row: Row[Any], around: Row[Any]) -> tuple[gates.Blocker, ...]:
+def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
     """As `blockers`, with what the slot looks like known already."""
     missing: list[str] = []
     if row.promote_after and row.rolls_back_id is None:
@@ -163,7 +165,9 @@ def reasons(session: Session, row: Row[Any], around: Row[Any]) -> tuple[gates.Bl
             active_id=around.active_id,
             ahead=around.ahead,
             missing_environments=missing,
-        )
+            scheduled_for=row.scheduled_for,
+        ),
+        now,
     )
 
 
@@ -235,6 +239,13 @@ def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str
     for attempt in proceed(session, held):
         nudge(session, held, attempt)
     return True
+
+
+def supersede(session: Session, held: Locked, *, by: int) -> None:
+    """End a deployment that has not started because a newer one takes its place."""
+    engine.close_unstarted(session, held.id, StepStatus.SKIPPED)
+    why = f"deployment {by} is newer and took its place in the queue"
+    _transition(session, held, Decision(failure=why), DeploymentStatus.SUPERSEDED)
 
 
 def count_step(session: Session, held: Locked, wave: int, *, old: StepStatus, new: StepStatus) -> None:

@@ -1,6 +1,7 @@
 """Requesting a deployment: the plan is made and fixed, the row is written, the worker is nudged after the commit."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from orchestrator import clock, plugins
 from orchestrator.domain.errors import NotFoundError, RuleViolationError
 from orchestrator.domain.pipeline import Pipeline
+from orchestrator.domain.pipeline_specs import FIFO
 from orchestrator.domain.plan import Plan, plan_hash, to_document
 from orchestrator.planner import build_plan
 from orchestrator.queue import Message, TaskName, send_after_commit
@@ -16,6 +18,7 @@ from orchestrator.repositories import deployments
 from orchestrator.services import pipelines
 from orchestrator.services.records import DeploymentRecorder
 
+FARTHEST = timedelta(days=366)
 FIRST_WAKE_SECONDS = 2.0
 """When the tick looks at a new deployment whose message did not arrive."""
 
@@ -33,6 +36,9 @@ class Order:
     rolls_back_id: int | None = None
     retry_of_id: int | None = None
     priority: int = 0
+    scheduled_for: datetime | None = None
+    expires_at: datetime | None = None
+    allow_downgrade: bool = False
     only_targets: frozenset[str] | None = None
 
 
@@ -44,14 +50,17 @@ class Requested:
     application: str
     version: str
     environment: str
+    application_id: int
+    queue: str
 
 
 def create(session: Session, order: Order) -> Requested:
     """Write a pending deployment with its plan.
 
     Raises NotFoundError for an unknown application or version, RuleViolationError for an environment that is not in the
-    pipeline, a withdrawn release or an application without a pipeline.
+    pipeline, a withdrawn release, an older one than what runs, a time that is over or an application without a pipeline.
     """
+    _check_times(order)
     about = _subject(session, order)
     pipeline = pipelines.current(about)
     plan = build_plan(
@@ -65,7 +74,17 @@ def create(session: Session, order: Order) -> Requested:
     digest = plan_hash(plan)
     recorder = _record(about.new_id, order, about.version, digest)
     _write(session, _columns(order, about, plan, pipeline, digest), plan, recorder)
-    return Requested(about.new_id, about.name, about.version, order.environment)
+    spec = pipeline.find_environment(order.environment)
+    queue = FIFO if spec is None else spec.queue
+    return Requested(about.new_id, about.name, about.version, order.environment, about.id, queue)
+
+
+def _check_times(order: Order) -> None:
+    now, begins, expires = clock.now(), order.scheduled_for, order.expires_at
+    if begins is not None and not now < begins <= now + FARTHEST:
+        raise RuleViolationError("`scheduled_for` must lie in the future, within a year")
+    if expires is not None and not (begins or now) < expires <= now + 2 * FARTHEST:
+        raise RuleViolationError("`expires_at` must lie after the start, and in the future")
 
 
 def nudge(session: Session, made: Requested) -> None:
@@ -76,7 +95,11 @@ def nudge(session: Session, made: Requested) -> None:
 
 def _subject(session: Session, order: Order) -> Row[Any]:
     about = deployments.subject(
-        session, order.application, version=order.version, release_id=order.release_id
+        session,
+        order.application,
+        version=order.version,
+        release_id=order.release_id,
+        environment=order.environment,
     )
     if about is None:
         raise NotFoundError(
@@ -89,6 +112,11 @@ def _subject(session: Session, order: Order) -> Row[Any]:
     if about.release_status != "available":
         raise RuleViolationError(
             f"{about.name} {about.version} is {about.release_status} and cannot be deployed"
+        )
+    if about.newer_version is not None and not (order.allow_downgrade or order.rolls_back_id):
+        raise RuleViolationError(
+            f"{about.name} {about.newer_version} runs in {order.environment}, and {about.version} is older:"
+            " roll back, or allow the downgrade (--allow-downgrade)"
         )
     return about
 
@@ -105,6 +133,8 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "rolls_back_id": order.rolls_back_id,
         "retry_of_id": order.retry_of_id,
         "priority": order.priority,
+        "scheduled_for": order.scheduled_for,
+        "expires_at": order.expires_at,
         "strategy": plan.strategy,
         "plan_hash": digest,
         "max_failures": plan.max_failures,

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.domain.errors import InvalidInputError
@@ -77,6 +77,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 @given(documents())
 def test_a_pipeline_is_read_back_as_it_was_written(written: dict[str, Any]) -> None:
     pipeline = parse_pipeline(written, plugins=PLUGINS)

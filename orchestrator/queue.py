@@ -1,6 +1,7 @@
 """Messages to the workers. Postgres is the queue: a message is a nudge, which may be lost, late or doubled."""
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -111,6 +112,17 @@ def send(message: Message) -> bool:
             _logger.warning("broker_away", error=type(error).__name__, left_to="the tick")
         return False
     return True
+
+
+def depths(nodes: Iterable[str]) -> dict[str, int] | None:
+    """How many messages wait in each queue, those of these nodes included; None: the broker does not answer."""
+    names = [*QueueName, *map(node_queue, nodes)]
+    try:
+        with _producer().connection_for_read() as connection:
+            client = connection.default_channel.client
+            return {str(name): int(client.llen(name)) for name in names}
+    except (OperationalError, RedisError, OSError):
+        return None
 
 
 def send_after_commit(session: Session, message: Message) -> None:

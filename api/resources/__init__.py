@@ -4,6 +4,7 @@ from api.resources import (
     applications,
     auth,
     deployments,
+    diagnosis,
     environments,
     health,
     installations,
@@ -19,5 +20,6 @@ BLUEPRINTS = (
     releases.blueprint,
     deployments.blueprint,
     installations.blueprint,
+    diagnosis.blueprint,
     health.blueprint,
 )

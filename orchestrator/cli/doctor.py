@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
@@ -78,7 +79,25 @@ def examine(client: Client) -> Iterator[Finding]:
     yield from _overall(health)
     yield from of_clock(answer, clock.now())
     yield from _of_version(health)
-    yield _of_login(client)
+    login = _of_login(client)
+    yield login
+    if login.ok:
+        yield from _of_installation(client)
+
+
+def _of_installation(client: Client) -> Iterator[Finding]:
+    """What the server finds out about itself; it tells operators only."""
+    try:
+        found = client.diagnosis()
+    except (UnreachableError, ApiError) as error:
+        is_refused = isinstance(error, ApiError) and error.status == HTTPStatus.FORBIDDEN
+        says = "not looked at: that needs the role operator" if is_refused else error.message
+        yield Finding("installation", ok=is_refused, says=says, do=OTHER_ADVICE)
+        return
+    if not found:
+        yield Finding("installation", ok=True, says="everything that should move does")
+    for each in found:
+        yield Finding(each["code"], ok=False, says=each["says"], do=each["do"])
 
 
 def of_check(name: str, check: Any) -> Finding:

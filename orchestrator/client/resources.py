@@ -150,6 +150,10 @@ class Client(Transport):
         """The end of the log; the page's cursor leads on from there."""
         return self.page(f"/deployments/{deployment_id}/logs", step=step, tail=lines)
 
+    def diagnosis(self) -> list[Record]:
+        """What is unhealthy; for operators."""
+        return cast(list[Record], self.call("GET", "/diagnosis")["findings"])
+
     def cancel(self, deployment_id: int, *, reason: str | None = None) -> Record:
         """Wish for the end of a deployment; wishing twice is wishing once."""
         path = f"/deployments/{deployment_id}/cancel"

@@ -19,6 +19,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     with cli_in(tmp_path, monkeypatch) as made:
         made.env["RELEASECTL_TOKEN"] = "dpl_1"
         made.on("GET", "/auth/me", {"username": "ann", "role": "admin"})
+        made.on("GET", "/diagnosis", {"findings": []})
         yield made
 
 
@@ -55,6 +56,28 @@ def test_a_missing_login_is_found(cli: Cli) -> None:
     done = cli.run("doctor")
     assert done.exit_code == 1
     assert "BAD  login: you are not logged in\n     Log in: releasectl login" in done.stdout
+
+
+def test_what_the_server_finds_is_shown_with_what_to_do(cli: Cli) -> None:
+    cli.server.on("GET", "/health", {"status": "ok", "checks": GOOD})
+    finding = {
+        "code": "asks_a_person",
+        "says": "deployment 7: unknown",
+        "do": "releasectl deployments resume 7",
+    }
+    cli.server.answers["GET", "/api/v1/diagnosis"] = [{"findings": [finding]}]
+    done = cli.run("doctor")
+    assert done.exit_code == 1
+    assert "BAD  asks_a_person: deployment 7: unknown\n     releasectl deployments resume 7" in done.stdout
+
+
+def test_who_may_not_ask_the_server_is_told_so_and_is_fine(cli: Cli) -> None:
+    cli.server.on("GET", "/health", {"status": "ok", "checks": GOOD})
+    refusal = (403, {"code": "forbidden", "title": "no", "detail": "no", "status": 403})
+    cli.server.answers["GET", "/api/v1/diagnosis"] = [refusal]
+    done = cli.run("doctor")
+    assert done.exit_code == 0
+    assert "that needs the role operator" in done.stdout
 
 
 def test_another_version_is_found(cli: Cli) -> None:

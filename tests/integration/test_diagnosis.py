@@ -1,0 +1,130 @@
+"""Each unhealthy thing is planted in a real database, and has to be named with its evidence."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from orchestrator.config import Settings
+from orchestrator.db import Database
+from orchestrator.domain.statuses import Outcome
+from orchestrator.queue import Message, TaskName, make_celery, send
+from orchestrator.repositories import heartbeats
+from orchestrator.services import attempts, diagnosis
+from orchestrator.services.attempts import Ended
+from tests.integration.api_world import ApiWorld
+from tests.integration.api_world import world as api
+from tests.integration.engine_world import World, worker
+
+__all__ = ["api"]
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    made = World(database)
+    made.release("1.0.0")
+    with database.transaction() as session:
+        heartbeats.node(session, "node-1")
+        heartbeats.tick(session)
+    return made
+
+
+def found(world: World, settings: Settings) -> dict[str, str]:
+    with world.database.reading() as session:
+        findings = diagnosis.examine(session, settings)
+    codes = {each.code for each in findings}
+    return {
+        code: "\n".join(f"{each.says} | {each.do}" for each in findings if each.code == code) for code in codes
+    }
+
+
+def test_a_healthy_installation_has_no_findings(world: World, settings: Settings) -> None:
+    world.run_to_end(world.request("1.0.0"))
+    assert found(world, settings) == {}
+
+
+def test_silence_is_noticed(world: World, settings: Settings) -> None:
+    world.execute("UPDATE heartbeats SET heard_at = heard_at - interval '5 minutes'")
+    seen = found(world, settings)
+    assert "no worker polls; the last was heard 5 min ago" in seen["no_worker"]
+    assert "ticked last 5 min ago" in seen["clock_silent"]
+    world.execute("DELETE FROM heartbeats")
+    seen = found(world, settings)
+    assert "none was ever heard" in seen["no_worker"]
+    assert "never ticked" in seen["clock_silent"]
+
+
+def test_a_node_that_is_away_with_runs_on_it_is_named(world: World, settings: Settings) -> None:
+    claim = world.advance(world.request("1.0.0"), worker())
+    assert claim is not None
+    world.execute("UPDATE attempts SET node = 'node-2'")
+    world.execute("INSERT INTO heartbeats VALUES ('node:node-2', clock_timestamp() - interval '3 minutes')")
+    assert "node node-2, on which 1 run live, was last heard 3 min ago" in found(world, settings)["node_away"]
+
+
+def test_what_does_not_move_is_named(world: World, settings: Settings) -> None:
+    deployment = world.request("1.0.0")
+    claim = world.advance(deployment, worker())
+    assert claim is not None
+    world.execute(
+        "UPDATE deployments SET wake_at = clock_timestamp() - interval '10 minutes',"
+        " started_at = now() - interval '3 days'"
+    )
+    world.execute("UPDATE attempts SET lease_until = clock_timestamp() - interval '10 minutes'")
+    seen = found(world, settings)
+    assert (
+        f"deployment {deployment} (shop -> staging) should have been looked at 10 min ago" in seen["overdue"]
+    )
+    assert f"attempt {claim.attempt_id} of deployment {deployment} on web-a" in seen["nobody_follows"]
+    assert "has held shop in staging since 3 days ago" in seen["held_long"]
+
+
+def test_a_question_to_a_person_is_named_with_what_to_type(world: World, settings: Settings) -> None:
+    deployment = world.request("1.0.0")
+    claim = world.advance(deployment, worker())
+    assert claim is not None
+    with world.database.transaction() as session:
+        attempts.finish(session, claim, Ended(Outcome.LOST, failure="rebooted"), None)
+    seen = found(world, settings)["asks_a_person"]
+    assert "the end of 1 step is unknown" in seen
+    assert f"releasectl deployments resume {deployment} --answer" in seen
+
+
+def test_a_long_transaction_is_named(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "LONG_TRANSACTION_SECONDS", 0.0)
+    with world.database.engine.connect() as other:
+        pid = other.scalar(text("SELECT pg_backend_pid()"))
+        seen = found(world, settings)["long_transaction"]
+    assert f"pg_terminate_backend({pid})" in seen
+
+
+@pytest.fixture
+def queue() -> Iterator[str]:
+    name = "node.node-1"
+    yield name
+    with make_celery().connection_for_write() as connection:
+        connection.default_channel.client.delete(name)
+
+
+def test_a_deep_queue_is_named(
+    world: World, settings: Settings, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "DEEP_QUEUE", 1)
+    for number in range(2):
+        assert send(Message(TaskName.ADVANCE, number, "planted", queue))
+    assert f"2 messages wait in the queue {queue}" in found(world, settings)["deep_queue"]
+
+
+def test_a_skewed_clock_is_named(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "SKEW_SECONDS", -1.0)
+    assert "differ by 0.0 s" in found(world, settings)["clocks_differ"]
+
+
+def test_operators_are_told_over_http_and_others_are_not(api: ApiWorld) -> None:
+    answer = api.person("operator").get("/diagnosis")
+    assert answer.status_code == 200
+    assert {"code", "says", "do"} == set(answer.get_json()["findings"][0])
+    assert "no_worker" in {each["code"] for each in answer.get_json()["findings"]}
+    assert api.person("deployer").get("/diagnosis").status_code == 403

@@ -1,0 +1,117 @@
+"""What is deployed: pipelines whose commands say to the ledger what they do, and releases that say how they behave."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+BEHAVIOURS = ("quick", "noisy", "long", "flaky", "fails", "leaves", "stubborn")
+"""quick, noisy, long: succeed. flaky: at the third try. fails, leaves: on the last target, the latter with a daemon left
+behind. stubborn: runs with a daemon until it is killed, deaf to TERM."""
+VERSIONS = tuple(f"{number}-{behaviour}" for number in (1, 2) for behaviour in BEHAVIOURS)
+
+# One line is one write with O_APPEND: lines are whole, and in the order in which they were written.
+SCRIPT = r"""
+now() { date +%s.%N; }
+note() { printf '%s %s %s %s\n' "$1" "$DEPLOYMENT_RUN" "$2" "$(now)" >>"$CHAOS/ledger"; }
+say() { printf "$@"; printf "$@" >>"$own"; }
+daemon() {
+    (trap '' TERM; setsid sh -c 'trap "" TERM; while :; do
+        printf "D %s - %s\n" "$DEPLOYMENT_RUN" "$(date +%s.%N)" >>"$CHAOS/ledger"; sleep 0.3; done' >/dev/null 2>&1 &)
+}
+place=$RELEASE_NAME.$DEPLOYMENT_ENVIRONMENT.$TARGET_NAME
+own=$CHAOS/out/$DEPLOYMENT_RUN
+note S "$place"
+say 'begin \000\377 %s\n' "$DEPLOYMENT_RUN"
+end() {
+    if [ "$1" = 0 ]; then
+        echo "$RELEASE_VERSION" >"$CHAOS/state/$place.$DEPLOYMENT_RUN"
+        mv "$CHAOS/state/$place.$DEPLOYMENT_RUN" "$CHAOS/state/$place"
+    fi
+    say 'end %s\n' "$1"
+    note E "$1"
+    exit "$1"
+}
+count() {
+    n=0
+    while [ "$n" -lt "$1" ]; do n=$((n + 1)); say 'line %d of %s\n' "$n" "$DEPLOYMENT_RUN"; sleep 0.2; done
+}
+last=
+[ "$TARGET_NAME" != "$LAST_TARGET" ] || last=yes
+case $RELEASE_VERSION in
+    *-quick) count 1 ;;
+    *-noisy)
+        awk 'BEGIN { for (n = 1; n <= 4000; n++) printf "%d: the quick brown fox jumps over the lazy dog\n", n }' |
+            tee -a "$own"
+        count 2 ;;
+    *-long) count $((25 + DEPLOYMENT_ID % 20)) ;;
+    *-flaky) count 1; [ "${DEPLOYMENT_RUN##*-}" -ge 3 ] || end 9 ;;
+    *-fails) count 3; [ -z "$last" ] || end 3 ;;
+    *-leaves) count 2; [ -z "$last" ] || { daemon; end 4; } ;;
+    *-stubborn) trap '' TERM; daemon; while :; do count 10; done ;;
+esac
+end 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application by its name, with the lines of its pipeline that differ."""
+
+    name: str
+    environments: str
+    actions: str
+    promoted: bool = False
+    """Whether production waits for staging."""
+
+
+def _environment(name: str, count: int, *lines: str) -> str:
+    targets = ", ".join(f"{{name: t{number}, kind: command}}" for number in range(1, count + 1))
+    head = f"  {name}:\n    targets: [{targets}]\n    variables: {{LAST_TARGET: t{count}}}\n"
+    return head + "".join(f"    {line}\n" for line in lines)
+
+
+_INSTALL = "  - name: install\n    retries: 2\n    grace: 1s\n    timeout: 90s\n    run: |\n{script}"
+_SECOND = "  - name: check\n    retries: 2\n    grace: 1s\n    timeout: 90s\n    run: |\n{script}"
+_VERIFY = (
+    "  - name: answers\n    verify: {http: 'http://127.0.0.1:$CHAOS_PORT/', within: 90s, interval: 200ms}\n"
+)
+
+APPLICATIONS = (
+    Application(
+        "alpha",
+        _environment("staging", 1) + _environment("production", 3, "after: staging"),
+        _INSTALL + _VERIFY,
+        promoted=True,
+    ),
+    Application(
+        "beta",
+        _environment("staging", 2, "strategy: {kind: rolling, batch: 1}", "on_failure: rollback")
+        + _environment("production", 4, "strategy: {kind: rolling, batch: [1, 50%]}", "on_failure: rollback"),
+        _INSTALL + _SECOND,
+    ),
+    Application(
+        "gamma",
+        _environment("staging", 3, "strategy: {kind: all-at-once, max_failures: 1}")
+        + _environment("production", 2, "on_failure: rollback"),
+        _INSTALL,
+    ),
+    Application(
+        "delta",
+        _environment("staging", 1, "on_failure: rollback")
+        + _environment("production", 2, "strategy: rolling"),
+        _INSTALL + _VERIFY,
+    ),
+)
+ENVIRONMENTS = ("staging", "production")
+
+
+def pipeline(application: Application, *, folder: Path, port: int) -> bytes:
+    """The pipeline file of an application whose commands write below `folder` and verify at `port`."""
+    variables: Mapping[str, str] = {"CHAOS": f"{folder}/", "CHAOS_PORT": f"{port}"}
+    given = ", ".join(f"{name}: '{value}'" for name, value in variables.items())
+    script = "".join(f"      {line}\n" for line in SCRIPT.strip("\n").splitlines())
+    actions = application.actions.replace("{script}", script)
+    return (
+        f"application: {application.name}\nvariables: {{{given}}}\n"
+        f"environments:\n{application.environments}deploy:\n{actions}"
+    ).encode()

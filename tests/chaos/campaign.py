@@ -1,0 +1,104 @@
+"""The main scenario: a load, faults by a seed, healing, and then everything is checked."""
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from orchestrator import clock
+from tests.chaos.faults import Injector, Planned, draw, heal_all
+from tests.chaos.invariants import Violation, check
+from tests.chaos.load import Driver, Mix, Operator, drivers
+from tests.chaos.phases import Hunter
+from tests.chaos.recovery import Ability, Recoveries
+from tests.chaos.report import Report
+from tests.chaos.site import Say, Site, site
+
+FAULTS_A_SECOND = 1.6
+AT_A_TIME = 12
+STUCK_SECONDS = 15.0
+_WARM_UP_SECONDS = 12.0
+_QUIET_SECONDS = 45.0
+
+
+def run(folder: Path, *, faults: int, seed: int, say: Say, mix: Mix | None = None) -> Report:
+    """Break things so many times, let them heal, and report."""
+    begun = clock.monotonic()
+    with site(folder, seed=seed, say=say) as made:
+        working = drivers(made.desk, made.observer, seed=seed, mix=mix or Mix())
+        operator = Operator(made.desk, made.observer, seed=seed)
+        for each in (*working, operator):
+            each.start()
+        ability = Ability(made.installed.nodes)
+        recoveries = Recoveries(ability)
+        made.observer.listeners.append(recoveries.look)
+        injector = Injector(made.installed, made.observer, Hunter(made.installed), recoveries, ability)
+        threading.Event().wait(min(_WARM_UP_SECONDS, faults / 5))
+        _inject(injector, faults=faults, seed=seed, say=say)
+        heal_all(made.installed)
+        made.observer.watch_standstills()
+        say("everything is healed; what is open is brought to its end")
+        open_ids = drain(made, working)
+        report = _judge(made, injector, recoveries, open_ids)
+        report.seed, report.seconds = seed, clock.monotonic() - begun
+        report.extra["runs whose end a person was asked about"] = f"{operator.answers}"
+        (folder / "faults").write_text("\n".join(injector.log) + "\n")
+        return report
+
+
+def plan(faults: int, seed: int, workers: tuple[str, ...]) -> list[tuple[float, Planned]]:
+    """So many faults, each with the pause before it."""
+    rng = random.Random(seed)
+    return [(min(rng.expovariate(FAULTS_A_SECOND), 3.0), draw(rng, workers)) for _ in range(faults)]
+
+
+def _inject(injector: Injector, *, faults: int, seed: int, say: Say) -> None:
+    pause = threading.Event()
+    with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="fault") as hands:
+        under_way = []
+        for number, (wait, fault) in enumerate(plan(faults, seed, injector.installed.shape.workers), start=1):
+            pause.wait(wait)
+            under_way.append(hands.submit(injector.inject, fault))
+            if number % 50 == 0:
+                ended, still = len(injector.observer.ended), injector.observer.last
+                say(
+                    f"{number} faults; {ended} deployments ended; {len(still.attempts) if still else 0} attempts open"
+                )
+        for each in under_way:
+            each.result()
+
+
+def drain(made: Site, working: list[Driver]) -> list[int]:
+    """Ask for nothing more and return when all has ended; what has not, though it could."""
+    for driver in working:
+        driver.stopping.set()
+    open_ids = made.wait_until_all_ended(quiet_seconds=_QUIET_SECONDS)
+    made.desk.halted.set()
+    for driver in working:
+        driver.join()
+    # Whoever was asked in the last moment may have said yes.
+    return open_ids or made.wait_until_all_ended(quiet_seconds=_QUIET_SECONDS)
+
+
+def _judge(made: Site, injector: Injector, recoveries: Recoveries, open_ids: list[int]) -> Report:
+    with made.evidence() as evidence:
+        evidence.severed = frozenset(injector.severed)
+        violations = check(evidence)
+        report = Report.of(evidence)
+    violations += [Violation("API", text) for text in made.desk.refused]
+    violations += [Violation("process", text) for text in injector.troubles]
+    violations += [Violation("recovery", f"not recovered: {each}") for each in recoveries.unfinished()]
+    stuck = [s for s in made.observer.standstills.values() if s.seconds > STUCK_SECONDS]
+    report.violations = violations
+    report.stuck = sorted({*(s.deployment_id for s in stuck), *open_ids})
+    report.stuck_notes = [f"deployment {s.deployment_id}: {s.seconds:.1f} s at {s.progress}" for s in stuck]
+    report.faults, report.phases = dict(injector.done), dict(injector.phases)
+    report.longest_standstill = max((s.seconds for s in made.observer.standstills.values()), default=0.0)
+    told = recoveries.of_consequence()
+    report.recovery = sorted(each.seconds for each in told)
+    report.able_recovery = sorted(each.able_seconds for each in told)
+    report.slowest = [
+        f"{each.able_seconds:.1f} s ({each.seconds:.1f} s): {each.fault}, {each.held_up} held up"
+        for each in sorted(told, key=lambda each: -each.able_seconds)[:10]
+    ]
+    return report

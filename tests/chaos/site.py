@@ -1,0 +1,109 @@
+"""An installation with applications in it, somebody who asks, and somebody who looks: what every scenario begins with."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from random import Random
+
+from orchestrator import clock
+from tests.chaos import history
+from tests.chaos.applications import APPLICATIONS, VERSIONS, Application, pipeline
+from tests.chaos.evidence import Evidence, collect
+from tests.chaos.installation import APIS, BEATS, Installation, Shape
+from tests.chaos.load import Desk
+from tests.chaos.observer import Observer
+from tests.chaos.world import bearers
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Site:
+    """What a scenario works with."""
+
+    installed: Installation
+    desk: Desk
+    observer: Observer
+
+    @contextmanager
+    def evidence(self) -> Iterator[Evidence]:
+        """Everything there is to judge by, from now."""
+        alive = bearers(self.installed.folder)
+        with self.installed.connection() as connection:
+            found = collect(connection, self.installed.folder, bearers=alive)
+            found.accepted = self.desk.accepted
+            found.accepted_at = self.desk.accepted_at
+            found.requests = (self.desk.answers, self.desk.repeated)
+            found.contradictions = self.observer.contradictions
+            found.survivors = self.observer.survivors
+            found.read_ledger(self.installed.ledger)
+            yield found
+
+    def wait_until_all_ended(self, *, quiet_seconds: float) -> list[int]:
+        """Return when every deployment has ended, or once none has made progress for so long; those that are open."""
+        moved_at, before = clock.monotonic(), object()
+        while True:
+            sample = self.observer.next_sample()
+            still = sorted(i for i in sample.deployments if i not in self.observer.ended)
+            now: object = [(sample.progress(i)) for i in still]
+            if now != before:
+                moved_at, before = sample.at, now
+            if not still or sample.at - moved_at > quiet_seconds:
+                return still
+
+
+@contextmanager
+def site(
+    folder: Path,
+    *,
+    seed: int,
+    say: Say,
+    shape: Shape | None = None,
+    applications: tuple[Application, ...] = APPLICATIONS,
+    start: tuple[str, ...] | None = None,
+) -> Iterator[Site]:
+    """A running installation; `start`: the processes to start (default: all)."""
+    with Installation(folder, shape=shape, notice=say) as installed, _checked_service() as port:
+        with installed.connection() as connection:
+            history.record(connection)
+        everyone = (*APIS, *installed.shape.workers, *BEATS)
+        installed.start(*(everyone if start is None else start))
+        desk = Desk(tuple(installed.urls.values()), installed.password, Random(seed))
+        for application in applications:
+            desk.put_pipeline(application.name, pipeline(application, folder=folder, port=port))
+            for version in VERSIONS:
+                desk.release(application.name, version)
+        observer = Observer(installed.connection, folder)
+        observer.start()
+        try:
+            yield Site(installed, desk, observer)
+        finally:
+            desk.halted.set()
+            observer.stop()
+
+
+class _Yes(BaseHTTPRequestHandler):
+    """Answers every check."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _checked_service() -> Iterator[int]:
+    """What `verify` steps look at."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Yes)
+    threading.Thread(target=server.serve_forever, name="verified", daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()

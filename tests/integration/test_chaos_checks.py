@@ -1,0 +1,394 @@
+"""The chaos harness names each broken promise: every invariant is violated here once, by hand."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as PgConnection  # noqa: N812  # it is a class
+from psycopg2.extras import NamedTupleCursor
+
+from orchestrator.config import Settings
+from orchestrator.db import Database
+from orchestrator.domain.statuses import Outcome
+from orchestrator.services import attempts
+from orchestrator.services.attempts import Output
+from tests.chaos import history
+from tests.chaos.evidence import collect
+from tests.chaos.invariants import INVARIANTS, Violation, check
+from tests.chaos.ledger import Entry
+from tests.chaos.world import Bearer, bearers
+from tests.integration.engine_world import World, worker
+
+RUN_AGAIN = """
+    UPDATE deployments SET status = 'running', ended_at = NULL, deployed_at = NULL, wake_at = clock_timestamp()
+"""
+OUTPUT = b"one\ntwo\nthree\n"
+
+
+@dataclass
+class Scene:
+    """A database in which all is well, and what the harness would have seen of it."""
+
+    connection: PgConnection
+    folder: Path
+    good: int
+    """A deployment to staging that succeeded."""
+    bad: int
+    """A later one that failed."""
+    wide: int
+    """One to production, with three targets, that succeeded."""
+    entries: list[Entry] = field(default_factory=list)
+    bearers: list[Bearer] = field(default_factory=list)
+    accepted: dict[str, set[int]] = field(default_factory=dict)
+    accepted_at: dict[int, float] = field(default_factory=dict)
+    contradictions: list[str] = field(default_factory=list)
+    severed: frozenset[str] = frozenset()
+
+    def sql(self, statement: str, **params: object) -> list[tuple[object, ...]]:
+        """Write what the database would refuse otherwise: no trigger fires."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+            cursor.execute(statement, params)
+            found = cursor.fetchall() if cursor.description else []
+            cursor.execute("RESET session_replication_role")
+        return found
+
+    def run_of(self, deployment: int) -> str:
+        """The first run of a deployment."""
+        return next(entry.run for entry in self.entries if entry.deployment_id == deployment)
+
+    def index_of(self, kind: str, deployment: int) -> int:
+        """Where the ledger has the first such line of a deployment."""
+        wanted = (kind, deployment)
+        return next(i for i, e in enumerate(self.entries) if (e.kind, e.deployment_id) == wanted)
+
+    def violations(self) -> list[Violation]:
+        seen = {
+            "ledger": self.entries,
+            "bearers": self.bearers,
+            "accepted": self.accepted,
+            "accepted_at": self.accepted_at,
+            "contradictions": self.contradictions,
+            "severed": self.severed,
+        }
+        found = check(collect(self.connection, self.folder, **seen))
+        self.connection.rollback()
+        return found
+
+
+def play(world: World, deployment: int, *, outcome: Outcome = Outcome.SUCCEEDED) -> None:
+    """Be the worker of a deployment whose every step writes OUTPUT."""
+    one = worker()
+    claim = world.advance(deployment, one)
+    while claim is not None:
+        with world.database.transaction() as session:
+            attempts.write_output(session, claim, Output(0, 4, OUTPUT[:4]))
+        with world.database.transaction() as session:
+            attempts.write_output(session, claim, Output(4, len(OUTPUT), OUTPUT[4:]))
+        claim = world.finish(claim, outcome, one) or world.advance(deployment, one)
+
+
+@pytest.fixture
+def scene(database: Database, settings: Settings, tmp_path: Path) -> Iterator[Scene]:
+    connection = psycopg2.connect(settings.database_url)
+    connection.autocommit = True
+    history.record(connection)
+    world = World(database)
+    world.release("1")
+    world.release("2")
+    good, bad, wide = world.request("1"), world.request("2"), world.request("1", "production")
+    play(world, good)
+    play(world, bad, outcome=Outcome.FAILED)
+    play(world, wide)
+    assert [world.status(each) for each in (good, bad, wide)] == ["succeeded", "failed", "succeeded"]
+    made = Scene(connection, tmp_path, good, bad, wide)
+    made.accepted = {"key-1": {good}, "key-2": {bad}, "key-3": {wide}}
+    tell(made)
+    yield made
+    connection.close()
+
+
+def tell(scene: Scene) -> None:
+    """Write the ledger, the commands' own copies and the targets' state, as commands would have."""
+    for folder in ("out", "state"):
+        (scene.folder / folder).mkdir()
+    with scene.connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
+        cursor.execute("""
+            SELECT a.deployment_id || '-' || s.id || '-' || a.number AS run, a.started_at, a.ended_at, a.exit_code, r.version,
+                r.name || '.' || d.environment || '.' || s.target_name AS place
+            FROM attempts a JOIN steps s ON s.id = a.step_id JOIN deployments d ON d.id = a.deployment_id
+            JOIN releases r ON r.id = d.release_id WHERE a.started_at IS NOT NULL ORDER BY a.started_at
+        """)
+        rows = cursor.fetchall()
+    for row in rows:
+        scene.entries += [
+            Entry("S", row.run, row.place, row.started_at.timestamp()),
+            Entry("E", row.run, str(row.exit_code), row.started_at.timestamp()),
+        ]
+        (scene.folder / "out" / row.run).write_bytes(OUTPUT)
+        if row.exit_code == 0:
+            (scene.folder / "state" / row.place).write_text(f"{row.version}\n")
+
+
+def test_nothing_is_found_where_all_is_well(scene: Scene) -> None:
+    assert scene.violations() == []
+
+
+def two_are_active(scene: Scene) -> None:
+    scene.sql("DROP INDEX uq_deployments_active_slot")
+    active = "status = 'running', ended_at = NULL, deployed_at = NULL, wake_at = clock_timestamp()"
+    scene.sql(
+        f"UPDATE deployments SET {active} WHERE id IN (%(one)s, %(two)s)",  # noqa: S608
+        one=scene.good,
+        two=scene.bad,
+    )
+
+
+def two_were_active(scene: Scene) -> None:
+    earlier = "UPDATE deployments SET started_at = started_at - interval '1 hour' WHERE id = %(id)s"
+    scene.sql(earlier, id=scene.bad)
+
+
+def started_twice(scene: Scene) -> None:
+    first = scene.entries[0]
+    scene.entries.insert(2, first)
+
+
+def started_without_a_claim(scene: Scene) -> None:
+    scene.entries.append(Entry("S", f"{scene.good}-999999-1", "shop.staging.web-a", 0.0))
+
+
+def beside_another_deployment(scene: Scene) -> None:
+    end = scene.entries.pop(scene.index_of("E", scene.good))
+    start = scene.index_of("S", scene.bad)
+    late = Entry("S", scene.entries[start].run, "shop.staging.web-a", 0.0)
+    scene.entries[start : start + 1] = [late, end]
+
+
+def beside_itself(scene: Scene) -> None:
+    end = scene.entries.pop(scene.index_of("E", scene.wide))
+    start = next(
+        i
+        for i, e in enumerate(scene.entries)
+        if e.kind == "S" and e.deployment_id == scene.wide and e.run != end.run
+    )
+    scene.entries[start] = Entry("S", scene.entries[start].run, scene.entries[start].place, 0.0)
+    scene.entries.insert(start + 1, end)
+
+
+def accepted_and_gone(scene: Scene) -> None:
+    scene.accepted["key-4"] = {999_999}
+
+
+def one_key_two_answers(scene: Scene) -> None:
+    scene.accepted["key-1"].add(scene.bad)
+
+
+def one_key_two_deployments(scene: Scene) -> None:
+    scene.sql("UPDATE deployments SET reason = 'key-1'")
+
+
+def left_running(scene: Scene) -> None:
+    scene.sql(f"{RUN_AGAIN} WHERE id = %(id)s", id=scene.wide)
+
+
+def lost_without_a_reason(scene: Scene) -> None:
+    scene.sql("UPDATE attempts SET outcome = 'lost' WHERE deployment_id = %(id)s", id=scene.bad)
+
+
+def left_a_terminal_status(scene: Scene) -> None:
+    scene.sql(
+        "INSERT INTO chaos.statuses (deployment_id, old, new) VALUES (%(id)s, 'failed', 'succeeded')",
+        id=scene.good,
+    )
+
+
+def changed_in_secret(scene: Scene) -> None:
+    scene.sql("UPDATE deployments SET status = 'failed', deployed_at = NULL WHERE id = %(id)s", id=scene.good)
+
+
+def changed_before_our_eyes(scene: Scene) -> None:
+    scene.contradictions.append("deployment 1 was failed and is succeeded")
+
+
+def failed_at_its_target(scene: Scene) -> None:
+    place = scene.index_of("E", scene.good)
+    scene.entries[place] = Entry("E", scene.entries[place].run, "1", scene.entries[place].at)
+
+
+def never_ended_at_its_target(scene: Scene) -> None:
+    del scene.entries[scene.index_of("E", scene.good)]
+
+
+def succeeded_with_a_failed_step(scene: Scene) -> None:
+    scene.sql("UPDATE steps SET status = 'failed' WHERE deployment_id = %(id)s", id=scene.good)
+
+
+def succeeded_with_too_few_steps(scene: Scene) -> None:
+    scene.sql("UPDATE deployments SET step_count = step_count + 1 WHERE id = %(id)s", id=scene.good)
+
+
+def alive_after_the_end(scene: Scene) -> None:
+    scene.bearers.append(Bearer(4711, scene.run_of(scene.bad), "sleep 600"))
+
+
+def writes_after_the_end(scene: Scene) -> None:
+    scene.entries.append(Entry("D", scene.run_of(scene.bad), "-", 4_000_000_000.0))
+
+
+def attempt_left_open(scene: Scene) -> None:
+    scene.sql(
+        "UPDATE attempts SET ended_at = NULL, outcome = NULL WHERE deployment_id = %(id)s", id=scene.bad
+    )
+
+
+def smaller_token(scene: Scene) -> None:
+    scene.sql(
+        "INSERT INTO chaos.tokens (attempt_id, old, new) SELECT attempt_id, new, new - 1000 FROM chaos.tokens LIMIT 1"
+    )
+
+
+def token_given_twice(scene: Scene) -> None:
+    scene.sql(
+        "UPDATE chaos.tokens SET new = (SELECT min(new) FROM chaos.tokens) WHERE n = (SELECT max(n) FROM chaos.tokens)"
+    )
+
+
+def token_of_nobody(scene: Scene) -> None:
+    scene.sql("UPDATE attempts SET token = token + 1000 WHERE deployment_id = %(id)s", id=scene.good)
+
+
+def event_is_gone(scene: Scene) -> None:
+    scene.sql(
+        "DELETE FROM events WHERE kind = 'deployment.running' AND deployment_id = %(id)s", id=scene.good
+    )
+
+
+def event_was_changed(scene: Scene) -> None:
+    scene.sql("""UPDATE events SET data = '{"version": "3"}' WHERE kind = 'deployment.requested'""")
+
+
+def event_came_twice(scene: Scene) -> None:
+    scene.sql("""
+        INSERT INTO events (subject, seq, deployment_id, kind, at, data, hash)
+        SELECT subject, seq + 100, deployment_id, kind, at, data, hash FROM events WHERE kind = 'deployment.running'
+    """)
+
+
+def chain_was_cut(scene: Scene) -> None:
+    scene.sql("DELETE FROM events WHERE kind IN ('deployment.failed', 'deployment.succeeded')")
+
+
+def byte_is_wrong(scene: Scene) -> None:
+    scene.sql("UPDATE log_chunks SET data = 'oNe\n' WHERE start_byte = 0")
+
+
+def piece_is_missing(scene: Scene) -> None:
+    scene.sql("DELETE FROM log_chunks WHERE start_byte = 0")
+
+
+def end_is_missing(scene: Scene) -> None:
+    scene.sql("DELETE FROM log_chunks WHERE start_byte = 4")
+    scene.sql("UPDATE attempts SET output_bytes = 4")
+
+
+def stored_twice(scene: Scene) -> None:
+    scene.sql("UPDATE log_chunks SET data = data || data WHERE start_byte = 4")
+
+
+def not_promoted(scene: Scene) -> None:
+    scene.sql("UPDATE deployments SET promote_after = '{nowhere}' WHERE id = %(id)s", id=scene.wide)
+
+
+def promoted_too_early(scene: Scene) -> None:
+    scene.sql(
+        "UPDATE deployments SET ended_at = clock_timestamp() + interval '1 hour' WHERE id = %(id)s",
+        id=scene.good,
+    )
+
+
+def out_of_line(scene: Scene) -> None:
+    scene.accepted_at[scene.good] = 0.0
+    later = "UPDATE deployments SET started_at = clock_timestamp(), ended_at = clock_timestamp() WHERE id = %(id)s"
+    scene.sql(later, id=scene.good)
+
+
+def target_has_another(scene: Scene) -> None:
+    (scene.folder / "state" / "shop.staging.web-a").write_text("2\n")
+
+
+def nothing_is_said_of_a_target(scene: Scene) -> None:
+    scene.sql("DELETE FROM installations WHERE deployment_id = %(id)s", id=scene.wide)
+
+
+PLANTED: list[tuple[str, Callable[[Scene], None], str]] = [
+    ("I1", two_are_active, "has the active deployments"),
+    ("I1", two_were_active, "started at"),
+    ("I2", started_twice, "was started 2 times"),
+    ("I2", started_without_a_claim, "no attempt of it was ever claimed"),
+    ("I3", beside_another_deployment, "started beside run"),
+    ("I3", beside_itself, "started beside run"),
+    ("I4", accepted_and_gone, "999999 is not there"),
+    ("I4", one_key_two_answers, "was answered with the deployments"),
+    ("I4", one_key_two_deployments, "made 3 deployments"),
+    ("I4", left_running, "is running and nothing"),
+    ("I4", lost_without_a_reason, "counts as lost"),
+    ("I5", left_a_terminal_status, "went from failed to succeeded"),
+    ("I5", changed_in_secret, "became succeeded last and is failed"),
+    ("I5", changed_before_our_eyes, "was failed and is succeeded"),
+    ("I6", failed_at_its_target, "ended with 1 at its target"),
+    ("I6", never_ended_at_its_target, "ended with None at its target"),
+    ("I6", succeeded_with_a_failed_step, "is failed"),
+    ("I6", succeeded_with_too_few_steps, "of 3 steps"),
+    ("I7", alive_after_the_end, "process 4711"),
+    ("I7", writes_after_the_end, "after its recorded end"),
+    ("I7", attempt_left_open, "of it is open"),
+    ("I8", smaller_token, "got the token"),
+    ("I8", token_given_twice, "was given 2 times"),
+    ("I8", token_of_nobody, "the last that was given"),
+    ("I9", event_is_gone, "its events say"),
+    ("I9", event_was_changed, "does not follow"),
+    ("I9", event_came_twice, "its events say"),
+    ("I9", chain_was_cut, "does not end where its row says"),
+    ("I10", byte_is_wrong, "is not what it wrote"),
+    ("I10", piece_is_missing, "goes on at byte 4 after byte 0"),
+    ("I10", end_is_missing, "is not what it wrote"),
+    ("I10", stored_twice, "is not what it wrote"),
+    ("I11", not_promoted, "before its release succeeded in nowhere"),
+    ("I11", promoted_too_early, "before its release succeeded in staging"),
+    ("I11", out_of_line, "which came first"),
+    ("I12", target_has_another, "has 2, and installations says 1"),
+    ("I12", nothing_is_said_of_a_target, "installations says None"),
+]
+
+
+@pytest.mark.parametrize(
+    ("invariant", "plant", "words"), PLANTED, ids=[f"{name}-{plant.__name__}" for name, plant, _ in PLANTED]
+)
+def test_a_violation_is_named(
+    scene: Scene, invariant: str, plant: Callable[[Scene], None], words: str
+) -> None:
+    plant(scene)
+    assert any(found.invariant == invariant and words in found.text for found in scene.violations())
+
+
+def test_every_invariant_is_planted_here() -> None:
+    assert {name for name, _, _ in PLANTED} == set(INVARIANTS) == {f"I{number}" for number in range(1, 13)}
+
+
+def test_what_a_run_left_alive_is_found_in_proc(tmp_path: Path) -> None:
+    mark = {"DEPLOYMENT_RUN": "7-8-1", "CHAOS": f"{tmp_path}/"}
+    sleeper = subprocess.Popen(
+        [sys.executable, "-c", "input()"], env=os.environ | mark, stdin=subprocess.PIPE
+    )
+    try:
+        assert [(each.pid, each.run) for each in bearers(tmp_path)] == [(sleeper.pid, "7-8-1")]
+        assert bearers(tmp_path / "elsewhere") == []
+    finally:
+        sleeper.communicate()
+    assert bearers(tmp_path) == []

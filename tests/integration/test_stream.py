@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.client.sse import ServerEvent
+from tests.acceptance.fleet import eventually
 from tests.integration.api_world import world
 from tests.integration.stream_world import StreamWorld, running, stream_server, streams, text_of
 

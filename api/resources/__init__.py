@@ -8,6 +8,7 @@ from api.resources import (
     environments,
     health,
     installations,
+    locks,
     releases,
     users,
 )
@@ -20,6 +21,7 @@ BLUEPRINTS = (
     releases.blueprint,
     deployments.blueprint,
     installations.blueprint,
+    locks.blueprint,
     diagnosis.blueprint,
     health.blueprint,
 )

@@ -14,7 +14,7 @@ from api.responses import json_response, tagged_response
 from api.schemas import deployments as schemas
 from api.schemas import logs as log_schemas
 from api.schemas.auth import Nothing
-from api.schemas.common import Reason
+from api.schemas.common import Reason, RequiredReason
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import UnavailableError
@@ -25,7 +25,7 @@ from orchestrator.presenting.deployments import present, present_event, present_
 from orchestrator.presenting.json import dumps
 from orchestrator.repositories import deployments as rows
 from orchestrator.repositories import events, steps
-from orchestrator.services import deployments, rollbacks
+from orchestrator.services import approvals, deployments, rollbacks
 from orchestrator.services.cursors import log_scope
 
 
@@ -184,6 +184,28 @@ def resume_deployment(body: dict[str, Any], deployment_id: int) -> Response:
     """Say what became of steps whose targets cannot: try again, count as done, or count as failed."""
     with transaction(session()):
         deployments.answer(session(), deployment_id, **body, actor=current_actor())
+    return _accepted(deployment_id)
+
+
+@blueprint.route("/<id:deployment_id>/approve", methods=["POST"])
+@requires(Permission.READ)
+@blueprint.arguments(Reason)
+@blueprint.response(202, schemas.Deployment)
+def approve_deployment(body: dict[str, Any], deployment_id: int) -> Response:
+    """Say yes to a deployment that asks for it; its rules say who may, and never who requested it."""
+    with transaction(session()):
+        approvals.approve(session(), deployment_id, actor=current_actor(), reason=body["reason"])
+    return _accepted(deployment_id)
+
+
+@blueprint.route("/<id:deployment_id>/reject", methods=["POST"])
+@requires(Permission.READ)
+@blueprint.arguments(RequiredReason)
+@blueprint.response(202, schemas.Deployment)
+def reject_deployment(body: dict[str, Any], deployment_id: int) -> Response:
+    """Say no to a deployment that asks for approval, which ends it. Who may approve may reject."""
+    with transaction(session()):
+        approvals.reject(session(), deployment_id, actor=current_actor(), reason=body["reason"])
     return _accepted(deployment_id)
 
 

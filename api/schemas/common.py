@@ -22,6 +22,12 @@ class Reason(ma.Schema):
     reason = Text(longest=1000, load_default="")
 
 
+class RequiredReason(ma.Schema):
+    """Why; it has to be said."""
+
+    reason = Text(longest=1000, shortest=1, required=True)
+
+
 class FieldProblemOut(ma.Schema):
     """One thing wrong with an input."""
 

@@ -67,6 +67,11 @@ class WaitingFor(ma.Schema):
 
     kind = fields.String(required=True)
     message = fields.String(required=True)
+    until = instant(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When it goes away by itself; null: nobody knows."},
+    )
 
 
 # Not a class: one of the fields is named as an attribute of ma.Schema is.

@@ -15,6 +15,7 @@ COMMANDS = {
     "release": Lazy("orchestrator.cli.release:release", "Record and look up releases."),
     "deploy": Lazy("orchestrator.cli.deploy:deploy", "Send a release to an environment."),
     "deployments": Lazy("orchestrator.cli.deployments:deployments", "Watch and steer deployments."),
+    "lock": Lazy("orchestrator.cli.lock:lock", "Keep deployments from starting."),
     "status": Lazy("orchestrator.cli.status:status", "Show what runs where."),
     "applications": Lazy("orchestrator.cli.applications:applications", "Look up applications."),
     "environments": Lazy("orchestrator.cli.environments:environments", "Look up environments."),

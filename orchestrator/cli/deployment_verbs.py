@@ -1,4 +1,4 @@
-"""deployments watch, cancel, retry, rollback, resume."""
+"""deployments watch, cancel, approve, reject, retry, rollback, resume."""
 
 import click
 
@@ -56,11 +56,33 @@ def cancel(
                 client, deployment_id, view=view, timing=timing, with_log=False, with_steps=False
             )
             found = follower.run()
+    _tell(found, as_json=as_json)
+    raise click.exceptions.Exit(_code_of_cancel(found) if wait else ExitCode.OK)
+
+
+@click.command()
+@deployment_argument
+@reason_option
+@json_option
+def approve(*, deployment_id: int, reason: str | None, as_json: bool) -> None:
+    """Say yes to a deployment that asks for it; never to one of your own."""
+    _tell(connect().approve(deployment_id, reason=reason), as_json=as_json)
+
+
+@click.command()
+@deployment_argument
+@click.option("--reason", required=True, help="Why not.")
+@json_option
+def reject(*, deployment_id: int, reason: str, as_json: bool) -> None:
+    """Say no to a deployment that asks for approval, which ends it."""
+    _tell(connect().reject(deployment_id, reason=reason), as_json=as_json)
+
+
+def _tell(found: Record, *, as_json: bool) -> None:
     if as_json:
         emit_json(found)
     else:
         click.echo(f"{headline(found)}  {standing(found)}")
-    raise click.exceptions.Exit(_code_of_cancel(found) if wait else ExitCode.OK)
 
 
 @click.command()

@@ -159,6 +159,17 @@ class Client(Transport):
         path = f"/deployments/{deployment_id}/cancel"
         return cast(Record, self._call("POST", path, body=_given(reason=reason), repeatable=True))
 
+    def approve(self, deployment_id: int, *, reason: str | None = None) -> Record:
+        """Say yes; twice is once."""
+        path = f"/deployments/{deployment_id}/approve"
+        return cast(Record, self._call("POST", path, body=_given(reason=reason), repeatable=True))
+
+    def reject(self, deployment_id: int, *, reason: str) -> Record:
+        """Say no, which ends it."""
+        return cast(
+            Record, self.call("POST", f"/deployments/{deployment_id}/reject", body={"reason": reason})
+        )
+
     def retry(self, deployment_id: int) -> Record:
         """A new deployment of the same."""
         return self.create(f"/deployments/{deployment_id}/retry", {})

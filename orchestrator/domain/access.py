@@ -44,6 +44,11 @@ def least_role(permission: Permission) -> Role | None:
     return _LEAST_ROLE.get(permission)
 
 
+def at_least(role: Role, least: Role) -> bool:
+    """Whether a role is that one or one that may do more."""
+    return _RANK[role] >= _RANK[least]
+
+
 def allows(role: Role, permission: Permission) -> bool:
     """Whether somebody with this role has the permission."""
     least = least_role(permission)

@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from orchestrator.domain.approvals import ApprovalRule, Approver, unmet
+
 SCHEDULE = "schedule"
+LOCK = "lock"
+APPROVAL = "approval"
 SLOT = "slot"
 PROMOTION = "promotion"
 
 NEXT_IN_LINE_RECHECK = timedelta(minutes=1)
 """Safety net of the first in a queue; the transaction that frees the slot wakes it long before."""
 DEEP_IN_LINE_RECHECK = timedelta(hours=1)
+PERSON_RECHECK = timedelta(hours=1)
+"""Safety net; the transaction in which a person releases a lock or approves wakes whoever waits for it."""
 PROMOTION_RECHECK = timedelta(hours=1)
 """Safety net; the transaction in which the release succeeds elsewhere wakes it. Ten thousand that wait cost nothing."""
 
@@ -31,6 +37,16 @@ class Blocker:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldLock:
+    """A lock that keeps a deployment from starting."""
+
+    id: int
+    reason: str
+    username: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the gates look at, as it is in the transaction that would start the deployment."""
 
@@ -44,16 +60,45 @@ class Surroundings:
     missing_environments: Sequence[str]
     """Environments in which this very release has to succeed first and has not."""
     scheduled_for: datetime | None = None
+    locks: Sequence[HeldLock] = ()
+    approval_rules: Sequence[ApprovalRule] = ()
+    approvers: Sequence[Approver] = ()
 
 
 def evaluate(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
     """Every reason to wait, the most lasting first; none: it may start."""
-    return (*_schedule(around, now), *_promotion(around), *_slot(around))
+    return (
+        *_approvals(around),
+        *_locks(around),
+        *_schedule(around, now),
+        *_promotion(around),
+        *_slot(around),
+    )
 
 
 def held_by(blockers: Sequence[Blocker]) -> str | None:
     """The kind of the blocker for which others behind it in the slot need not wait, if any."""
     return next((b.kind for b in blockers if b.kind != SLOT), None)
+
+
+def _approvals(around: Surroundings) -> tuple[Blocker, ...]:
+    return tuple(
+        Blocker(APPROVAL, f"{more} more of {rule} must approve, other than who requested it", PERSON_RECHECK)
+        for rule, more in unmet(around.approval_rules, around.approvers)
+    )
+
+
+def _locks(around: Surroundings) -> tuple[Blocker, ...]:
+    return tuple(
+        Blocker(
+            LOCK,
+            f"{lock.username} locked it (lock {lock.id}): {lock.reason}"
+            + (f"; until {lock.expires_at:%Y-%m-%d %H:%M} UTC" if lock.expires_at else ""),
+            PERSON_RECHECK,
+            lock.expires_at,
+        )
+        for lock in around.locks
+    )
 
 
 def _schedule(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.domain.pipeline_approvals import read_approvals
 from orchestrator.domain.pipeline_parts import (
     KnownPlugins,
     check_settings,
@@ -24,7 +25,16 @@ from orchestrator.domain.reading import Section, check_name, child, described, s
 MAX_ENVIRONMENTS = 100
 MAX_TARGETS = 20_000
 
-_ENVIRONMENT_KEYS = ("after", "targets", "variables", "secrets", "strategy", "on_failure", "queue")
+_ENVIRONMENT_KEYS = (
+    "after",
+    "targets",
+    "variables",
+    "secrets",
+    "strategy",
+    "on_failure",
+    "queue",
+    "approvals",
+)
 _TARGET_KEYS = ("name", "kind", "labels", "variables")
 
 
@@ -50,6 +60,7 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
             strategy=_strategy(section, plugins),
             on_failure=section.choice("on_failure", (FAIL, ROLLBACK)),
             queue=section.choice("queue", QUEUES),
+            approvals=read_approvals(section),
         )
     return _in_order(part, found)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.domain.approvals import ApprovalRule
 from orchestrator.domain.durations import format_duration
 from orchestrator.domain.variables import merge_variables
 
@@ -64,6 +65,7 @@ class EnvironmentSpec:
     strategy: StrategySpec = StrategySpec()
     on_failure: str = FAIL
     queue: str = FIFO
+    approvals: tuple[ApprovalRule, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
@@ -128,6 +130,11 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         "strategy": {**environment.strategy.settings, "kind": environment.strategy.kind},
         "on_failure": environment.on_failure,
         **({} if environment.queue == FIFO else {"queue": environment.queue}),
+        **(
+            {"approvals": [rule.document() for rule in environment.approvals]}
+            if environment.approvals
+            else {}
+        ),
     }
 
 

@@ -5,12 +5,14 @@ from orchestrator.models.base import Base
 from orchestrator.models.deployment import Deployment, Installation, Plan
 from orchestrator.models.environment import Environment, Target
 from orchestrator.models.event import Event, Heartbeat, IdempotencyKey
+from orchestrator.models.gate import Approval, Lock
 from orchestrator.models.release import Release
 from orchestrator.models.step import Attempt, LogChunk, Step, Wave
 from orchestrator.models.user import SignIn, User
 
 __all__ = [
     "Application",
+    "Approval",
     "Attempt",
     "Base",
     "Deployment",
@@ -19,6 +21,7 @@ __all__ = [
     "Heartbeat",
     "IdempotencyKey",
     "Installation",
+    "Lock",
     "LogChunk",
     "Pipeline",
     "Plan",

@@ -78,6 +78,8 @@ class Deployment(Timestamps, Base):
 
     priority: Mapped[int] = mapped_column(server_default="0")
     held_by: Mapped[str | None]
+    approval_rules: Mapped[Json | None]
+    """Who has to agree before it starts, as the pipeline said when it was requested; null: nobody."""
     scheduled_for: Mapped[datetime | None]
     """It does not start before."""
     expires_at: Mapped[datetime | None]

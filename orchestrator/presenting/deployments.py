@@ -50,24 +50,24 @@ def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[st
     }
 
 
-def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict[str, str]]:
+def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict[str, Any]]:
     if row.status == DeploymentStatus.PAUSED and row.n_unknown:
         steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
         return [
             {
                 "kind": "answer",
                 "message": f"the end of {steps} unknown; a person has to say what became of it",
+                "until": None,
             }
         ]
     if row.status != DeploymentStatus.PENDING:
         return []
     if blockers is not None:
-        return [{"kind": each.kind, "message": each.message} for each in blockers]
+        return [{"kind": each.kind, "message": each.message, "until": each.until} for each in blockers]
     if row.held_by is None:
         return []
-    return [
-        {"kind": row.held_by, "message": f"held by {row.held_by}; the deployment itself tells all reasons"}
-    ]
+    message = f"held by {row.held_by}; the deployment itself tells all reasons"
+    return [{"kind": row.held_by, "message": message, "until": None}]
 
 
 def present_step(row: Row[Any]) -> dict[str, Any]:

@@ -32,11 +32,11 @@ _INSERT = text(f"""
     WITH d AS (
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
-            strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
+            approval_rules, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
             wave_count, step_count, event_seq, event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
-            :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
+            CAST(:approval_rules AS jsonb), :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
             :wave_count, :step_count, :event_seq, :event_hash,
             clock_timestamp() + make_interval(secs => :first_wake_seconds))
     ), p AS (
@@ -76,7 +76,21 @@ _AHEAD = """(SELECT count(*) FROM (SELECT 1 FROM deployments q
         WHERE q.application_id = d.application_id AND q.environment = d.environment AND q.status = 'pending'
           AND q.held_by IS NULL AND q.id <> d.id AND (q.priority > d.priority OR (q.priority = d.priority AND q.id < d.id))
         LIMIT 1000) x)"""
-_SURROUNDINGS = text(f"SELECT {_ACTIVE} AS active_id, {_AHEAD} AS ahead FROM deployments d WHERE d.id = :id")
+# Automatic rollbacks pass locks, and so do the deployments of who locked.
+_LOCKS = """(SELECT json_agg(json_build_object('id', l.id, 'reason', l.reason, 'username', u.username,
+            'expires_at', extract(epoch FROM l.expires_at)) ORDER BY l.id)
+        FROM locks l JOIN users u ON u.id = l.created_by
+        WHERE l.released_at IS NULL AND NOT l.warning_only AND (l.expires_at IS NULL OR l.expires_at > clock_timestamp())
+          AND (l.application_id IS NULL OR l.application_id = d.application_id)
+          AND (l.environment IS NULL OR l.environment = d.environment)
+          AND d.requested_by IS NOT NULL AND l.created_by <> d.requested_by)"""
+_APPROVERS = """(SELECT json_agg(json_build_object('username', u.username, 'role', p.role) ORDER BY p.at)
+        FROM approvals p JOIN users u ON u.id = p.user_id
+        WHERE d.approval_rules IS NOT NULL AND p.deployment_id = d.id)"""
+_AROUND = {"active_id": _ACTIVE, "ahead": _AHEAD, "locks": _LOCKS, "approvers": _APPROVERS}
+_SURROUNDINGS = text(
+    f"SELECT {', '.join(f'{what} AS {name}' for name, what in _AROUND.items())} FROM deployments d WHERE d.id = :id"
+)
 
 # Whoever asks about a queue holds its application, so that two do not both find it empty.
 _QUEUED = text("""
@@ -89,6 +103,17 @@ _QUEUED = text("""
 _SUCCEEDED_IN = text("""
     SELECT DISTINCT environment FROM deployments
     WHERE release_id = :release_id AND environment = ANY(:environments) AND status = 'succeeded'
+""")
+
+# Whoever waited for a person looks again.
+_WAKE_HELD = text("""
+    UPDATE deployments SET wake_at = clock_timestamp()
+    WHERE id IN (
+        SELECT id FROM deployments WHERE status = 'pending' AND held_by = :kind
+          AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
+          AND (CAST(:environment AS text) IS NULL OR environment = :environment)
+        ORDER BY id FOR NO KEY UPDATE)
+    RETURNING id
 """)
 
 # Ascending in the queue's own order, so that two endings never wait for each other.
@@ -131,6 +156,7 @@ class NewDeployment:
     rolls_back_id: int | None
     retry_of_id: int | None
     priority: int
+    approval_rules: str | None
     scheduled_for: datetime | None
     expires_at: datetime | None
     strategy: str
@@ -211,6 +237,14 @@ def succeeded_in(session: Session, release_id: int, environments: Sequence[str])
     return set(session.execute(_SUCCEEDED_IN, params).scalars())
 
 
+def wake_held(
+    session: Session, kind: str, *, application_id: int | None, environment: str | None
+) -> list[int]:
+    """Wake those that are held by this kind of gate; None: in every application, every environment."""
+    params = {"kind": kind, "application_id": application_id, "environment": environment}
+    return list(session.execute(_WAKE_HELD, params).scalars())
+
+
 def wake_waiting(
     session: Session,
     *,
@@ -272,8 +306,8 @@ _READ = """
 _COLUMNS = columns(Deployment, "d")
 _PAGE = _READ.format(columns=_COLUMNS)
 _WHOLE = _READ.format(
-    columns=f"{_COLUMNS}, CASE WHEN d.status = 'pending' THEN {_ACTIVE} END AS active_id,"
-    f" CASE WHEN d.status = 'pending' THEN {_AHEAD} END AS ahead"
+    columns=_COLUMNS
+    + "".join(f", CASE WHEN d.status = 'pending' THEN {what} END AS {name}" for name, what in _AROUND.items())
 )
 _GET = text(_WHOLE + " WHERE d.id = :id")
 _FIND_MANY = text(_WHOLE + " WHERE d.id = ANY(:ids)")

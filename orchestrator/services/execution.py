@@ -1,13 +1,15 @@
 """The engine's shell: lock the row, load the snapshot, decide, write; what is to be sent goes out after the commit."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator.domain import gates
+from orchestrator.domain.access import Role
+from orchestrator.domain.approvals import ApprovalRule, Approver
 from orchestrator.domain.engine import Decision, Snapshot, WaveCounts, decide
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
@@ -166,9 +168,18 @@ def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) ->
             ahead=around.ahead,
             missing_environments=missing,
             scheduled_for=row.scheduled_for,
+            locks=[_held_lock(each) for each in around.locks or ()],
+            approval_rules=[ApprovalRule.of(each) for each in row.approval_rules or ()],
+            approvers=[Approver(each["username"], Role(each["role"])) for each in around.approvers or ()],
         ),
         now,
     )
+
+
+def _held_lock(found: dict[str, Any]) -> gates.HeldLock:
+    expires = found["expires_at"]
+    until = None if expires is None else datetime.fromtimestamp(float(expires), UTC)
+    return gates.HeldLock(found["id"], found["reason"], found["username"], until)
 
 
 def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
@@ -239,6 +250,13 @@ def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str
     for attempt in proceed(session, held):
         nudge(session, held, attempt)
     return True
+
+
+def reject(session: Session, held: Locked, *, actor_id: int, reason: str, by: str) -> None:
+    """End a deployment that has not started because somebody who was asked said no."""
+    held.recorder.record("deployment.rejected", actor_id=actor_id, at=held.row.now, data={"reason": reason})
+    engine.close_unstarted(session, held.id, StepStatus.CANCELLED)
+    _transition(session, held, Decision(failure=f"rejected by {by}: {reason}"), DeploymentStatus.CANCELLED)
 
 
 def supersede(session: Session, held: Locked, *, by: int) -> None:

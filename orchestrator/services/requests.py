@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, plugins
 from orchestrator.domain.errors import NotFoundError, RuleViolationError
 from orchestrator.domain.pipeline import Pipeline
-from orchestrator.domain.pipeline_specs import FIFO
+from orchestrator.domain.pipeline_specs import FIFO, EnvironmentSpec
 from orchestrator.domain.plan import Plan, plan_hash, to_document
 from orchestrator.planner import build_plan
 from orchestrator.queue import Message, TaskName, send_after_commit
@@ -133,6 +134,7 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "rolls_back_id": order.rolls_back_id,
         "retry_of_id": order.retry_of_id,
         "priority": order.priority,
+        "approval_rules": _approval_rules(order, environment),
         "scheduled_for": order.scheduled_for,
         "expires_at": order.expires_at,
         "strategy": plan.strategy,
@@ -145,6 +147,13 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "step_count": plan.step_count,
         "first_wake_seconds": FIRST_WAKE_SECONDS,
     }
+
+
+def _approval_rules(order: Order, environment: EnvironmentSpec | None) -> str | None:
+    """A rollback needs none: it goes back to what was approved before."""
+    if order.rolls_back_id is not None or environment is None or not environment.approvals:
+        return None
+    return orjson.dumps([rule.document() for rule in environment.approvals]).decode()
 
 
 def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: DeploymentRecorder) -> None:

@@ -89,7 +89,7 @@ def test_a_deployment_says_all_that_it_waits_for(world: ApiWorld) -> None:
     assert [each["kind"] for each in second["waiting_for"]] == ["slot"]
     blocked = world.deploy(name, "1.0", "production")
     assert blocked["waiting_for"] == [
-        {"kind": "promotion", "message": f"{name} 1.0 has to succeed in staging first"}
+        {"kind": "promotion", "message": f"{name} 1.0 has to succeed in staging first", "until": None}
     ]
     run(world, first["id"])
     assert world.admin.get(f"/deployments/{blocked['id']}").get_json()["waiting_for"] == []

@@ -34,7 +34,8 @@ def found(world: World, settings: Settings) -> dict[str, str]:
         findings = diagnosis.examine(session, settings)
     codes = {each.code for each in findings}
     return {
-        code: "\n".join(f"{each.says} | {each.do}" for each in findings if each.code == code) for code in codes
+        code: "\n".join(f"{each.says} | {each.do}" for each in findings if each.code == code)
+        for code in codes
     }
 
 

@@ -1,0 +1,40 @@
+"""What people say to deployments: no (a lock) and yes (an approval)."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from orchestrator.models.base import Base, Id, Timestamps
+
+
+class Lock(Timestamps, Base):
+    """A person's no, until it is released or expires. Without an application it is for all, and so without an environment."""
+
+    __tablename__ = "locks"
+    __table_args__ = (
+        CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name="released"),
+        Index("ix_locks_held", "application_id", "environment", postgresql_where=text("released_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    application_id: Mapped[int | None] = mapped_column(ForeignKey("applications.id"))
+    environment: Mapped[str | None] = mapped_column(ForeignKey("environments.name"))
+    reason: Mapped[str]
+    warning_only: Mapped[bool] = mapped_column(server_default=false())
+    created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    expires_at: Mapped[datetime | None]
+    released_at: Mapped[datetime | None]
+    released_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+
+class Approval(Base):
+    """One person's yes to one deployment, with the role they had then."""
+
+    __tablename__ = "approvals"
+
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    role: Mapped[str]
+    reason: Mapped[str] = mapped_column(server_default="")
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -1,0 +1,79 @@
+"""A person's no: locks on an application, an environment, a slot or everything."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from orchestrator import clock
+from orchestrator.domain.access import Permission
+from orchestrator.domain.errors import NotFoundError, RuleViolationError
+from orchestrator.domain.gates import LOCK
+from orchestrator.repositories import applications, deployments, gates
+from orchestrator.services import execution, records
+from orchestrator.services.actors import Actor
+
+
+def create(
+    session: Session,
+    *,
+    application: str | None,
+    environment: str | None,
+    reason: str,
+    warning_only: bool,
+    expires_at: datetime | None,
+    actor: Actor,
+) -> int:
+    """Lock; the lock's id. What runs goes on; nothing more starts but for who locked, and automatic rollbacks.
+
+    Without an application it needs an operator. Raises NotFoundError, ForbiddenError, RuleViolationError.
+    """
+    actor.require(Permission.DEPLOY if application is not None else Permission.OPERATE)
+    if expires_at is not None and expires_at <= clock.now():
+        raise RuleViolationError("`expires_at` must lie in the future")
+    lock_id = gates.add_lock(
+        session,
+        application_id=_application_id(session, application),
+        environment=None if environment is None else applications.get_environment(session, environment).name,
+        reason=reason,
+        warning_only=warning_only,
+        created_by=actor.id,
+        expires_at=expires_at,
+    )
+    data = {
+        "application": application,
+        "environment": environment,
+        "reason": reason,
+        "warning_only": warning_only,
+    }
+    _record(session, lock_id, "lock.created", actor, data)
+    return lock_id
+
+
+def release(session: Session, lock_id: int, *, actor: Actor) -> None:
+    """Release a lock and wake whoever waited for it; a second call does nothing. Its owner and operators may."""
+    lock = gates.get_lock(session, lock_id)
+    actor.require_ownership(lock.created_by, f"lock {lock_id} of {lock.created_by_name}")
+    if not gates.release_lock(session, lock_id, released_by=actor.id):
+        return
+    _record(session, lock_id, "lock.released", actor, {})
+    woken = deployments.wake_held(
+        session, LOCK, application_id=lock.application_id, environment=lock.environment
+    )
+    for deployment_id in woken:
+        execution.nudge_advance(
+            session, deployment_id, f"deployment {deployment_id}, lock {lock_id} released"
+        )
+
+
+def _application_id(session: Session, name: str | None) -> int | None:
+    if name is None:
+        return None
+    found = applications.find(session, name)
+    if found is None:
+        raise NotFoundError(f"there is no application {name!r}")
+    return int(found.id)
+
+
+def _record(session: Session, lock_id: int, kind: str, actor: Actor, data: Mapping[str, object]) -> None:
+    records.record(session, f"lock:{lock_id}", kind, actor_id=actor.id, at=clock.now(), data=data)

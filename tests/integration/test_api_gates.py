@@ -1,0 +1,75 @@
+"""Locks and approvals over HTTP: who may, what it looks like, what is refused."""
+
+import pytest
+
+from api.schemas import locks as schemas
+from tests.integration.api_world import ApiWorld, world
+
+__all__ = ["world"]
+
+
+def test_a_lock_is_set_shown_and_released(world: ApiWorld) -> None:
+    name, operator = world.application("1.0"), world.person("operator")
+    answer = operator.post(
+        "/locks/", json={"application": name, "environment": "staging", "reason": "moving"}
+    )
+    made = answer.get_json()
+    schemas.Lock().load(made)
+    assert (answer.status_code, answer.headers["Location"]) == (201, f"/api/v1/locks/{made['id']}")
+    waiting = world.deploy(name, "1.0")["waiting_for"]
+    assert [(each["kind"], each["until"]) for each in waiting] == [("lock", None)]
+    listed = world.admin.get("/locks/").get_json()["items"]
+    assert made in listed
+    released = operator.call("DELETE", f"/locks/{made['id']}").get_json()
+    assert released["released_by"] == made["created_by"]
+    assert operator.call("DELETE", f"/locks/{made['id']}").get_json() == released
+    assert made["id"] not in [each["id"] for each in world.admin.get("/locks/").get_json()["items"]]
+    assert made["id"] in [each["id"] for each in world.admin.get("/locks/?all=true").get_json()["items"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"application": "nobody-knows", "reason": "x"}, 404),
+        ({"environment": "nowhere", "reason": "x"}, 404),
+        ({"reason": ""}, 422),
+        ({}, 422),
+        ({"reason": "x", "expires_at": "2020-01-01T00:00:00Z"}, 400),
+        ({"reason": "x", "expires_at": "2020-01-01T00:00:00"}, 422),
+        ({"reason": "x", "warning_only": "yes"}, 422),
+    ],
+)
+def test_a_lock_that_cannot_be_is_refused(world: ApiWorld, body: dict[str, str], status: int) -> None:
+    before = world.count("locks")
+    assert world.admin.post("/locks/", json=body).status_code == status
+    assert world.count("locks") == before
+
+
+def test_only_operators_lock_everything(world: ApiWorld) -> None:
+    assert world.person("deployer").post("/locks/", json={"reason": "mine"}).status_code == 403
+    assert world.person("viewer").post("/locks/", json={"reason": "mine"}).status_code == 403
+    assert world.admin.get("/locks/999999").status_code == 404
+    assert world.admin.call("DELETE", "/locks/999999").status_code == 404
+
+
+def test_approvals_over_http(world: ApiWorld) -> None:
+    name = world.application("1.0")
+    source = f"""
+application: {name}
+environments:
+  staging:
+    approvals: [{{role: operator}}]
+    targets: [{{name: web-a, kind: noop}}]
+deploy:
+  - run: ./install
+"""
+    assert world.apply(name, source).status_code == 200
+    deployment = world.deploy(name, "1.0")
+    assert [each["kind"] for each in deployment["waiting_for"]] == ["approval"]
+    path = f"/deployments/{deployment['id']}"
+    assert world.admin.post(f"{path}/approve", json={}).status_code == 403
+    assert world.person("deployer").post(f"{path}/approve", json={}).status_code == 403
+    assert world.person("operator").post(f"{path}/reject", json={}).status_code == 422
+    answer = world.person("operator").post(f"{path}/approve", json={"reason": "fine"})
+    assert (answer.status_code, answer.get_json()["status"]) == (202, "running")
+    assert world.person("operator").post(f"{path}/approve", json={}).status_code == 400

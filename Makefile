@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check lint types imports lock bench chaos clean
+.PHONY: help install up demo test check lint types imports lock bench chaos simulate clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,6 +49,10 @@ bench: $(STAMP)  ## Measure, beside bare baselines, and print the tables of docs
 
 chaos: $(STAMP)  ## Break a running installation FAULTS times (SEED draws them) and check every promise
 	@$(BIN)/python -m tests.chaos --faults $(or $(FAULTS),200) $(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
+
+simulate: $(STAMP)  ## Carry out N rules of the model (SEED draws them): everything that can go wrong, in virtual time
+	@$(BIN)/python -m tests.model --total $(or $(N),10000) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(RULES),--rules $(RULES)) $(SIMULATE_ARGS)
 
 clean:  ## Remove the virtual environment and all local data
 	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

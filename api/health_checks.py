@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from orchestrator import clock
 from orchestrator.bootstrap import known_revisions
 from orchestrator.config import Settings
-from orchestrator.repositories import heartbeats
+from orchestrator.repositories import diagnosis, heartbeats
 
 POSTGRES_SECONDS = 1.0
 REDIS_SECONDS = 0.5
@@ -105,20 +105,13 @@ class Probe:
                 with Session(self._engine) as session:
                     session.execute(text("SELECT 1"))
                     latency = _milliseconds_since(begun)
-                    return Database(Found(OK, latency), *_heard(session), _revision(session))
+                    return Database(Found(OK, latency), *_heard(session), diagnosis.revision(session))
             except PoolTimeoutError:
                 break
             except DBAPIError as error:
                 if last or not error.connection_invalidated:
                     break
         return Database(Found(DOWN))
-
-
-def _revision(session: Session) -> str | None:
-    if session.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
-        return None
-    found: str | None = session.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
-    return found
 
 
 def _heard(session: Session) -> tuple[Found, Found]:

@@ -9,7 +9,10 @@ from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, log
@@ -18,6 +21,7 @@ from orchestrator.db import after_commit
 TICK_SECONDS = 1.0
 PUBLISH_TIMEOUT_SECONDS = 0.25
 BREAKER_OPEN_SECONDS = 2.0
+DEPTHS_TIMEOUT_SECONDS = 0.5
 
 _logger = log.get(__name__)
 
@@ -114,14 +118,22 @@ def send(message: Message) -> bool:
     return True
 
 
-def depths(nodes: Iterable[str]) -> dict[str, int] | None:
+def depths(redis_url: str, nodes: Iterable[str]) -> dict[str, int] | None:
     """How many messages wait in each queue, those of these nodes included; None: the broker does not answer."""
-    names = [*QueueName, *map(node_queue, nodes)]
+    names = [*map(str, QueueName), *map(node_queue, nodes)]
+    # A client of its own: Kombu's tries to connect for ever.
+    client: Redis = Redis.from_url(
+        redis_url,
+        socket_timeout=DEPTHS_TIMEOUT_SECONDS,
+        socket_connect_timeout=DEPTHS_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
     try:
-        with _producer().connection_for_read() as connection:
-            client = connection.default_channel.client
-            return {str(name): int(client.llen(name)) for name in names}
-    except (OperationalError, RedisError, OSError):
+        with client, client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.llen(name)
+            return dict(zip(names, pipeline.execute(), strict=True))
+    except (RedisError, OSError):
         return None
 
 

@@ -1,5 +1,7 @@
 """Fixtures that every test may ask for: real servers, and a database that is migrated and empty."""
 
+import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,16 @@ prepared.AT_ONCE = True  # so that a statement which cannot be prepared fails it
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 SECRET_KEY = "only-for-tests-0123456789abcdef0123456789abcdef"
+
+
+def pytest_configure() -> None:
+    """Draw the fresh seed of the model (tests/model), the same for all processes of this run."""
+    os.environ.setdefault("MODEL_SEED", str(secrets.randbelow(2**32)))
+
+
+def pytest_report_header() -> str:
+    """So that a run can be done again."""
+    return f"fresh seed of the model: MODEL_SEED={os.environ['MODEL_SEED']}"
 
 
 def environment(database_url: str, redis_url: str, data_dir: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from api.resources import (
     locks,
     releases,
     users,
+    windows,
 )
 
 BLUEPRINTS = (
@@ -22,6 +23,8 @@ BLUEPRINTS = (
     deployments.blueprint,
     installations.blueprint,
     locks.blueprint,
+    windows.windows_blueprint,
+    windows.freezes_blueprint,
     diagnosis.blueprint,
     health.blueprint,
 )

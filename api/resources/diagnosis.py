@@ -6,6 +6,7 @@ from flask import Response
 
 from api.auth import requires
 from api.extensions import services, session
+from api.health_checks import probe
 from api.parsing import Blueprint
 from api.responses import json_response
 from api.schemas import diagnosis as schemas
@@ -20,5 +21,5 @@ blueprint = Blueprint("diagnosis", __name__, url_prefix="/api/v1/diagnosis", des
 @blueprint.response(200, schemas.Diagnosis)
 def diagnose() -> Response:
     """Find everything that is unhealthy, with what to do about each."""
-    found = diagnosis.examine(session(), services().settings)
+    found = diagnosis.examine(session(), services().settings, is_migrated=probe().is_migrated)
     return json_response({"findings": [asdict(each) for each in found]})

@@ -35,6 +35,14 @@ class DeploymentIn(ma.Schema):
         falsy={False},
         metadata={"description": "Let it be an older release than the one that runs there."},
     )
+    override_windows = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={
+            "description": "Start outside the windows, not inside a freeze; for operators, with a reason."
+        },
+    )
 
 
 class Answer(ma.Schema):

@@ -16,6 +16,8 @@ COMMANDS = {
     "deploy": Lazy("orchestrator.cli.deploy:deploy", "Send a release to an environment."),
     "deployments": Lazy("orchestrator.cli.deployments:deployments", "Watch and steer deployments."),
     "lock": Lazy("orchestrator.cli.lock:lock", "Keep deployments from starting."),
+    "window": Lazy("orchestrator.cli.windows:window", "Say when deploying is allowed."),
+    "freeze": Lazy("orchestrator.cli.windows:freeze", "Say when deploying is forbidden."),
     "status": Lazy("orchestrator.cli.status:status", "Show what runs where."),
     "applications": Lazy("orchestrator.cli.applications:applications", "Look up applications."),
     "environments": Lazy("orchestrator.cli.environments:environments", "Look up environments."),

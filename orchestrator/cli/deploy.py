@@ -26,6 +26,9 @@ from orchestrator.cli.times import read_instant
 @click.option(
     "--allow-downgrade", is_flag=True, help="Let it be an older release than the one that runs there."
 )
+@click.option(
+    "--override-windows", is_flag=True, help="Start outside the windows (operators; needs --reason)."
+)
 @watch_option
 @json_option
 def deploy(
@@ -37,6 +40,7 @@ def deploy(
     at: str | None,
     expires: str | None,
     allow_downgrade: bool,
+    override_windows: bool,
     watch: bool,
     timeout: float | None,
     as_json: bool,
@@ -55,5 +59,6 @@ def deploy(
         scheduled_for=read_instant("--at", at),
         expires_at=read_instant("--expires", expires),
         allow_downgrade=allow_downgrade or None,
+        override_windows=override_windows or None,
     )
     tell_or_attend(client, made, watch=watch, as_json=as_json, timeout_seconds=timeout)

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -17,7 +18,15 @@ from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import emit_json
 from orchestrator.cli.terminal import escaped, is_fancy
-from orchestrator.client import Answer, ApiError, Client, Record, UnreachableError
+from orchestrator.client import (
+    NO_DEPLOYMENT,
+    Answer,
+    ApiError,
+    Client,
+    DeploymentStream,
+    Record,
+    UnreachableError,
+)
 
 DISTRIBUTION = "devops-release-manager"
 SKEW_SECONDS = 5.0
@@ -33,36 +42,64 @@ ADVICE = {
 OTHER_ADVICE = "Look at the log of the web process."
 
 
+class Severity(StrEnum):
+    """How a thing was found; only errors make the exit code 1."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+_SHOWN = {
+    Severity.OK: ("ok  ", "green"),
+    Severity.WARNING: ("WARN", "yellow"),
+    Severity.ERROR: ("BAD ", "red"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """One thing that was looked at. `code`: its stable name."""
 
-    name: str
-    ok: bool
+    code: str
+    severity: Severity
     says: str
     do: str = ""
+    evidence: Record = field(default_factory=dict)
+
+
+def verdict(*, ok: bool) -> Severity:
+    """That of a thing which is an error unless it is well."""
+    return Severity.OK if ok else Severity.ERROR
 
 
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Look at the server, what it needs, the clocks and your login. Exit 1 if anything is wrong."""
+    """Look at the server, what it needs, the clocks, your login and whatever should move and does not.
+
+    Exit 1 if anything is wrong; warnings alone are exit 0.
+    """
     client = connect()
     findings = list(examine(client))
-    healthy = all(finding.ok for finding in findings)
+    healthy = all(finding.severity is not Severity.ERROR for finding in findings)
     if as_json:
         emit_json(
             {"url": client.base_url, "healthy": healthy, "findings": [asdict(each) for each in findings]}
         )
     else:
-        fancy = is_fancy(sys.stdout)
-        for finding in findings:
-            mark = "ok " if finding.ok else "BAD"
-            shown = click.style(mark, fg="green" if finding.ok else "red", bold=True) if fancy else mark
-            click.echo(f"{shown}  {escaped(finding.name)}: {escaped(finding.says)}")
-            if finding.do and not finding.ok:
-                click.echo(f"     {finding.do}")
+        _print(findings)
     raise click.exceptions.Exit(ExitCode.OK if healthy else ExitCode.FAILED)
+
+
+def _print(findings: list[Finding]) -> None:
+    fancy = is_fancy(sys.stdout)
+    for finding in findings:
+        text, colour = _SHOWN[finding.severity]
+        shown = click.style(text, fg=colour, bold=True) if fancy else text
+        click.echo(f"{shown}  {escaped(finding.code)}: {escaped(finding.says)}")
+        if finding.do and finding.severity is not Severity.OK:
+            click.echo(f"      {escaped(finding.do)}")
 
 
 def examine(client: Client) -> Iterator[Finding]:
@@ -71,9 +108,9 @@ def examine(client: Client) -> Iterator[Finding]:
         health, answer = client.health()
     except (UnreachableError, ApiError) as error:
         do = "Start it (`releasectl up`), or say where it is: RELEASECTL_URL, `releasectl login --url`."
-        yield Finding("server", ok=False, says=error.message, do=do)
+        yield Finding("server", Severity.ERROR, error.message, do)
         return
-    yield Finding("server", ok=True, says=f"{client.base_url} answers")
+    yield Finding("server", Severity.OK, f"{client.base_url} answers")
     for name, check in (health.get("checks") or {}).items():
         yield of_check(name, check)
     yield from _overall(health)
@@ -81,8 +118,27 @@ def examine(client: Client) -> Iterator[Finding]:
     yield from _of_version(health)
     login = _of_login(client)
     yield login
-    if login.ok:
+    if login.severity is Severity.OK:
+        yield of_stream(client)
         yield from _of_installation(client)
+
+
+def of_stream(client: Client) -> Finding:
+    """Whether followers are served, asked with a deployment that cannot be: a stream process says just that."""
+    do = "See that it runs (`python -m stream`), and that STREAM_URL leads to it from here."
+    try:
+        refusal = DeploymentStream(client, NO_DEPLOYMENT).refusal()
+    except (UnreachableError, ApiError) as error:
+        return Finding("stream", Severity.WARNING, f"{error.message}; releasectl polls instead", do)
+    code = refusal.code if refusal else None
+    if code == "not_found":
+        return Finding("stream", Severity.OK, "followers are served")
+    if code == "stream_unavailable":
+        return Finding("stream", Severity.OK, "the server has none (STREAM_URL is not set): releasectl polls")
+    said = (
+        f"{refusal.status} {refusal.detail or refusal.title}" if refusal else "something else answers there"
+    )
+    return Finding("stream", Severity.WARNING, f"{said}; releasectl polls instead", do)
 
 
 def _of_installation(client: Client) -> Iterator[Finding]:
@@ -92,12 +148,12 @@ def _of_installation(client: Client) -> Iterator[Finding]:
     except (UnreachableError, ApiError) as error:
         is_refused = isinstance(error, ApiError) and error.status == HTTPStatus.FORBIDDEN
         says = "not looked at: that needs the role operator" if is_refused else error.message
-        yield Finding("installation", ok=is_refused, says=says, do=OTHER_ADVICE)
+        yield Finding("installation", verdict(ok=is_refused), says, OTHER_ADVICE)
         return
     if not found:
-        yield Finding("installation", ok=True, says="everything that should move does")
+        yield Finding("installation", Severity.OK, "everything that should move does")
     for each in found:
-        yield Finding(each["code"], ok=False, says=each["says"], do=each["do"])
+        yield Finding(each["code"], Severity(each["severity"]), each["says"], each["do"], each["evidence"])
 
 
 def of_check(name: str, check: Any) -> Finding:
@@ -109,7 +165,7 @@ def of_check(name: str, check: Any) -> Finding:
     if latency is not None:
         details.insert(0, f"answers in {latency} ms")
     says = ", ".join([status, *details])
-    return Finding(name, ok=status == HEALTHY, says=says, do=ADVICE.get(name, OTHER_ADVICE))
+    return Finding(name, verdict(ok=status == HEALTHY), says, ADVICE.get(name, OTHER_ADVICE))
 
 
 def of_clock(answer: Answer, now: datetime) -> Iterator[Finding]:
@@ -124,34 +180,36 @@ def of_clock(answer: Answer, now: datetime) -> Iterator[Finding]:
     side = "ahead of" if skew > 0 else "behind"
     yield Finding(
         "clock",
-        ok=abs(skew) <= SKEW_SECONDS,
-        says=f"this machine is {abs(skew):.0f} s {side} the server",
-        do="Tokens may seem expired and times look wrong: set both clocks by NTP.",
+        verdict(ok=abs(skew) <= SKEW_SECONDS),
+        f"this machine is {abs(skew):.0f} s {side} the server",
+        "Tokens may seem expired and times look wrong: set both clocks by NTP.",
     )
 
 
 def _overall(health: Record) -> Iterator[Finding]:
     """The server's own verdict, when none of its checks explains it."""
-    explained = any(not of_check(name, check).ok for name, check in (health.get("checks") or {}).items())
+    explained = any(
+        of_check(name, check).severity is not Severity.OK
+        for name, check in (health.get("checks") or {}).items()
+    )
     if health.get("status") != HEALTHY and not explained:
-        yield Finding("health", ok=False, says=str(health.get("status")), do=OTHER_ADVICE)
+        yield Finding("health", Severity.ERROR, str(health.get("status")), OTHER_ADVICE)
 
 
 def _of_version(health: Record) -> Iterator[Finding]:
     there, here = health.get("version"), version(DISTRIBUTION)
     if there is not None:
         do = f"Install the same here: pip install {DISTRIBUTION}=={there}"
-        yield Finding(
-            "version", ok=there == here, says=f"the server has {there}, this is {here}", do=escaped(do)
-        )
+        says = f"the server has {there}, this is {here}"
+        yield Finding("version", Severity.OK if there == here else Severity.WARNING, says, do)
 
 
 def _of_login(client: Client) -> Finding:
     do = "Log in: releasectl login"
     if client.tokens.load() is None:
-        return Finding("login", ok=False, says="you are not logged in", do=do)
+        return Finding("login", Severity.ERROR, "you are not logged in", do)
     try:
         user = client.me()
     except (UnreachableError, ApiError) as error:
-        return Finding("login", ok=False, says=error.message, do=do)
-    return Finding("login", ok=True, says=f"you are {user['username']} ({user['role']})")
+        return Finding("login", Severity.ERROR, error.message, do)
+    return Finding("login", Severity.OK, f"you are {user['username']} ({user['role']})")

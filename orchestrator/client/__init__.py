@@ -3,12 +3,13 @@
 from orchestrator.client.problems import Answer, ApiError, Problem, UnreachableError
 from orchestrator.client.resources import Client, Page, Record
 from orchestrator.client.sse import ServerEvent
-from orchestrator.client.streams import DeploymentStream, NotStreamedError
+from orchestrator.client.streams import NO_DEPLOYMENT, DeploymentStream, NotStreamedError
 from orchestrator.client.tokens import MemoryTokens, Tokens, TokenStore
 from orchestrator.client.transport import API, Patience
 
 __all__ = [
     "API",
+    "NO_DEPLOYMENT",
     "Answer",
     "ApiError",
     "Client",

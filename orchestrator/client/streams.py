@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from orchestrator.client.problems import UnreachableError
+from orchestrator.client.problems import Answer, Problem, UnreachableError, problem_of
 from orchestrator.client.sse import EventParser, ServerEvent
 from orchestrator.client.tokens import Tokens
 from orchestrator.client.transport import API, Transport
@@ -18,6 +18,9 @@ from orchestrator.client.transport import API, Transport
 SILENCE_SECONDS = 45.0
 """Three heartbeats that did not come."""
 EVENT_STREAM = "text/event-stream"
+NO_DEPLOYMENT = 2**63 - 1
+"""An id that no deployment will ever have."""
+_MOST = 65_536
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -49,17 +52,29 @@ class DeploymentStream:
             except HTTPError as error:
                 raise UnreachableError(f"the stream broke off: {error}") from error
 
+    def refusal(self) -> Problem | None:
+        """What is said to somebody who comes now; None: the events. Raises as `events` does."""
+        with self._answered() as answer:
+            if answer.status == HTTPStatus.OK:
+                return None
+            return problem_of(Answer(status=answer.status, headers=answer.headers, body=answer.read(_MOST)))
+
     @contextmanager
     def _opened(self) -> Iterator[urllib3.BaseHTTPResponse]:
+        with self._answered() as answer:
+            kind = answer.headers.get("Content-Type", "").partition(";")[0]
+            if answer.status != HTTPStatus.OK or kind != EVENT_STREAM:
+                raise NotStreamedError
+            yield answer
+
+    @contextmanager
+    def _answered(self) -> Iterator[urllib3.BaseHTTPResponse]:
         tokens = self.client.tokens.load()
         answer = self._led(tokens)
         if answer.status == HTTPStatus.UNAUTHORIZED and tokens is not None and tokens.refresh is not None:
             answer.close()
             answer = self._led(self.client.renew(tokens))
         try:
-            kind = answer.headers.get("Content-Type", "").partition(";")[0]
-            if answer.status != HTTPStatus.OK or kind != EVENT_STREAM:
-                raise NotStreamedError
             yield answer
         finally:
             answer.close()
@@ -74,7 +89,7 @@ class DeploymentStream:
             return answer
         answer.close()
         if not is_trusted(location, by=self.client.base_url):
-            raise NotStreamedError
+            raise NotStreamedError(f"{self.client.base_url} leads to another host: {location}")
         return self._get(location, tokens)
 
     def _get(self, url: str, tokens: Tokens | None) -> urllib3.BaseHTTPResponse:

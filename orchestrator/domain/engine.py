@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestrator.domain.backoff import delay_seconds
-from orchestrator.domain.gates import Blocker, held_by
+from orchestrator.domain.gates import Blocker, held_by, next_look
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus
 
 NUDGE_AGAIN = timedelta(seconds=3)
@@ -123,7 +123,7 @@ def _decide_pending(snapshot: Snapshot, now: datetime) -> Decision:
             failure=f"it had not started by {snapshot.expires_at:%Y-%m-%d %H:%M:%S} UTC, when it expired",
         )
     if snapshot.blockers:
-        wake_at = max(blocker.ends(now) for blocker in snapshot.blockers)
+        wake_at = next_look(snapshot.blockers, now)
         if snapshot.expires_at is not None:
             wake_at = min(wake_at, snapshot.expires_at)
         return Decision(held_by=held_by(snapshot.blockers), wake_at=wake_at)

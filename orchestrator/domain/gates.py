@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from orchestrator.domain.approvals import ApprovalRule, Approver, unmet
+from orchestrator.domain.windows import Opening
 
 SCHEDULE = "schedule"
 LOCK = "lock"
+FREEZE = "freeze"
+WINDOW = "window"
 APPROVAL = "approval"
 SLOT = "slot"
 PROMOTION = "promotion"
@@ -15,6 +19,7 @@ PROMOTION = "promotion"
 NEXT_IN_LINE_RECHECK = timedelta(minutes=1)
 """Safety net of the first in a queue; the transaction that frees the slot wakes it long before."""
 DEEP_IN_LINE_RECHECK = timedelta(hours=1)
+NO_WINDOW_RECHECK = timedelta(days=1)
 PERSON_RECHECK = timedelta(hours=1)
 """Safety net; the transaction in which a person releases a lock or approves wakes whoever waits for it."""
 PROMOTION_RECHECK = timedelta(hours=1)
@@ -63,6 +68,9 @@ class Surroundings:
     locks: Sequence[HeldLock] = ()
     approval_rules: Sequence[ApprovalRule] = ()
     approvers: Sequence[Approver] = ()
+    opening: Opening | None = None
+    """What the windows and freezes say; None: there are none."""
+    override_windows: bool = False
 
 
 def evaluate(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
@@ -70,6 +78,8 @@ def evaluate(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
     return (
         *_approvals(around),
         *_locks(around),
+        *_freezes(around),
+        *_windows(around),
         *_schedule(around, now),
         *_promotion(around),
         *_slot(around),
@@ -79,6 +89,15 @@ def evaluate(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
 def held_by(blockers: Sequence[Blocker]) -> str | None:
     """The kind of the blocker for which others behind it in the slot need not wait, if any."""
     return next((b.kind for b in blockers if b.kind != SLOT), None)
+
+
+def next_look(blockers: Sequence[Blocker], now: datetime) -> datetime:
+    """When the last of them may have gone away.
+
+    The slot does not count beside others: while they hold a deployment, who frees the slot does not wake it.
+    """
+    lasting = [blocker for blocker in blockers if blocker.kind != SLOT] or blockers
+    return max(blocker.ends(now) for blocker in lasting)
 
 
 def _approvals(around: Surroundings) -> tuple[Blocker, ...]:
@@ -99,6 +118,47 @@ def _locks(around: Surroundings) -> tuple[Blocker, ...]:
         )
         for lock in around.locks
     )
+
+
+def _freezes(around: Surroundings) -> tuple[Blocker, ...]:
+    """An override does not lift them."""
+    return tuple(
+        Blocker(
+            FREEZE,
+            f"the freeze {active.rule.name!r} of {around.environment} lasts until {_shown(active.until, active.rule.zone)}",
+            PERSON_RECHECK,
+            active.until,
+        )
+        for active in (around.opening.freezes if around.opening else ())
+    )
+
+
+def _windows(around: Surroundings) -> tuple[Blocker, ...]:
+    """Nothing where a freeze alone keeps it shut: that has said so."""
+    opening = around.opening
+    if opening is None or opening.is_open or around.override_windows:
+        return ()
+    thawed = max((active.until for active in opening.freezes), default=None)
+    if thawed is not None and opening.next_opening == thawed:
+        return ()
+    when = (
+        f"the next opens at {opening.next_opening:%Y-%m-%d %H:%M:%S} UTC"
+        if opening.next_opening
+        else "none opens"
+    )
+    return (
+        Blocker(
+            WINDOW,
+            f"no window of {around.environment} is open; {when}",
+            NO_WINDOW_RECHECK,
+            opening.next_opening,
+        ),
+    )
+
+
+def _shown(instant: datetime, zone: str) -> str:
+    """As the people of that zone say it."""
+    return f"{instant.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
 
 
 def _schedule(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.pipeline_actions import read_actions
-from orchestrator.domain.pipeline_environments import read_environments
+from orchestrator.domain.pipeline_environments import read_environments, read_labels
 from orchestrator.domain.pipeline_parts import KnownPlugins, SettingsCheck, read_secrets, read_variables
 from orchestrator.domain.pipeline_specs import (
     FAIL,
@@ -40,7 +40,7 @@ __all__ = [
 
 MAX_STEPS = 200_000
 
-_PIPELINE_KEYS = ("application", "description", "variables", "secrets", "environments", "deploy")
+_PIPELINE_KEYS = ("application", "description", "variables", "secrets", "labels", "environments", "deploy")
 
 
 def parse_pipeline(document: object, *, plugins: KnownPlugins) -> Pipeline:
@@ -56,6 +56,7 @@ def parse_pipeline(document: object, *, plugins: KnownPlugins) -> Pipeline:
         description=top.text("description", default="", most=2000),
         variables=read_variables(top),
         secrets=read_secrets(top),
+        labels=read_labels(top),
         environments=read_environments(top, plugins),
         deploy=read_actions(top, plugins),
     )

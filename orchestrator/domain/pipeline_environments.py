@@ -154,12 +154,13 @@ def _target(section: Section, plugins: KnownPlugins) -> TargetSpec | None:
         name=section.name("name"),
         kind=kind,
         settings=settings,
-        labels=_labels(section),
+        labels=read_labels(section),
         variables=read_variables(section),
     )
 
 
-def _labels(section: Section) -> dict[str, str]:
+def read_labels(section: Section) -> dict[str, str]:
+    """Facts about a target or an application."""
     if not section.has("labels"):
         return {}
     part = Section.of(section.problems, section.at("labels"), section.values["labels"])

@@ -81,6 +81,8 @@ class Pipeline:
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     """Names of secrets; their values are never here."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Facts about the application, by which windows and freezes may choose it."""
 
     def find_environment(self, name: str) -> EnvironmentSpec | None:
         """Give the environment of this name, if the pipeline has it."""
@@ -102,6 +104,7 @@ def to_document(pipeline: Pipeline) -> dict[str, Any]:
         "description": pipeline.description,
         "variables": dict(pipeline.variables),
         **_secrets_document(pipeline.secrets),
+        **({"labels": dict(pipeline.labels)} if pipeline.labels else {}),
         "environments": {each.name: _environment_document(each) for each in pipeline.environments},
         "deploy": [_action_document(action) for action in pipeline.deploy],
     }

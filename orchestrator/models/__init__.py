@@ -5,7 +5,7 @@ from orchestrator.models.base import Base
 from orchestrator.models.deployment import Deployment, Installation, Plan
 from orchestrator.models.environment import Environment, Target
 from orchestrator.models.event import Event, Heartbeat, IdempotencyKey
-from orchestrator.models.gate import Approval, Lock
+from orchestrator.models.gate import Approval, Lock, WindowRule
 from orchestrator.models.release import Release
 from orchestrator.models.step import Attempt, LogChunk, Step, Wave
 from orchestrator.models.user import SignIn, User
@@ -31,4 +31,5 @@ __all__ = [
     "Target",
     "User",
     "Wave",
+    "WindowRule",
 ]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.models.base import Base, Id, Json, Timestamps
@@ -80,6 +80,8 @@ class Deployment(Timestamps, Base):
     held_by: Mapped[str | None]
     approval_rules: Mapped[Json | None]
     """Who has to agree before it starts, as the pipeline said when it was requested; null: nobody."""
+    override_windows: Mapped[bool] = mapped_column(server_default=false())
+    """It may start outside its windows; never inside a freeze."""
     scheduled_for: Mapped[datetime | None]
     """It does not start before."""
     expires_at: Mapped[datetime | None]

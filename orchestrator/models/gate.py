@@ -1,11 +1,11 @@
-"""What people say to deployments: no (a lock) and yes (an approval)."""
+"""What people say to deployments: no (a lock), yes (an approval), and when (windows and freezes)."""
 
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orchestrator.models.base import Base, Id, Timestamps
+from orchestrator.models.base import Base, Id, Json, Timestamps
 
 
 class Lock(Timestamps, Base):
@@ -38,3 +38,20 @@ class Approval(Base):
     role: Mapped[str]
     reason: Mapped[str] = mapped_column(server_default="")
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class WindowRule(Timestamps, Base):
+    """A window or a freeze of an environment, as `window_reading.to_document` writes it. It never changes, it is removed."""
+
+    __tablename__ = "window_rules"
+    __table_args__ = (
+        CheckConstraint("(removed_at IS NULL) = (removed_by IS NULL)", name="removed"),
+        Index("ix_window_rules_held", "environment", postgresql_where=text("removed_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    environment: Mapped[str] = mapped_column(ForeignKey("environments.name"))
+    document: Mapped[Json]
+    created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    removed_at: Mapped[datetime | None]
+    removed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))

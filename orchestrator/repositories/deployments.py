@@ -32,11 +32,12 @@ _INSERT = text(f"""
     WITH d AS (
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
-            approval_rules, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
+            approval_rules, override_windows, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
             wave_count, step_count, event_seq, event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
-            CAST(:approval_rules AS jsonb), :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
+            CAST(:approval_rules AS jsonb), :override_windows,
+            :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
             :wave_count, :step_count, :event_seq, :event_hash,
             clock_timestamp() + make_interval(secs => :first_wake_seconds))
     ), p AS (
@@ -87,7 +88,15 @@ _LOCKS = """(SELECT json_agg(json_build_object('id', l.id, 'reason', l.reason, '
 _APPROVERS = """(SELECT json_agg(json_build_object('username', u.username, 'role', p.role) ORDER BY p.at)
         FROM approvals p JOIN users u ON u.id = p.user_id
         WHERE d.approval_rules IS NOT NULL AND p.deployment_id = d.id)"""
-_AROUND = {"active_id": _ACTIVE, "ahead": _AHEAD, "locks": _LOCKS, "approvers": _APPROVERS}
+# Automatic rollbacks pass windows and freezes.
+_RULES = """(SELECT json_build_object(
+            'rules', json_agg(json_build_object(
+                'id', w.id, 'made_at', extract(epoch FROM w.created_at), 'document', w.document)),
+            'labels', (SELECT p.document -> 'labels' FROM applications a
+                JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision WHERE a.id = d.application_id))
+        FROM window_rules w WHERE w.environment = d.environment AND w.removed_at IS NULL AND d.requested_by IS NOT NULL
+        HAVING count(*) > 0)"""
+_AROUND = {"active_id": _ACTIVE, "ahead": _AHEAD, "locks": _LOCKS, "approvers": _APPROVERS, "rules": _RULES}
 _SURROUNDINGS = text(
     f"SELECT {', '.join(f'{what} AS {name}' for name, what in _AROUND.items())} FROM deployments d WHERE d.id = :id"
 )
@@ -157,6 +166,7 @@ class NewDeployment:
     retry_of_id: int | None
     priority: int
     approval_rules: str | None
+    override_windows: bool
     scheduled_for: datetime | None
     expires_at: datetime | None
     strategy: str

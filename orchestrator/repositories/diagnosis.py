@@ -26,8 +26,10 @@ _HELD_LONG = text(f"""
 """)
 
 _ASKING = text(f"""
-    SELECT (SELECT count(*) FROM steps s WHERE s.deployment_id = d.id AND s.status = 'unknown') AS unknown, {_NAMED}
-    WHERE d.status = 'paused' ORDER BY d.id LIMIT {MOST}
+    SELECT * FROM (
+        SELECT ARRAY(SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.status = 'unknown' ORDER BY s.id
+                     LIMIT {MOST}) AS steps, {_NAMED} WHERE d.status = 'paused'
+    ) paused WHERE steps <> '{{}}' ORDER BY id LIMIT {MOST}
 """)
 
 _LAPSED = text(f"""
@@ -46,7 +48,7 @@ _NODES = text("""
 """)
 
 _LONG_TRANSACTIONS = text(f"""
-    SELECT pid, coalesce(application_name, '') AS application_name, state,
+    SELECT pid, coalesce(application_name, '') AS application_name, state, datname AS database,
         extract(epoch FROM clock_timestamp() - xact_start)::float AS seconds
     FROM pg_stat_activity
     WHERE xact_start < clock_timestamp() - make_interval(secs => :seconds) AND backend_type = 'client backend'
@@ -65,7 +67,7 @@ def held_long(session: Session, *, seconds: float) -> list[Row[Any]]:
 
 
 def asking(session: Session) -> list[Row[Any]]:
-    """Deployments that wait for a person, and how many steps each asks about."""
+    """Deployments that wait for a person, and the first steps each asks about."""
     return list(session.execute(_ASKING))
 
 
@@ -87,4 +89,12 @@ def long_transactions(session: Session, *, seconds: float) -> list[Row[Any]]:
 def postgres_time(session: Session) -> datetime:
     """What time it is for Postgres."""
     found: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return found
+
+
+def revision(session: Session) -> str | None:
+    """Which migrations the tables have seen; None: there are no tables."""
+    if session.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
+        return None
+    found: str | None = session.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
     return found

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
 from orchestrator.domain.pipeline_specs import FIFO, REJECT
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
@@ -25,8 +26,13 @@ def request(
     scheduled_for: datetime | None = None,
     expires_at: datetime | None = None,
     allow_downgrade: bool = False,
+    override_windows: bool = False,
 ) -> int:
     """Request a deployment; its id. Raises what `requests.create` raises, and ConflictError where the queue takes no more."""
+    if override_windows:
+        actor.require(Permission.OPERATE)
+        if not reason:
+            raise RuleViolationError("who overrides the windows says why: give a `reason`")
     order = requests.Order(
         application=application,
         version=version,
@@ -36,6 +42,7 @@ def request(
         scheduled_for=scheduled_for,
         expires_at=expires_at,
         allow_downgrade=allow_downgrade,
+        override_windows=override_windows,
     )
     return _enqueue(session, order)
 

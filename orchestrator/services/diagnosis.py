@@ -1,8 +1,11 @@
 """What is unhealthy in an installation: each thing with its evidence and what to do about it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, queue
@@ -16,98 +19,154 @@ HELD_LONG_SECONDS = 24 * 3600.0
 SKEW_SECONDS = 2.0
 DEEP_QUEUE = 1000
 
+START_WORKER = "celery -A workers.app worker --pool threads --concurrency 200 -E -Q deployments,default"
+START_BEAT = "celery -A workers.app beat"
 
-@dataclass(frozen=True, slots=True)
+
+class Severity(StrEnum):
+    """How bad it is: an error keeps something from happening, a warning may become one."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One unhealthy thing: a stable code, what is so, and what to do."""
+    """One unhealthy thing: a stable code, what is so, what shows it, and what to do."""
 
+    severity: Severity = Severity.ERROR
     code: str
     says: str
     do: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-def examine(session: Session, settings: Settings) -> list[Finding]:
-    """Everything that is unhealthy now; empty: nothing is."""
+def examine(
+    session: Session, settings: Settings, *, is_migrated: Callable[[str | None], bool]
+) -> list[Finding]:
+    """Everything that is unhealthy now; empty: nothing is. `is_migrated`: whether the code can use these tables."""
+    revision = diagnosis.revision(session)
+    if not is_migrated(revision):  # then nothing else may be asked of them
+        return [_behind(revision)]
+    nodes = diagnosis.nodes(session)
     return [
-        *_processes(session, settings),
-        *_broker(session),
-        *_deployments(session, settings),
+        *_workers(nodes, settings),
+        *_clock(session),
+        *_broker(nodes, settings),
+        *_questions(session),
+        *_stuck(session),
         *_database(session),
     ]
 
 
-def _processes(session: Session, settings: Settings) -> Iterator[Finding]:
-    nodes = diagnosis.nodes(session)
+def _behind(revision: str | None) -> Finding:
+    return Finding(
+        code="tables_behind",
+        says=f"the tables are older than the code: {revision or 'there are none'}",
+        do="`python -m orchestrator.bootstrap migrate`",
+        evidence={"revision": revision},
+    )
+
+
+def _workers(nodes: list[Row[Any]], settings: Settings) -> Iterator[Finding]:
     if not any(node.seconds < SILENT_SECONDS for node in nodes):
         last = f"the last was heard {_ago(nodes[0].seconds)}" if nodes else "none was ever heard"
         yield Finding(
-            "no_worker",
-            f"no worker polls; {last}",
-            "start one: `celery -A workers.app worker --pool threads -Q deployments,default`",
+            code="no_worker",
+            says=f"no worker polls; {last}",
+            do=f"start one: `{START_WORKER}`",
+            evidence={"heard_seconds_ago": {node.node: round(node.seconds) for node in nodes}},
         )
     for node in nodes:
         if node.open_runs and node.seconds >= SILENT_SECONDS:
-            minutes = int(settings.node_lost_seconds // 60)
             yield Finding(
-                "node_away",
-                f"node {node.node}, on which {_count(node.open_runs, 'run')} live, was last heard {_ago(node.seconds)}",
-                f"start a worker with its DATA_DIR; after {minutes} min its steps become unknown and a person is asked",
+                code="node_away",
+                says=f"node {node.node}, on which {_count(node.open_runs, 'run')} live, was last heard {_ago(node.seconds)}",
+                do=f"start a worker with its DATA_DIR: `{START_WORKER}`; {settings.node_lost_seconds:g} s after it"
+                " was last heard, its steps become unknown and a person is asked",
+                evidence={
+                    "node": node.node,
+                    "open_runs": node.open_runs,
+                    "heard_seconds_ago": round(node.seconds),
+                },
             )
+
+
+def _clock(session: Session) -> Iterator[Finding]:
     silence = heartbeats.tick_silence_seconds(session)
     if silence is None or silence >= SILENT_SECONDS:
         last = "never ticked" if silence is None else f"ticked last {_ago(silence)}"
         yield Finding(
-            "clock_silent",
-            f"the clock {last}; workers find what is due themselves, a little later",
-            "start it: `celery -A workers.app beat`",
+            code="clock_silent",
+            says=f"the clock {last}; workers find what is due themselves, a little later",
+            do=f"start it: `{START_BEAT}`",
+            evidence={"ticked_seconds_ago": None if silence is None else round(silence)},
         )
 
 
-def _broker(session: Session) -> Iterator[Finding]:
-    nodes = [node.node for node in diagnosis.nodes(session) if node.seconds < SILENT_SECONDS]
-    depths = queue.depths(nodes)
+def _broker(nodes: list[Row[Any]], settings: Settings) -> Iterator[Finding]:
+    depths = queue.depths(settings.redis_url, [node.node for node in nodes])
     if depths is None:
         yield Finding(
-            "broker_away",
-            "Redis does not answer; deployments start all the same, a few seconds later",
-            "see that it runs, and that REDIS_URL is right",
+            code="broker_away",
+            says="Redis does not answer; deployments start all the same, a few seconds later",
+            do='see that it runs, and that REDIS_URL is right: `redis-cli -u "$REDIS_URL" ping`',
         )
     for name, depth in (depths or {}).items():
         if depth > DEEP_QUEUE:
             yield Finding(
-                "deep_queue",
-                f"{depth:,} messages wait in the queue {name}",
-                "start more workers, or see why they do not take them (Flower)",
+                severity=Severity.WARNING,
+                code="deep_queue",
+                says=f"{depth:,} messages wait in the queue {name}",
+                do=f"start more workers: `{START_WORKER}`; or see in Flower why they do not take them",
+                evidence={"queue": name, "messages": depth},
             )
 
 
-def _deployments(session: Session, settings: Settings) -> Iterator[Finding]:
+def _questions(session: Session) -> Iterator[Finding]:
     for row in diagnosis.asking(session):
         yield Finding(
-            "asks_a_person",
-            f"deployment {row.id} ({row.application} {row.version} -> {row.environment}): the end of "
-            f"{_count(row.unknown, 'step')} is unknown",
-            f"look at the targets, then `releasectl deployments resume {row.id} --answer retry|skip|fail`",
+            code="asks_a_person",
+            says=f"deployment {row.id} ({row.application} {row.version} -> {row.environment}): the end of "
+            f"{_count(len(row.steps), 'step')} is unknown",
+            do=f"look at the targets, then `releasectl deployments resume {row.id} --answer retry` (or skip, or fail)",
+            evidence={"deployment_id": row.id, "step_ids": row.steps},
         )
+
+
+def _stuck(session: Session) -> Iterator[Finding]:
     for row in diagnosis.overdue(session, seconds=OVERDUE_SECONDS):
         yield Finding(
-            "overdue",
-            f"deployment {row.id} ({row.application} -> {row.environment}) should have been looked at {_ago(row.seconds)}",
-            "see that workers run and what their logs say of it",
+            code="overdue",
+            says=f"deployment {row.id} ({row.application} -> {row.environment}) should have been looked at {_ago(row.seconds)}",
+            do=f"see that workers run and what their logs say of it; `releasectl deployments events {row.id}`",
+            evidence={"deployment_id": row.id, "late_seconds": round(row.seconds)},
         )
     for row in diagnosis.lapsed(session, seconds=OVERDUE_SECONDS):
         bound = f"; it lives on node {row.node}" if row.node else ""
         yield Finding(
-            "nobody_follows",
-            f"nobody has followed attempt {row.attempt_id} of deployment {row.deployment_id} on {row.target_name}"
+            code="nobody_follows",
+            says=f"nobody has followed attempt {row.attempt_id} of deployment {row.deployment_id} on {row.target_name}"
             f" since {_ago(row.seconds)}{bound}",
-            "see that workers of that node run, and what their logs say of it",
+            do="see that workers of that node run, and what their logs say of it;"
+            f" `releasectl deployments steps {row.deployment_id}`",
+            evidence={
+                "deployment_id": row.deployment_id,
+                "attempt_id": row.attempt_id,
+                "target": row.target_name,
+                "node": row.node,
+                "worker": row.worker,
+                "lapsed_seconds_ago": round(row.seconds),
+            },
         )
     for row in diagnosis.held_long(session, seconds=HELD_LONG_SECONDS):
         yield Finding(
-            "held_long",
-            f"deployment {row.id} has held {row.application} in {row.environment} since {_ago(row.seconds)}",
-            f"`releasectl deployments show {row.id}`; cancel it if it is of no use any more",
+            severity=Severity.WARNING,
+            code="held_long",
+            says=f"deployment {row.id} has held {row.application} in {row.environment} since {_ago(row.seconds)}",
+            do=f"`releasectl deployments show {row.id}`; if it is of no use any more,"
+            f" `releasectl deployments cancel {row.id}`",
+            evidence={"deployment_id": row.id, "held_seconds": round(row.seconds)},
         )
 
 
@@ -115,16 +174,27 @@ def _database(session: Session) -> Iterator[Finding]:
     for row in diagnosis.long_transactions(session, seconds=LONG_TRANSACTION_SECONDS):
         name = f" of {row.application_name}" if row.application_name else ""
         yield Finding(
-            "long_transaction",
-            f"a transaction{name} (pid {row.pid}, {row.state}) was begun {_ago(row.seconds)}; live logs wait for it",
-            f"end it, if it is of no use: SELECT pg_terminate_backend({row.pid})",
+            severity=Severity.WARNING,
+            code="long_transaction",
+            says=f"a transaction{name} (pid {row.pid}, {row.state}) was begun {_ago(row.seconds)};"
+            " what is shown of logs that are being written waits for it",
+            do=f'end it, if it is of no use: `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend({row.pid})"`',
+            evidence={
+                "pid": row.pid,
+                "state": row.state,
+                "database": row.database,
+                "open_seconds": round(row.seconds),
+            },
         )
-    skew = abs((diagnosis.postgres_time(session) - clock.now()).total_seconds())
-    if skew > SKEW_SECONDS:
+    skew = (clock.now() - diagnosis.postgres_time(session)).total_seconds()
+    if abs(skew) > SKEW_SECONDS:
         yield Finding(
-            "clocks_differ",
-            f"the clocks of the web server and of Postgres differ by {skew:.1f} s",
-            "set both by NTP; leases are not affected, times shown are",
+            severity=Severity.WARNING,
+            code="clocks_differ",
+            says=f"the clocks of the web server and of Postgres differ by {abs(skew):.1f} s;"
+            " leases are not affected, times that are shown are",
+            do="set both by NTP: `timedatectl set-ntp true`",
+            evidence={"ahead_of_postgres_seconds": round(skew, 3)},
         )
 
 

@@ -15,7 +15,7 @@ from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
 from orchestrator.repositories import deployments, engine
 from orchestrator.repositories.engine import Change
-from orchestrator.services import rollbacks
+from orchestrator.services import openings, rollbacks
 from orchestrator.services.records import DeploymentRecorder
 
 MOST_MOVES = 10_000
@@ -170,6 +170,8 @@ def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) ->
             scheduled_for=row.scheduled_for,
             locks=[_held_lock(each) for each in around.locks or ()],
             approval_rules=[ApprovalRule.of(each) for each in row.approval_rules or ()],
+            opening=openings.opening(around.rules, now),
+            override_windows=row.override_windows,
             approvers=[Approver(each["username"], Role(each["role"])) for each in around.approvers or ()],
         ),
         now,

@@ -40,6 +40,7 @@ class Order:
     scheduled_for: datetime | None = None
     expires_at: datetime | None = None
     allow_downgrade: bool = False
+    override_windows: bool = False
     only_targets: frozenset[str] | None = None
 
 
@@ -135,6 +136,7 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "retry_of_id": order.retry_of_id,
         "priority": order.priority,
         "approval_rules": _approval_rules(order, environment),
+        "override_windows": order.override_windows,
         "scheduled_for": order.scheduled_for,
         "expires_at": order.expires_at,
         "strategy": plan.strategy,
@@ -192,6 +194,7 @@ def _record(deployment_id: int, order: Order, version: str, digest: str) -> Depl
         "reason": order.reason,
         "plan_hash": digest,
         "rolls_back": order.rolls_back_id,
+        **({"override_windows": True} if order.override_windows else {}),
         "retry_of": order.retry_of_id,
     }
     recorder.record("deployment.requested", actor_id=order.requested_by, at=clock.now(), data=data)

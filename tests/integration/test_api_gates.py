@@ -73,3 +73,57 @@ deploy:
     answer = world.person("operator").post(f"{path}/approve", json={"reason": "fine"})
     assert (answer.status_code, answer.get_json()["status"]) == (202, "running")
     assert world.person("operator").post(f"{path}/approve", json={}).status_code == 400
+
+
+WEEKLY = {"days": ["mon", "fri"], "from": "09:00", "to": "17:00"}
+
+
+def test_a_window_is_made_shown_and_removed(world: ApiWorld) -> None:
+    world.application("1.0")
+    body = {"environment": "staging", "name": "office hours", "zone": "Europe/Berlin", "weekly": WEEKLY}
+    operator = world.person("operator")
+    answer = operator.post("/windows/", json=body)
+    made = answer.get_json()
+    assert (answer.status_code, answer.headers["Location"]) == (201, f"/api/v1/windows/{made['id']}")
+    assert {key: made[key] for key in ("environment", "name", "zone", "weekly", "kind", "warnings")} == {
+        **body,
+        "kind": "window",
+        "warnings": [],
+    }
+    assert world.admin.get(f"/windows/{made['id']}").get_json() == made
+    assert world.admin.get(f"/freezes/{made['id']}").status_code == 404
+    assert made in world.admin.get("/windows/?environment=staging").get_json()["items"]
+    assert operator.call("DELETE", f"/windows/{made['id']}").get_json()["removed_at"] is not None
+    assert made["id"] not in [each["id"] for each in world.admin.get("/windows/").get_json()["items"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointers"),
+    [
+        ({"zone": "Europe/Berlinn"}, ["/zone"]),
+        ({"weekly": None}, [""]),
+        ({"dated": {"from": "2026-01-01T00:00", "to": "2026-01-02T00:00"}}, ["/dated"]),
+        ({"weekly": {**WEEKLY, "days": ["monday"]}}, ["/weekly/days/0"]),
+        ({"name": 5}, ["/name"]),
+        ({"nonsense": 1}, ["/nonsense"]),
+    ],
+)
+def test_a_freeze_with_a_mistake_is_refused_with_its_place(
+    world: ApiWorld, change: dict[str, object], pointers: list[str]
+) -> None:
+    world.application("1.0")
+    body = {"environment": "staging", "name": "x", "zone": "UTC", "weekly": WEEKLY} | change
+    before = world.count("window_rules")
+    answer = world.admin.post(
+        "/freezes/", json={key: value for key, value in body.items() if value is not None}
+    )
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.get_json()["errors"]] == pointers
+    assert world.count("window_rules") == before
+
+
+def test_only_operators_make_windows(world: ApiWorld) -> None:
+    world.application("1.0")
+    body = {"environment": "staging", "name": "x", "zone": "UTC", "weekly": WEEKLY}
+    assert world.person("deployer").post("/windows/", json=body).status_code == 403
+    assert world.admin.post("/windows/", json={**body, "environment": "nowhere"}).status_code == 404

@@ -1,10 +1,13 @@
 """Each unhealthy thing is planted in a real database, and has to be named with its evidence."""
 
+import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
+from orchestrator.bootstrap import known_revisions
 from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
@@ -12,6 +15,7 @@ from orchestrator.queue import Message, TaskName, make_celery, send
 from orchestrator.repositories import heartbeats
 from orchestrator.services import attempts, diagnosis
 from orchestrator.services.attempts import Ended
+from orchestrator.services.diagnosis import Finding, Severity
 from tests.integration.api_world import ApiWorld
 from tests.integration.api_world import world as api
 from tests.integration.engine_world import World, worker
@@ -29,9 +33,13 @@ def world(database: Database) -> World:
     return made
 
 
-def found(world: World, settings: Settings) -> dict[str, str]:
+def examined(world: World, settings: Settings) -> list[Finding]:
     with world.database.reading() as session:
-        findings = diagnosis.examine(session, settings)
+        return diagnosis.examine(session, settings, is_migrated=lambda revision: revision is not None)
+
+
+def found(world: World, settings: Settings) -> dict[str, str]:
+    findings = examined(world, settings)
     codes = {each.code for each in findings}
     return {
         code: "\n".join(f"{each.says} | {each.do}" for each in findings if each.code == code)
@@ -88,6 +96,11 @@ def test_a_question_to_a_person_is_named_with_what_to_type(world: World, setting
         attempts.finish(session, claim, Ended(Outcome.LOST, failure="rebooted"), None)
     seen = found(world, settings)["asks_a_person"]
     assert "the end of 1 step is unknown" in seen
+    (finding,) = examined(world, settings)
+    assert finding.evidence == {
+        "deployment_id": deployment,
+        "step_ids": [world.scalar("SELECT step_id FROM attempts WHERE id = :id", id=claim.attempt_id)],
+    }
     assert f"releasectl deployments resume {deployment} --answer" in seen
 
 
@@ -116,6 +129,18 @@ def test_a_deep_queue_is_named(
     for number in range(2):
         assert send(Message(TaskName.ADVANCE, number, "planted", queue))
     assert f"2 messages wait in the queue {queue}" in found(world, settings)["deep_queue"]
+    deep = [each for each in examined(world, settings) if each.evidence.get("queue") == queue]
+    assert [(each.severity, each.evidence["messages"]) for each in deep] == [(Severity.WARNING, 2)]
+
+
+def test_a_broker_that_is_away_is_named_without_a_wait_for_it(world: World, settings: Settings) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        away = replace(settings, redis_url=f"redis://127.0.0.1:{nobody.getsockname()[1]}/0")
+        assert set(found(world, away)) == {"broker_away"}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        away = replace(settings, redis_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        assert set(found(world, away)) == {"broker_away"}
 
 
 def test_a_skewed_clock_is_named(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +151,19 @@ def test_a_skewed_clock_is_named(world: World, settings: Settings, monkeypatch: 
 def test_operators_are_told_over_http_and_others_are_not(api: ApiWorld) -> None:
     answer = api.person("operator").get("/diagnosis")
     assert answer.status_code == 200
-    assert {"code", "says", "do"} == set(answer.get_json()["findings"][0])
-    assert "no_worker" in {each["code"] for each in answer.get_json()["findings"]}
+    told = {each["code"]: each for each in answer.get_json()["findings"]}["no_worker"]
+    assert (told["severity"], told["evidence"]) == ("error", {"heard_seconds_ago": {}})
+    assert "celery -A workers.app worker" in told["do"]
     assert api.person("deployer").get("/diagnosis").status_code == 403
+
+
+def test_tables_that_are_older_than_the_code_are_named_and_nothing_else_is_asked(
+    api: ApiWorld, database: Database
+) -> None:
+    operator = api.person("operator")
+    first = min(known_revisions()[1])
+    with database.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :first"), {"first": first})
+    (finding,) = operator.get("/diagnosis").get_json()["findings"]
+    assert (finding["code"], finding["evidence"]) == ("tables_behind", {"revision": first})
+    assert "python -m orchestrator.bootstrap migrate" in finding["do"]

@@ -57,6 +57,14 @@ def test_a_scheduled_deployment_sleeps_until_its_time_and_lets_others_pass(world
     assert world.run_to_end(later) == "succeeded"
 
 
+def test_one_that_is_scheduled_behind_a_busy_slot_is_looked_at_at_its_time(world: World) -> None:
+    assert world.advance(request(world, "1.0.0"), worker()) is not None
+    at = clock.now() + timedelta(seconds=20)
+    later = request(world, "1.0.0", scheduled_for=at)
+    world.advance(later)
+    assert world.get(later).wake_at == at
+
+
 def test_one_that_expires_is_given_up_and_wakes_no_one_else(world: World) -> None:
     now = clock.now()
     running = request(world, "1.0.0")

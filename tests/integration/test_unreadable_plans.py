@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.domain.errors import PlanOfAnotherVersionError
 from orchestrator.domain.statuses import Outcome
@@ -15,6 +16,9 @@ from orchestrator.targets import runs as files
 from orchestrator.targets.base import Command, Run, Running
 from orchestrator.targets.command import CommandTarget
 from tests.integration.engine_world import World, worker
+from workers.context import WorkerContext
+from workers.follower import Follower
+from workers.leases import LeaseKeeper
 from workers.outlived import end_outlived
 
 NEWER_FORMAT = (
@@ -102,6 +106,25 @@ def test_a_run_on_a_node_that_is_away_is_not_tried_again_even_if_that_were_harml
             session, again, Ended(Outcome.LOST, failure="away", certainly_over=False), worker("two")
         )
     assert world.status(deployment) == "paused"
+
+
+def test_a_follower_that_finds_the_node_of_a_run_away_asks_a_person(world: World, settings: Settings) -> None:
+    """Found by the model: the follower forgot to say that the run may be alive, and attempt 2 began beside it."""
+    deployment = world.request("1.0.0")
+    for change in (
+        "UPDATE plans SET document = jsonb_set(document, '{actions,0,idempotent}', 'true')",
+        "UPDATE steps SET target = jsonb_set(target, '{kind}', '\"command\"')",
+    ):
+        spoil(world, f"{change} WHERE deployment_id = :id", deployment)
+    claim = world.advance(deployment, worker())
+    assert claim is not None and claim.node == "node-1"
+    end_leases(world, deployment)
+    elsewhere = worker("two", node="node-2")
+    leases = LeaseKeeper(world.database, lease_seconds=30)
+    Follower(WorkerContext(settings, world.database, leases, elsewhere)).run_step(claim.attempt_id)
+    assert world.status(deployment) == "paused"
+    assert world.scalar("SELECT status FROM steps WHERE id = :id", id=claim.work.step_id) == "unknown"
+    assert world.scalar("SELECT count(*) FROM attempts WHERE step_id = :id", id=claim.work.step_id) == 1
 
 
 @pytest.fixture

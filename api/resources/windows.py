@@ -1,0 +1,92 @@
+"""Windows and freezes: the same with another meaning, so both are made here."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Response
+
+from api.auth import current_actor, requires
+from api.extensions import session
+from api.pagination import window
+from api.parsing import Blueprint
+from api.responses import json_response
+from api.schemas import windows as schemas
+from orchestrator.db import transaction
+from orchestrator.domain.access import Permission
+from orchestrator.domain.windows import RuleKind
+from orchestrator.repositories import windows as rows
+from orchestrator.services import windows
+
+View = TypeVar("View", bound=Callable[..., Response])
+
+
+def _named(name: str) -> Callable[[View], View]:
+    """Give a view the name by which programs know it: these stand twice."""
+
+    def decorate(view: View) -> View:
+        view.__name__ = name
+        return view
+
+    return decorate
+
+
+def _blueprint(kind: RuleKind, path: str, description: str) -> Blueprint:
+    blueprint = Blueprint(path, __name__, url_prefix=f"/api/v1/{path}", description=description)
+
+    @blueprint.route("/", methods=["POST"])
+    @requires(Permission.OPERATE)
+    @blueprint.arguments(schemas.RuleIn)
+    @blueprint.response(201, schemas.Rule)
+    @_named(f"create_{kind}")
+    def create(body: dict[str, Any]) -> Response:
+        """Make one for an environment. Who waits looks again at once."""
+        environment = body.pop("environment")
+        with transaction(session()):
+            rule_id = windows.create(
+                session(), kind, environment=environment, document=body, actor=current_actor()
+            )
+            shown = schemas.present(rows.get(session(), str(kind), rule_id))
+        return json_response(shown, 201, headers={"Location": f"/api/v1/{path}/{rule_id}"})
+
+    @blueprint.route("/", methods=["GET"])
+    @requires(Permission.READ)
+    @blueprint.arguments(schemas.RuleQuery, location="query")
+    @blueprint.response(200, schemas.RulePage)
+    @_named(f"list_{kind}")
+    def list_all(query: dict[str, Any]) -> Response:
+        """List those that hold, the newest first."""
+        part = window(path, query)
+        found = rows.page(
+            session(),
+            str(kind),
+            environment=query["environment"],
+            before_id=part.after,
+            skip=part.skip,
+            limit=part.one_more,
+        )
+        return json_response(part.answer(found, schemas.present, key=lambda row: row.id))
+
+    @blueprint.route("/<id:rule_id>", methods=["GET"])
+    @requires(Permission.READ)
+    @blueprint.response(200, schemas.Rule)
+    @_named(f"get_{kind}")
+    def get(rule_id: int) -> Response:
+        """Read one, with what its author may not have meant."""
+        return json_response(schemas.present(rows.get(session(), str(kind), rule_id)))
+
+    @blueprint.route("/<id:rule_id>", methods=["DELETE"])
+    @requires(Permission.OPERATE)
+    @blueprint.response(200, schemas.Rule)
+    @_named(f"remove_{kind}")
+    def remove(rule_id: int) -> Response:
+        """Let one hold no more; removing it twice is removing it once."""
+        with transaction(session()):
+            windows.remove(session(), kind, rule_id, actor=current_actor())
+            shown = schemas.present(rows.get(session(), str(kind), rule_id))
+        return json_response(shown)
+
+    return blueprint
+
+
+windows_blueprint = _blueprint(RuleKind.WINDOW, "windows", "When deploying is allowed")
+freezes_blueprint = _blueprint(RuleKind.FREEZE, "freezes", "When deploying is forbidden")

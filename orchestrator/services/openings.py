@@ -1,0 +1,40 @@
+"""What the windows and freezes of an environment say now."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from orchestrator import recurrence
+from orchestrator.domain.window_reading import RuleDraft, read_rule
+from orchestrator.domain.windows import Opening, Rule, evaluate
+
+MOST_READ = 2000
+_read: dict[tuple[int, float], RuleDraft] = {}
+"""Rules by id and when they were made: a rule never changes."""
+
+
+def opening(found: Mapping[str, Any] | None, now: datetime) -> Opening | None:
+    """What the rules of an environment say to an application with these labels; None where none of them is for it."""
+    if found is None:
+        return None
+    labels = found["labels"] or {}
+    rules = [rule for each in found["rules"] if (rule := _for(each, labels))]
+    return evaluate(rules, now, occurrences=recurrence.occurrences) if rules else None
+
+
+def _for(found: Mapping[str, Any], labels: Mapping[str, str]) -> Rule | None:
+    draft = rule_of(found["id"], float(found["made_at"]), found["document"])
+    if any(labels.get(key) not in values for key, values in draft.labels.items()):
+        return None
+    return draft.as_rule(found["id"])
+
+
+def rule_of(rule_id: int, made_at: float, document: Mapping[str, Any]) -> RuleDraft:
+    """The rule as it was read when it was made (seconds since the epoch)."""
+    draft = _read.get((rule_id, made_at))
+    if draft is None:
+        draft = read_rule(document, check=recurrence.check)
+        if len(_read) >= MOST_READ:
+            _read.clear()
+        _read[rule_id, made_at] = draft
+    return draft

@@ -1,0 +1,57 @@
+"""Windows and freezes: when deployments to an environment may start."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
+
+from orchestrator import clock, recurrence
+from orchestrator.domain import gates
+from orchestrator.domain.access import Permission
+from orchestrator.domain.window_reading import read_rule, to_document
+from orchestrator.domain.windows import RuleKind, lint
+from orchestrator.repositories import applications, deployments, windows
+from orchestrator.services import execution, openings, records
+from orchestrator.services.actors import Actor
+
+
+def create(
+    session: Session, kind: RuleKind, *, environment: str, document: Mapping[str, Any], actor: Actor
+) -> int:
+    """Add a window or a freeze; its id. Raises InvalidInputError with every mistake, NotFoundError, ForbiddenError."""
+    actor.require(Permission.OPERATE)
+    draft = read_rule({**document, "kind": str(kind)}, check=recurrence.check)
+    name = applications.get_environment(session, environment).name
+    written = to_document(draft)
+    rule_id = windows.add(session, environment=name, document=written, created_by=actor.id)
+    _record(session, rule_id, f"{kind}.created", actor, {"environment": name, **written})
+    _wake(session, name, f"{kind} {rule_id} was made")
+    return rule_id
+
+
+def remove(session: Session, kind: RuleKind, rule_id: int, *, actor: Actor) -> None:
+    """Let a window or a freeze hold no more; a second call does nothing. Raises NotFoundError, ForbiddenError."""
+    actor.require(Permission.OPERATE)
+    row = windows.get(session, str(kind), rule_id)
+    if windows.remove(session, rule_id, removed_by=actor.id):
+        _record(session, rule_id, f"{kind}.removed", actor, {"environment": row.environment})
+        _wake(session, row.environment, f"{kind} {rule_id} was removed")
+
+
+def warnings(row: Row[Any]) -> list[str]:
+    """What its author may not have meant, in plain sentences."""
+    rule = openings.rule_of(row.id, row.created_at.timestamp(), row.document)
+    return lint(rule.as_rule(row.id), clock.now(), occurrences=recurrence.occurrences)
+
+
+def _wake(session: Session, environment: str, why: str) -> None:
+    for kind in (gates.WINDOW, gates.FREEZE):
+        for deployment_id in deployments.wake_held(
+            session, kind, application_id=None, environment=environment
+        ):
+            execution.nudge_advance(session, deployment_id, f"deployment {deployment_id}, {why}")
+
+
+def _record(session: Session, rule_id: int, kind: str, actor: Actor, data: Mapping[str, Any]) -> None:
+    records.record(session, f"window:{rule_id}", kind, actor_id=actor.id, at=clock.now(), data=data)

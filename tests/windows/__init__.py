@@ -1,0 +1,1 @@
+"""A brute-force oracle for windows and freezes, and a program that compares it with them."""

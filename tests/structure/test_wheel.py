@@ -53,7 +53,7 @@ def test_the_wheel_holds_what_is_read_by_name(wheel: zipfile.ZipFile) -> None:
         "celeryconfig.py",
         "migrations/alembic.ini",
         "migrations/env.py",
-        "migrations/versions/0001_everything.py",
+        "migrations/versions/0001_first_tables.py",
         "orchestrator/targets/supervisor.sh",
         "stream/__main__.py",
     } <= set(wheel.namelist())

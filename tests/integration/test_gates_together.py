@@ -1,0 +1,108 @@
+"""Two gates at once: when either goes away early, the deployment is looked at again, and starts when the other allows it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator import clock
+from orchestrator.db import Database
+from orchestrator.domain.access import Role
+from orchestrator.domain.windows import RuleKind
+from orchestrator.repositories import users
+from orchestrator.services import deployments, locks, windows
+from orchestrator.services.actors import Actor
+from tests.integration.engine_world import World, worker
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    made = World(database)
+    made.release("1.0.0")
+    return made
+
+
+def request(world: World, environment: str, **more: Any) -> int:
+    with world.database.transaction() as session:
+        return deployments.request(
+            session,
+            application="shop",
+            version="1.0.0",
+            environment=environment,
+            reason="",
+            actor=world.actor,
+            **more,
+        )
+
+
+def lock_until(world: World, until: datetime) -> None:
+    """By somebody else: whoever locks passes their own lock."""
+    with world.database.transaction() as session:
+        user_id = users.insert(
+            session, email="b@example.com", username="bob", password_hash="x", role="admin"
+        )
+        assert user_id is not None
+        locks.create(
+            session,
+            application="shop",
+            environment=None,
+            reason="moving",
+            warning_only=False,
+            expires_at=until,
+            actor=Actor(user_id, "bob", Role.ADMIN, "sign-in"),
+        )
+
+
+def freeze_for_days(world: World) -> int:
+    now = clock.now()
+    dated = {
+        "from": f"{now - timedelta(days=2):%Y-%m-%dT%H:%M}",
+        "to": f"{now + timedelta(days=7):%Y-%m-%dT%H:%M}",
+    }
+    document = {"name": "holidays", "zone": "UTC", "dated": dated}
+    with world.database.transaction() as session:
+        return windows.create(
+            session, RuleKind.FREEZE, environment="staging", document=document, actor=world.actor
+        )
+
+
+def look_if_due(world: World, deployment: int) -> None:
+    """As the tick: what is not due is not looked at."""
+    due = "SELECT wake_at <= clock_timestamp() FROM deployments WHERE id = :id"
+    if world.scalar(due, id=deployment):
+        world.advance(deployment)
+
+
+def test_a_promotion_that_comes_before_the_schedule_does_not_delay_it(world: World) -> None:
+    at = clock.now() + timedelta(minutes=10)
+    later = request(world, "production", scheduled_for=at)
+    assert world.advance(later, worker()) is None
+    assert world.run_to_end(request(world, "staging")) == "succeeded"
+    look_if_due(world, later)
+    assert world.get(later).wake_at == at
+
+
+def test_a_promotion_that_comes_before_a_lock_expires_does_not_delay_it(world: World) -> None:
+    staging = request(world, "staging")
+    claim = world.advance(staging, one := worker())
+    until = clock.now() + timedelta(minutes=10)
+    lock_until(world, until)
+    later = request(world, "production")
+    assert world.advance(later, worker()) is None
+    while claim is not None:
+        claim = world.finish(claim, by=one)
+    assert world.status(staging) == "succeeded"
+    look_if_due(world, later)
+    assert world.get(later).wake_at == until
+
+
+def test_a_freeze_that_is_removed_before_a_lock_expires_is_forgotten(world: World) -> None:
+    until = clock.now() + timedelta(minutes=10)
+    lock_until(world, until)
+    freeze = freeze_for_days(world)
+    held = request(world, "staging")
+    assert world.advance(held, worker()) is None
+    with world.database.transaction() as session:
+        windows.remove(session, RuleKind.FREEZE, freeze, actor=world.actor)
+    look_if_due(world, held)
+    assert world.get(held).wake_at == until

@@ -1,0 +1,69 @@
+"""Pipelines for the examples: what the engine treats differently."""
+
+import json
+
+from hypothesis import strategies as st
+
+from tests.model.system import APPLICATION
+
+
+def _pipeline(
+    kind: str,
+    *,
+    staging: int,
+    production: int,
+    strategy: dict[str, object],
+    on_failure: str,
+    promoting: bool,
+    actions: list[dict[str, object]],
+) -> str:
+    """YAML, which JSON is."""
+
+    def targets(count: int) -> list[dict[str, str]]:
+        return [{"name": f"web-{letter}", "kind": kind} for letter in "abcd"[:count]]
+
+    environments = {
+        "staging": {"targets": targets(staging), "strategy": strategy},
+        "production": {
+            "targets": targets(production),
+            "strategy": strategy,
+            "after": ["staging"] if promoting else [],
+            "on_failure": on_failure,
+        },
+    }
+    return json.dumps({"application": APPLICATION, "environments": environments, "deploy": actions})
+
+
+strategies = st.builds(
+    lambda kind, batch, parallel, failures: {
+        "kind": kind,
+        "max_parallel": parallel,
+        "max_failures": failures,
+        **({"batch": batch} if kind == "rolling" else {}),
+    },
+    st.sampled_from(["all-at-once", "rolling"]),
+    st.integers(1, 2),
+    st.integers(1, 3),
+    st.sampled_from([0, 0, 1]),
+)
+actions = st.builds(
+    lambda retries, idempotent, timeout: {
+        "run": "./install",
+        "retries": retries,
+        "idempotent": idempotent,
+        "timeout": timeout,
+    },
+    st.integers(0, 2),
+    st.booleans(),
+    st.sampled_from(["60s", "600s"]),
+)
+pipelines = st.builds(
+    _pipeline,
+    st.sampled_from(["simulated", "simulated-local"]),
+    staging=st.integers(1, 2),
+    production=st.integers(1, 4),
+    strategy=strategies,
+    on_failure=st.sampled_from(["rollback", "fail"]),
+    promoting=st.booleans(),
+    actions=st.lists(actions, min_size=1, max_size=2),
+)

@@ -70,7 +70,7 @@ EXPRESSIONS = [
 @given(
     st.sampled_from(EXPRESSIONS),
     st.sampled_from(["Europe/Berlin", "America/New_York", "America/Santiago", "Asia/Kolkata"]),
-    st.datetimes(datetime.fromisoformat("2024-01-01"), datetime.fromisoformat("2029-12-01")),  # noqa: DTZ001
+    st.datetimes(datetime.fromisoformat("2024-01-01"), datetime.fromisoformat("2029-12-01")),
 )
 def test_cron_starts_as_cronsim_does_where_clocks_leap_by_hours(
     expression: str, zone: str, start: datetime

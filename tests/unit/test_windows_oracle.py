@@ -74,7 +74,7 @@ def test_any_week_agrees_with_the_oracle(
 
 @given(
     st.sampled_from(ZONES),
-    st.datetimes(datetime.fromisoformat("2024-01-01"), datetime.fromisoformat("2030-01-01")),  # noqa: DTZ001
+    st.datetimes(datetime.fromisoformat("2024-01-01"), datetime.fromisoformat("2030-01-01")),
     weeklies,
     st.sampled_from(RuleKind),
 )

@@ -134,7 +134,8 @@ _WAKE_WAITING = text("""
            AND (NOT :only_behind OR priority < :priority OR (priority = :priority AND id > :id))
          ORDER BY priority DESC, id LIMIT 1)
         UNION ALL
-        SELECT id FROM deployments WHERE release_id = :release_id AND status = 'pending' AND held_by = 'promotion'
+        SELECT id FROM deployments WHERE release_id = :release_id AND status = 'pending' AND held_by IS NOT NULL
+          AND :environment = ANY(promote_after)
     )
     RETURNING id
 """)

@@ -46,7 +46,8 @@ def warnings(row: Row[Any]) -> list[str]:
 
 
 def _wake(session: Session, environment: str, why: str) -> None:
-    for kind in (gates.WINDOW, gates.FREEZE):
+    """Also whom a lock holds: they sleep until the last of their gates may open, which was perhaps this one."""
+    for kind in (gates.LOCK, gates.WINDOW, gates.FREEZE):
         for deployment_id in deployments.wake_held(
             session, kind, application_id=None, environment=environment
         ):

@@ -92,12 +92,12 @@ def held_by(blockers: Sequence[Blocker]) -> str | None:
 
 
 def next_look(blockers: Sequence[Blocker], now: datetime) -> datetime:
-    """When the last of them may have gone away.
+    """When the first of them may have gone away: then another one holds it, by which it has to be found.
 
-    The slot does not count beside others: while they hold a deployment, who frees the slot does not wake it.
+    The slot does not count beside others: while they hold a deployment, it does not matter who has the slot.
     """
     lasting = [blocker for blocker in blockers if blocker.kind != SLOT] or blockers
-    return max(blocker.ends(now) for blocker in lasting)
+    return min(blocker.ends(now) for blocker in lasting)
 
 
 def _approvals(around: Surroundings) -> tuple[Blocker, ...]:

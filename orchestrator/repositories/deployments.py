@@ -114,11 +114,13 @@ _SUCCEEDED_IN = text("""
     WHERE release_id = :release_id AND environment = ANY(:environments) AND status = 'succeeded'
 """)
 
-# Whoever waited for a person looks again.
+# Whoever waited for a person looks again. One that is due may be looking at the gate as it was at this very moment: its row
+# is waited for, and Postgres asks again whether it is held once that look is committed.
 _WAKE_HELD = text("""
     UPDATE deployments SET wake_at = clock_timestamp()
     WHERE id IN (
-        SELECT id FROM deployments WHERE status = 'pending' AND held_by = :kind
+        SELECT id FROM deployments
+        WHERE status = 'pending' AND (held_by = :kind OR wake_at <= clock_timestamp() + interval '10 seconds')
           AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
           AND (CAST(:environment AS text) IS NULL OR environment = :environment)
         ORDER BY id FOR NO KEY UPDATE)
@@ -134,8 +136,7 @@ _WAKE_WAITING = text("""
            AND (NOT :only_behind OR priority < :priority OR (priority = :priority AND id > :id))
          ORDER BY priority DESC, id LIMIT 1)
         UNION ALL
-        SELECT id FROM deployments WHERE release_id = :release_id AND status = 'pending' AND held_by IS NOT NULL
-          AND :environment = ANY(promote_after)
+        SELECT id FROM deployments WHERE release_id = :release_id AND status = 'pending' AND :environment = ANY(promote_after)
     )
     RETURNING id
 """)

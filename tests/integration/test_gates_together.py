@@ -1,5 +1,7 @@
-"""Two gates at once: when either goes away early, the deployment is looked at again, and starts when the other allows it."""
+"""A gate that goes away is noticed, also beside another gate, and while the deployment is looking at the gate as it was."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +12,7 @@ from orchestrator.db import Database
 from orchestrator.domain.access import Role
 from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import users
-from orchestrator.services import deployments, locks, windows
+from orchestrator.services import attempts, deployments, locks, windows
 from orchestrator.services.actors import Actor
 from tests.integration.engine_world import World, worker
 
@@ -68,8 +70,7 @@ def freeze_for_days(world: World) -> int:
 
 def look_if_due(world: World, deployment: int) -> None:
     """As the tick: what is not due is not looked at."""
-    due = "SELECT wake_at <= clock_timestamp() FROM deployments WHERE id = :id"
-    if world.scalar(due, id=deployment):
+    if is_due(world, deployment):
         world.advance(deployment)
 
 
@@ -106,3 +107,57 @@ def test_a_freeze_that_is_removed_before_a_lock_expires_is_forgotten(world: Worl
         windows.remove(session, RuleKind.FREEZE, freeze, actor=world.actor)
     look_if_due(world, held)
     assert world.get(held).wake_at == until
+
+
+def during_a_look(world: World, deployment: int, do: Callable[[], object]) -> None:
+    """`do` ends, or waits for the row, while a look at the deployment has been decided and is not committed."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as other:
+        with world.database.transaction() as session:
+            assert attempts.advance(session, deployment, worker()) is None
+            done = other.submit(do)
+            while not done.done() and not world.scalar(waits):
+                wait([done], timeout=0.02)
+        done.result()
+
+
+def is_due(world: World, deployment: int) -> object:
+    return world.scalar("SELECT wake_at <= clock_timestamp() FROM deployments WHERE id = :id", id=deployment)
+
+
+def test_a_release_that_succeeds_during_a_look_at_its_promotion_is_not_overlooked(world: World) -> None:
+    one = worker()
+    claim = world.advance(request(world, "staging"), one)
+    assert claim is not None
+    last = world.finish(claim, by=one)
+    assert last is not None
+    later = request(world, "production")
+    during_a_look(world, later, lambda: world.finish(last))
+    assert is_due(world, later)
+    assert world.run_to_end(later) == "succeeded"
+
+
+def test_a_freeze_that_is_removed_during_a_look_at_it_is_not_overlooked(world: World) -> None:
+    freeze = freeze_for_days(world)
+    held = request(world, "staging")
+
+    def remove() -> None:
+        with world.database.transaction() as session:
+            windows.remove(session, RuleKind.FREEZE, freeze, actor=world.actor)
+
+    during_a_look(world, held, remove)
+    assert is_due(world, held)
+    assert world.run_to_end(held) == "succeeded"
+
+
+def test_a_lock_that_is_released_during_a_look_at_it_is_not_overlooked(world: World) -> None:
+    lock_until(world, clock.now() + timedelta(days=2))
+    held = request(world, "staging")
+
+    def release() -> None:
+        with world.database.transaction() as session:
+            locks.release(session, 1, actor=world.actor)
+
+    during_a_look(world, held, release)
+    assert is_due(world, held)
+    assert world.run_to_end(held) == "succeeded"

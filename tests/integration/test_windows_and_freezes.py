@@ -101,7 +101,7 @@ def test_a_freeze_that_ends_outside_the_windows_gives_both_reasons_and_the_right
     deployment = request(world)
     world.advance(deployment)
     assert waiting(world, deployment) == [("freeze", thaws), ("window", thaws + HOUR)]
-    assert world.get(deployment).wake_at == thaws + HOUR
+    assert world.get(deployment).wake_at == thaws
 
 
 def test_a_freeze_made_while_deployments_are_queued_holds_them_too(world: World) -> None:

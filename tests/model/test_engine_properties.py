@@ -219,7 +219,7 @@ def test_what_waits_for_a_gate_sleeps_and_starts_when_the_gate_opens(toy: Toy, m
     toy.blockers = tuple(Blocker("slot", "busy", timedelta(minutes=each)) for each in minutes)
     toy.proceed()
     assert toy.status is D.PENDING
-    assert toy.wake_at == toy.now + timedelta(minutes=max(minutes))
+    assert toy.wake_at == toy.now + timedelta(minutes=min(minutes))
     toy.blockers = ()
     toy.proceed()
     assert toy.history == [D.PENDING, D.RUNNING]

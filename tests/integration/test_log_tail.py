@@ -82,6 +82,8 @@ def test_a_tail_reads_backwards_by_an_index(world: ApiWorld) -> None:
         statement = logs._READ_BACK_DEPLOYMENT
         params = {"scope": deployment, "limit": 2000, "most_bytes": 1 << 20, "ended": True}
         explained = connection.execute(text(f"EXPLAIN (FORMAT JSON) {statement.text}"), params).scalar()
+    with world.database.transaction() as session:  # the others of this file have the same database
+        session.execute(text("DELETE FROM log_chunks WHERE deployment_id >= 1000000"))
     assert "Seq Scan on log_chunks" not in json.dumps(explained)
     assert "ix_log_chunks_reading" in json.dumps(explained)
 

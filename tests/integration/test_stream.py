@@ -151,12 +151,14 @@ def test_errors_are_the_problems_of_the_api(
 
 
 def test_an_id_of_another_deployment_is_refused(streams: StreamWorld) -> None:
-    claim = streams.running()
+    claim, other = streams.running("staging"), streams.running("lab")
     listener = streams.follow(claim.work.deployment_id)
     listener.until("status")
     listener.close()
+    answer = streams.follow(other.work.deployment_id, last_id=listener.last_id)
+    assert answer.problem()["code"] == "bad_cursor"
     streams.end(claim)
-    assert streams.follow(1, last_id=listener.last_id).problem()["code"] == "bad_cursor"
+    streams.write_to_end(other.work.deployment_id, other)
 
 
 def test_logging_out_ends_the_stream_and_says_so(streams: StreamWorld) -> None:

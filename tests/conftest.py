@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from orchestrator import prepared
+from orchestrator import log, prepared
 from orchestrator.config import Settings
 from orchestrator.db import Database, make_engine
 
@@ -26,7 +26,11 @@ SECRET_KEY = "only-for-tests-0123456789abcdef0123456789abcdef"
 
 
 def pytest_configure() -> None:
-    """Draw the fresh seed of the model (tests/model), the same for all processes of this run."""
+    """Draw the fresh seed of the model (tests/model), the same for all processes of this run.
+
+    Logs go where the programs send them, so that a thread which outlives its test never writes into another's output.
+    """
+    log.configure("WARNING")
     os.environ.setdefault("MODEL_SEED", str(secrets.randbelow(2**32)))
 
 

@@ -18,9 +18,9 @@ PATIENCE_SECONDS = 60.0
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], what: str) -> T:
+def eventually(look: Callable[[], T], what: str, *, within_seconds: float = PATIENCE_SECONDS) -> T:
     """Look until it is true; fail with `what` when it does not come true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + within_seconds
     pause = threading.Event()
     while time.monotonic() < deadline:
         found = look()

@@ -13,7 +13,7 @@ from orchestrator.domain.gates import Blocker
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.presenting.deployments import present, present_step
 from orchestrator.presenting.json import dumps
-from orchestrator.presenting.logs import within_bounds
+from orchestrator.presenting.logs import MAX_PAGE_BYTES, within_bounds
 from orchestrator.repositories import deployments, streams, users
 from orchestrator.services import execution
 from orchestrator.services.cursors import Cursors
@@ -186,7 +186,8 @@ class Looker:
             )
             for key, mark in asked
         ]
-        for (key, mark), rows in zip(asked, streams.logs(session, positions, each=each), strict=True):
+        pieces = streams.logs(session, positions, each=each, most_bytes=MAX_PAGE_BYTES)
+        for (key, mark), rows in zip(asked, pieces, strict=True):
             taken = within_bounds(rows)
             more = len(rows) == each or len(taken) < len(rows)
             found.logs[key] = self._written(key, mark, taken, found.news[key.deployment_id], more=more)

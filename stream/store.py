@@ -12,6 +12,7 @@ from orchestrator.config import Settings
 from orchestrator.db import Database, make_engine
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import UnauthenticatedError
+from orchestrator.presenting.logs import MAX_PAGE_BYTES
 from orchestrator.repositories import logs, steps, streams
 from orchestrator.services import users
 from orchestrator.services.actors import Actor
@@ -97,6 +98,7 @@ class Store:
                 step_id=key.step_id,
                 after=after,
                 limit=limit,
+                most_bytes=MAX_PAGE_BYTES,
                 ended=ended,
             )
 

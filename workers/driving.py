@@ -28,9 +28,12 @@ from orchestrator.targets.base import (
 from workers.context import WorkerContext
 from workers.leases import Hold
 from workers.secrets import SecretUnusableError, read_secrets
-from workers.sink import FLUSH_SECONDS, Sink
+from workers.sink import Sink
 
 FIRST_PAUSE_SECONDS = 0.01
+BUSY_PAUSE_SECONDS = 0.05
+MUCH_BYTES = 64 * 1024
+"""A piece of that size has more behind it, so the next is asked for at once."""
 LONGEST_PAUSE_SECONDS = 0.25
 UNREACHABLE_PAUSE_SECONDS = 1.0
 PROBE_SECONDS = 5.0
@@ -40,11 +43,11 @@ _logger = log.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a run needs beside its plan: its secrets, and what its output goes through. `refusal`: it cannot begin."""
+    """What a run needs beside its plan: its secrets, and what its output goes through. `refusal`: why it cannot begin."""
 
     masker: Masker
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    refusal: Ended | None = None
+    refusal: str = ""
 
 
 def prepare(claim: Claim, settings: Settings) -> Prepared:
@@ -58,8 +61,7 @@ def prepare(claim: Claim, settings: Settings) -> Prepared:
             names=todo.secrets,
         )
     except SecretUnusableError as error:
-        refusal = Ended(Outcome.FAILED, failure=str(error)) if claim.fresh else None
-        return Prepared(Withheld(str(error)), refusal=refusal)
+        return Prepared(Withheld(str(error)), refusal=str(error))
     return Prepared(Secrets(secrets.values()), secrets)
 
 
@@ -67,8 +69,6 @@ def drive(
     claim: Claim, hold: Hold, sink: Sink, ours: WorkerContext, *, prepared: Prepared, slice_end: float
 ) -> Ended | None:
     """Bring an attempt as far as one slice can: how it ended, or None to be gone on with. Raises LeaseLostError."""
-    if prepared.refusal is not None:
-        return prepared.refusal
     if claim.node not in {None, ours.worker.node}:
         minutes = int(ours.settings.node_lost_seconds // 60)
         why = f"the worker node it ran on has been away for {minutes} minutes"
@@ -83,7 +83,7 @@ def drive(
     except SettingsRefusedError as error:
         outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
         return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
-    return _RunAtTarget(slice_, target, prepared.secrets).go()
+    return _RunAtTarget(slice_, target, prepared).go()
 
 
 def make_target(kind: str, settings: Mapping[str, Any], *, runs_dir: Path) -> Target:
@@ -125,12 +125,13 @@ class _Slice:
 class _RunAtTarget:
     """A run at a target, by the three calls every kind of target has."""
 
-    def __init__(self, slice_: _Slice, target: Target, secrets: Mapping[str, str]) -> None:
+    def __init__(self, slice_: _Slice, target: Target, prepared: Prepared) -> None:
         work = slice_.claim.work
         self._slice = slice_
         self._target = target
         self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token)
-        self._command = replace(work.command, env={**work.command.env, **secrets})
+        self._command = replace(work.command, env={**work.command.env, **prepared.secrets})
+        self._refusal = prepared.refusal
         self._first_time = slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS
 
@@ -146,7 +147,7 @@ class _RunAtTarget:
             if ended is not None:
                 return ended
             if self._slice.is_over():
-                self._slice.sink.flush()
+                self._slice.sink.hand_on()
                 return None
 
     def _look(self) -> Ended | None:
@@ -158,13 +159,21 @@ class _RunAtTarget:
             return self._abort(Outcome.TIMED_OUT, f"not done after {seconds:g} s")
         if self._first_time:
             self._first_time = False
-            self._target.start(self._run, self._command)
+            if ended := self._start():
+                return ended
         return self._take(self._target.poll(self._run, self._slice.sink.offset))
+
+    def _start(self) -> Ended | None:
+        """Start it; without its secrets it is made sure instead that nobody else starts it later."""
+        if self._refusal:
+            self._target.abort(self._run, grace_seconds=0)
+            return Ended(Outcome.FAILED, failure=self._refusal)
+        self._target.start(self._run, self._command)
+        return None
 
     def _take(self, poll: Poll) -> Ended | None:
         if isinstance(poll, Absent):
-            self._target.start(self._run, self._command)
-            return None
+            return self._start()
         if isinstance(poll, Lost):
             return Ended(Outcome.LOST, failure=poll.reason)
         self._slice.sink.add(poll.output)
@@ -174,15 +183,17 @@ class _RunAtTarget:
         return None
 
     def _rest(self, poll: Running) -> None:
-        if poll.output:
-            self._pause = FIRST_PAUSE_SECONDS
+        if len(poll.output) >= MUCH_BYTES:
             return
-        self._slice.sink.flush(least_age=FLUSH_SECONDS)
+        if poll.output:
+            self._pause = BUSY_PAUSE_SECONDS
+        self._slice.sink.flush()
+        pause = min(self._pause, self._slice.sink.due_in_seconds())
         wait = getattr(self._target, "wait", None)
         if wait is not None and not self._slice.hold.woken.is_set():
-            wait(self._run, self._pause)
+            wait(self._run, pause)
         else:
-            self._slice.pause(self._pause)
+            self._slice.pause(pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _abort(self, outcome: Outcome, why: str) -> Ended | None:
@@ -235,8 +246,8 @@ class _Checking:
             if self._slice.timed_out():
                 within = self._slice.claim.work.timeout_seconds
                 return Ended(Outcome.FAILED, 1, f"not so within {within:g} s: {probe.detail}")
+            self._slice.sink.hand_on()
             if self._slice.is_over():
-                self._slice.sink.flush()
                 return None
             self._slice.pause(self._slice.claim.work.interval_seconds)
 

@@ -23,7 +23,12 @@ def read_secrets(folder: Path, *, application: str, environment: str, names: Seq
 
 def _read(folder: Path, environment: str, name: str) -> str:
     places = (folder / environment / name, folder / name)
-    file = next((place for place in places if place.is_file()), None)
+    try:
+        file = next((place for place in places if place.is_file()), None)
+    except OSError as error:
+        raise SecretUnusableError(
+            f"the secret {name} cannot be looked for in {folder}: {error.strerror}"
+        ) from error
     if file is None:
         raise SecretUnusableError(
             f"the secret {name} is not there: write it into {places[0]}, or {places[1]} for all environments"

@@ -40,6 +40,7 @@ class Reading:
             step_id=self.step_id,
             after=place.after,
             limit=limit,
+            most_bytes=texts.MAX_PAGE_BYTES,
             ended=self.has_ended,
         )
         return self._page(*texts.present(place, texts.within_bounds(found)))

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Row
@@ -50,13 +51,8 @@ class Place:
 
 
 def within_bounds(rows: list[Row[Any]]) -> list[Row[Any]]:
-    """The first rows, at least one, that together have at most MAX_PAGE_BYTES."""
-    size = 0
-    for number, row in enumerate(rows):
-        size += len(row.data)
-        if size > MAX_PAGE_BYTES and number:
-            return rows[:number]
-    return rows
+    """The rows up to where what one page can hold ended: those after it were read without their data."""
+    return list(takewhile(lambda row: row.data is not None, rows))
 
 
 def present(place: Place, rows: Iterable[Row[Any]]) -> tuple[list[dict[str, Any]], Place]:

@@ -32,7 +32,8 @@ _CLAIM = text("""
           AND (a.node IS NULL OR a.node = :node OR NOT EXISTS (
               SELECT 1 FROM heartbeats n WHERE n.source = 'node:' || a.node
                 AND n.heard_at > clock_timestamp() - make_interval(secs => :node_lost_seconds)))
-        RETURNING a.token, a.output_bytes, a.node, extract(epoch FROM clock_timestamp() - a.started_at)::float AS age_seconds
+        RETURNING a.token, a.output_bytes, a.left_out_bytes, a.node,
+            extract(epoch FROM clock_timestamp() - a.started_at)::float AS age_seconds
     ), started AS (
         UPDATE steps s SET status = 'running', started_at = coalesce(s.started_at, clock_timestamp())
         FROM todo, taken WHERE s.id = todo.step_id AND s.status = 'ready' RETURNING s.deployment_id, s.wave_index
@@ -41,7 +42,7 @@ _CLAIM = text("""
         FROM started WHERE w.deployment_id = started.deployment_id AND w.index = started.wave_index
     )
     SELECT deployment_id, step_id, number, bound_to, wave_index, action_index, target_id, target_name, target, status,
-        document, untaken_seconds, lives_on_its_node, token, output_bytes, node, age_seconds,
+        document, untaken_seconds, lives_on_its_node, token, output_bytes, left_out_bytes, node, age_seconds,
         EXISTS (SELECT 1 FROM started) AS started_now
     FROM todo LEFT JOIN taken ON true
 """)

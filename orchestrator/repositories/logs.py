@@ -11,24 +11,28 @@ _APPEND = text("""
         UPDATE attempts SET output_bytes = :end, left_out_bytes = left_out_bytes + :left_out
         WHERE id = :attempt AND token = :token AND output_bytes = :start AND ended_at IS NULL
         RETURNING id, deployment_id, step_id
+    ), written AS (
+        INSERT INTO log_chunks (deployment_id, step_id, attempt_id, start_byte, data)
+        SELECT deployment_id, step_id, id, :start, :data FROM grown WHERE length(CAST(:data AS bytea)) > 0
     )
-    INSERT INTO log_chunks (deployment_id, step_id, attempt_id, start_byte, data)
-    SELECT deployment_id, step_id, id, :start, :data FROM grown
-    RETURNING start_byte
+    SELECT id FROM grown
 """)
+
+_COLUMNS = "id, xid, step_id, attempt_id, start_byte, data, at"
 
 # Backwards from the end, and never more than the bound: what a tail costs does not grow with the log.
 _READ_BACK = """
-    SELECT * FROM (
-        SELECT c.id, c.xid::text AS xid, c.xid AS place, c.step_id, c.attempt_id, c.start_byte, c.data, c.at,
-            s.target_name, s.wave_index, a.number AS attempt, sum(length(c.data)) OVER (ORDER BY c.xid DESC, c.id DESC) AS size
-        FROM (SELECT * FROM log_chunks WHERE {scope} = :scope AND (:ended OR xid < pg_snapshot_xmin(pg_current_snapshot()))
-              ORDER BY xid DESC, id DESC LIMIT :limit) c
-        JOIN steps s ON s.id = c.step_id JOIN attempts a ON a.id = c.attempt_id
-    ) x WHERE size <= :most_bytes OR size = length(data) ORDER BY place, id
+    SELECT c.id, c.xid::text AS xid, c.step_id, c.attempt_id, c.start_byte, c.data, c.at,
+        s.target_name, s.wave_index, a.number AS attempt
+    FROM (SELECT {columns}, sum(length(data)) OVER (ORDER BY xid DESC, id DESC) AS size FROM (
+            SELECT {columns} FROM log_chunks WHERE {scope} = :scope
+              AND (:ended OR xid < pg_snapshot_xmin(pg_current_snapshot()))
+            ORDER BY xid DESC, id DESC LIMIT :limit) c) c
+    JOIN steps s ON s.id = c.step_id JOIN attempts a ON a.id = c.attempt_id
+    WHERE c.size <= :most_bytes OR c.size = length(c.data) ORDER BY c.xid, c.id
 """
-_READ_BACK_DEPLOYMENT = text(_READ_BACK.format(scope="deployment_id"))
-_READ_BACK_STEP = text(_READ_BACK.format(scope="step_id"))
+_READ_BACK_DEPLOYMENT = text(_READ_BACK.format(scope="deployment_id", columns=_COLUMNS))
+_READ_BACK_STEP = text(_READ_BACK.format(scope="step_id", columns=_COLUMNS))
 
 # Ids grow with time, so the oldest are where the primary key begins.
 _PRUNE = text("""
@@ -38,25 +42,28 @@ _PRUNE = text("""
 """)
 
 _PRUNED = """
-    SELECT EXISTS (SELECT 1 FROM attempts a WHERE {scope} = :scope AND a.output_bytes > 0
+    SELECT EXISTS (SELECT 1 FROM steps s JOIN attempts a ON a.step_id = s.id WHERE {scope} = :scope AND a.output_bytes > 0
       AND NOT EXISTS (SELECT 1 FROM log_chunks c WHERE c.attempt_id = a.id AND c.start_byte = 0))
 """
-_PRUNED_DEPLOYMENT = text(_PRUNED.format(scope="a.deployment_id"))
-_PRUNED_STEP = text(_PRUNED.format(scope="a.step_id"))
+_PRUNED_DEPLOYMENT = text(_PRUNED.format(scope="s.deployment_id"))
+_PRUNED_STEP = text(_PRUNED.format(scope="s.id"))
 
 _STORED = text("SELECT output_bytes FROM attempts WHERE id = :attempt AND token = :token")
 
 # Only pieces of transactions that all ended are handed out, so that a reader's cursor never passes one that appears later.
 _READ = """
-    SELECT c.id, c.xid::text AS xid, c.step_id, c.attempt_id, c.start_byte, c.data, c.at,
-           s.target_name, s.wave_index, a.number AS attempt
-    FROM log_chunks c JOIN steps s ON s.id = c.step_id JOIN attempts a ON a.id = c.attempt_id
-    WHERE {scope} = :scope AND (c.xid, c.id) > (CAST(:xid AS xid8), :id)
-      AND (:ended OR c.xid < pg_snapshot_xmin(pg_current_snapshot()))
-    ORDER BY c.xid, c.id LIMIT :limit
+    SELECT c.id, c.xid::text AS xid, c.step_id, c.attempt_id, c.start_byte, c.at,
+        CASE WHEN c.size <= :most_bytes OR c.size = length(c.data) THEN c.data END AS data,
+        s.target_name, s.wave_index, a.number AS attempt
+    FROM (SELECT {columns}, sum(length(data)) OVER (ORDER BY xid, id) AS size FROM (
+            SELECT {columns} FROM log_chunks WHERE {scope} = :scope AND (xid, id) > (CAST(:xid AS xid8), :id)
+              AND (:ended OR xid < pg_snapshot_xmin(pg_current_snapshot()))
+            ORDER BY xid, id LIMIT :limit) c) c
+    JOIN steps s ON s.id = c.step_id JOIN attempts a ON a.id = c.attempt_id
+    ORDER BY c.xid, c.id
 """
-_READ_DEPLOYMENT = text(_READ.format(scope="c.deployment_id"))
-_READ_STEP = text(_READ.format(scope="c.step_id"))
+_READ_DEPLOYMENT = text(_READ.format(scope="deployment_id", columns=_COLUMNS))
+_READ_STEP = text(_READ.format(scope="step_id", columns=_COLUMNS))
 
 
 def append(
@@ -87,14 +94,23 @@ def read(
     step_id: int | None,
     after: tuple[int, int],
     limit: int,
+    most_bytes: int,
     ended: bool = False,
 ) -> list[Row[Any]]:
     """Pieces after a cursor (transaction, id), in order, of a deployment or of one of its steps.
 
+    Of those past `most_bytes` together (but for the first) `data` is None: a page need not read what it cannot hold.
     `ended`: the deployment was seen to have ended before, so every piece is there and none can appear later.
     """
     statement, scope = (_READ_DEPLOYMENT, deployment_id) if step_id is None else (_READ_STEP, step_id)
-    params = {"scope": scope, "xid": str(after[0]), "id": after[1], "limit": limit, "ended": ended}
+    params = {
+        "scope": scope,
+        "xid": str(after[0]),
+        "id": after[1],
+        "limit": limit,
+        "most_bytes": most_bytes,
+        "ended": ended,
+    }
     return list(session.execute(statement, params))
 
 

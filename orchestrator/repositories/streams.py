@@ -38,15 +38,18 @@ _PIECES = """
 """
 
 _LOGS = text(f"""
-    SELECT f.number, c.id, c.xid, c.step_id, c.attempt_id, c.start_byte, c.data, c.at, c.target_name, c.wave_index, c.attempt
+    SELECT number, id, xid, step_id, attempt_id, start_byte, at, target_name, wave_index, attempt,
+        CASE WHEN size <= :most_bytes OR size = length(data) THEN data END AS data
+    FROM (SELECT f.number, c.id, c.xid, c.step_id, c.attempt_id, c.start_byte, c.data, c.at, c.target_name, c.wave_index, c.attempt,
+            sum(length(c.data)) OVER (PARTITION BY f.number ORDER BY c.xid::xid8, c.id) AS size
     FROM unnest(CAST(:deployments AS bigint[]), CAST(:steps AS bigint[]), CAST(:xids AS text[]),
         CAST(:ids AS bigint[]), CAST(:ended AS boolean[])) WITH ORDINALITY AS f(deployment, step, xid, id, ended, number)
     CROSS JOIN LATERAL (
         {_PIECES.format(scope="f.step IS NULL AND c.deployment_id = f.deployment")}
         UNION ALL
         {_PIECES.format(scope="f.step IS NOT NULL AND c.step_id = f.step")}
-    ) c
-    ORDER BY f.number, c.xid::xid8, c.id
+    ) c) pieces
+    ORDER BY number, xid::xid8, id
 """)
 
 
@@ -85,8 +88,13 @@ def steps(session: Session, waves: Sequence[Waves], *, seen: Sequence[int], most
     return list(session.execute(_STEPS, params))
 
 
-def logs(session: Session, positions: Sequence[LogPosition], *, each: int) -> list[list[Row[Any]]]:
-    """What follows each position, in order, at most `each` pieces; in the order in which they were asked for."""
+def logs(
+    session: Session, positions: Sequence[LogPosition], *, each: int, most_bytes: int
+) -> list[list[Row[Any]]]:
+    """What follows each position, in order, at most `each` pieces; in the order in which they were asked for.
+
+    Of those of one position past `most_bytes` together (but for the first) `data` is None.
+    """
     params = {
         "deployments": [at.deployment_id for at in positions],
         "steps": [at.step_id for at in positions],
@@ -94,6 +102,7 @@ def logs(session: Session, positions: Sequence[LogPosition], *, each: int) -> li
         "ids": [at.after[1] for at in positions],
         "ended": [at.ended for at in positions],
         "each": each,
+        "most_bytes": most_bytes,
     }
     found: list[list[Row[Any]]] = [[] for _ in positions]
     for row in session.execute(_LOGS, params):

@@ -32,6 +32,8 @@ class Claim:
     attempt_id: int
     token: int
     output_bytes: int
+    left_out_bytes: int
+    """How much of these was not kept: all that follows is too much, but for the end."""
     age_seconds: float
     """How long ago the attempt was started first, by Postgres' clock."""
     fresh: bool
@@ -50,6 +52,11 @@ class Output:
     end: int
     data: bytes
     left_out: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is nothing to be stored."""
+        return self.end == self.start and not self.data
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +164,7 @@ def _claim(session: Session, held: Locked, attempt_id: int, worker: Worker) -> C
         attempt_id=attempt_id,
         token=row.token,
         output_bytes=row.output_bytes,
+        left_out_bytes=row.left_out_bytes,
         age_seconds=row.age_seconds,
         fresh=row.started_now,
         cancelling=held.cancelling,
@@ -178,7 +186,7 @@ def _end_unreadable(session: Session, held: Locked, attempt_id: int, row: Row[An
 
 def write_output(session: Session, claim: Claim, output: Output) -> None:
     """Store output. A second call with the same does nothing. Raises LeaseLostError."""
-    if not output.data:
+    if output.is_nothing:
         return
     stored = logs.append(
         session,
@@ -213,7 +221,7 @@ def finish(session: Session, claim: Claim, ended: Ended, worker: Worker | None) 
     held = execution.lock(session, todo.deployment_id)
     if held is None:
         raise LeaseLostError(f"deployment {todo.deployment_id} is gone")
-    if ended.output is not None and ended.output.data:
+    if ended.output is not None and not ended.output.is_nothing:
         if attempts.ended_under(session, claim.attempt_id, claim.token):
             return None
         write_output(session, claim, ended.output)

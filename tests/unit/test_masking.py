@@ -53,6 +53,11 @@ def test_no_more_is_kept_back_than_may_begin_a_secret() -> None:
 
 def test_what_nobody_can_mask_is_withheld_and_said_once() -> None:
     masker = Withheld("no key")
-    assert masker.feed(b"") == b""
-    assert masker.feed(b"secret") == b"[output withheld: no key]\n"
-    assert masker.feed(b"secret") + masker.finish() == b""
+    assert masker.feed(b"secret") + masker.feed(b" again") == b""
+    assert masker.held == len(b"secret again")
+    assert masker.finish() == b"[output withheld: no key]\n"
+    assert (masker.held, masker.finish()) == (0, b"")
+
+
+def test_nothing_withheld_is_nothing_said() -> None:
+    assert Withheld("no key").finish() == b""

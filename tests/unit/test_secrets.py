@@ -1,5 +1,8 @@
 """Where a worker finds secrets, and which files it refuses."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,3 +46,24 @@ def test_a_file_that_cannot_be_a_secret_is_refused(tmp_path: Path, data: bytes, 
 def test_a_missing_secret_says_where_it_belongs(tmp_path: Path) -> None:
     with pytest.raises(SecretUnusableError, match="shop/production/TOKEN"):
         read(tmp_path, "TOKEN")
+
+
+def test_a_folder_that_the_worker_may_not_look_into_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "shop" / "TOKEN", b"hunter22")
+    (tmp_path / "shop").chmod(0)
+    with as_nobody_special(), pytest.raises(SecretUnusableError, match="Permission denied"):
+        read(tmp_path, "TOKEN")
+    (tmp_path / "shop").chmod(0o700)
+
+
+@contextmanager
+def as_nobody_special() -> Iterator[None]:
+    """To root no folder is closed."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -15,6 +15,7 @@ from api.schemas import deployments as schemas
 from api.schemas import logs as log_schemas
 from api.schemas.auth import Nothing
 from api.schemas.common import Reason, RequiredReason
+from api.schemas.explanations import Explanation
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import UnavailableError
@@ -22,10 +23,11 @@ from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
 from orchestrator.presenting import log_pages
 from orchestrator.presenting import logs as log_texts
 from orchestrator.presenting.deployments import present, present_event, present_step, present_whole
+from orchestrator.presenting.explanations import present_explanation
 from orchestrator.presenting.json import dumps
 from orchestrator.repositories import deployments as rows
 from orchestrator.repositories import events, steps
-from orchestrator.services import approvals, deployments, rollbacks
+from orchestrator.services import approvals, deployments, explaining, rollbacks
 from orchestrator.services.cursors import log_scope
 
 
@@ -69,6 +71,15 @@ def list_deployments(query: dict[str, Any]) -> Response:
 def get_deployment(deployment_id: int) -> Response:
     """Read one deployment, with every reason for which it waits."""
     return tagged_response(dumps(_shown(deployment_id)))
+
+
+@blueprint.route("/<id:deployment_id>/explain", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.response(200, Explanation)
+def explain_deployment(deployment_id: int) -> Response:
+    """Say why a deployment waits, when it will start and what you may do about it; or why it ended as it did."""
+    found = explaining.explain(session(), deployment_id, actor=current_actor())
+    return json_response(present_explanation(found))
 
 
 @blueprint.route("/<id:deployment_id>/steps", methods=["GET"])

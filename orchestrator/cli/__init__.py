@@ -15,6 +15,7 @@ COMMANDS = {
     "release": Lazy("orchestrator.cli.release:release", "Record and look up releases."),
     "deploy": Lazy("orchestrator.cli.deploy:deploy", "Send a release to an environment."),
     "deployments": Lazy("orchestrator.cli.deployments:deployments", "Watch and steer deployments."),
+    "explain": Lazy("orchestrator.cli.explain:explain", "Say why a deployment waits, and until when."),
     "lock": Lazy("orchestrator.cli.lock:lock", "Keep deployments from starting."),
     "window": Lazy("orchestrator.cli.windows:window", "Say when deploying is allowed."),
     "freeze": Lazy("orchestrator.cli.windows:freeze", "Say when deploying is forbidden."),

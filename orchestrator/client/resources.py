@@ -139,6 +139,10 @@ class Client(Transport):
         """One deployment as it is now."""
         return cast(Record, self.call("GET", f"/deployments/{deployment_id}"))
 
+    def explain(self, deployment_id: int) -> Record:
+        """Why it waits and until when, or why it ended as it did."""
+        return cast(Record, self.call("GET", f"/deployments/{deployment_id}/explain"))
+
     def log_page(
         self, deployment_id: int, *, cursor: str | None = None, step: int | None = None, limit: int = PAGE_MAX
     ) -> Page:

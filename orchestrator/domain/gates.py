@@ -15,6 +15,8 @@ WINDOW = "window"
 APPROVAL = "approval"
 SLOT = "slot"
 PROMOTION = "promotion"
+KINDS = (APPROVAL, LOCK, FREEZE, WINDOW, SCHEDULE, PROMOTION, SLOT)
+"""Every kind, in the order of `evaluate`."""
 
 NEXT_IN_LINE_RECHECK = timedelta(minutes=1)
 """Safety net of the first in a queue; the transaction that frees the slot wakes it long before."""
@@ -64,6 +66,8 @@ class Surroundings:
     """How many deployments that could start wait before this one in its slot."""
     missing_environments: Sequence[str]
     """Environments in which this very release has to succeed first and has not."""
+    promote_after: Sequence[str] = ()
+    """All environments in which it has to have succeeded."""
     scheduled_for: datetime | None = None
     locks: Sequence[HeldLock] = ()
     approval_rules: Sequence[ApprovalRule] = ()

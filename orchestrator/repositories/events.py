@@ -26,6 +26,11 @@ _OF_DEPLOYMENT = text("""
     WHERE e.deployment_id = :id AND e.seq > :after ORDER BY e.seq LIMIT :limit
 """)
 
+_LAST_OF = text("""
+    SELECT e.*, u.username FROM events e LEFT JOIN users u ON u.id = e.actor_id
+    WHERE e.deployment_id = :id AND e.kind = :kind ORDER BY e.seq DESC LIMIT 1
+""")
+
 
 def link(
     previous: bytes,
@@ -82,3 +87,8 @@ def head(session: Session, subject: str) -> tuple[int, bytes]:
 def of_deployment(session: Session, deployment_id: int, *, after: int, limit: int) -> list[Row[Any]]:
     """Entries about a deployment, in order."""
     return list(session.execute(_OF_DEPLOYMENT, {"id": deployment_id, "after": after, "limit": limit}))
+
+
+def last_of(session: Session, deployment_id: int, kind: str) -> Row[Any] | None:
+    """The last entry of a kind about a deployment; None where there is none."""
+    return session.execute(_LAST_OF, {"id": deployment_id, "kind": kind}).one_or_none()

@@ -155,26 +155,29 @@ def blockers(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Bloc
 
 def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
     """As `blockers`, with what the slot looks like known already."""
+    return gates.evaluate(standing(session, row, around, now), now)
+
+
+def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> gates.Surroundings:
+    """What the gates of a pending deployment look at, with what the slot looks like known already."""
     missing: list[str] = []
     if row.promote_after and row.rolls_back_id is None:
         succeeded = deployments.succeeded_in(session, row.release_id, row.promote_after)
         missing = [name for name in row.promote_after if name not in succeeded]
-    return gates.evaluate(
-        gates.Surroundings(
-            application=row.application,
-            version=row.version,
-            environment=row.environment,
-            active_id=around.active_id,
-            ahead=around.ahead,
-            missing_environments=missing,
-            scheduled_for=row.scheduled_for,
-            locks=[_held_lock(each) for each in around.locks or ()],
-            approval_rules=[ApprovalRule.of(each) for each in row.approval_rules or ()],
-            opening=openings.opening(around.rules, now),
-            override_windows=row.override_windows,
-            approvers=[Approver(each["username"], Role(each["role"])) for each in around.approvers or ()],
-        ),
-        now,
+    return gates.Surroundings(
+        application=row.application,
+        version=row.version,
+        environment=row.environment,
+        active_id=around.active_id,
+        ahead=around.ahead,
+        missing_environments=missing,
+        promote_after=row.promote_after if row.rolls_back_id is None else (),
+        scheduled_for=row.scheduled_for,
+        locks=[_held_lock(each) for each in around.locks or ()],
+        approval_rules=[ApprovalRule.of(each) for each in row.approval_rules or ()],
+        opening=openings.opening(around.rules, now),
+        override_windows=row.override_windows,
+        approvers=[Approver(each["username"], Role(each["role"])) for each in around.approvers or ()],
     )
 
 

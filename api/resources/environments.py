@@ -1,5 +1,6 @@
 """Environments."""
 
+from datetime import timedelta
 from typing import Any
 
 from flask import Response
@@ -9,9 +10,14 @@ from api.extensions import session
 from api.pagination import PageArgs, window
 from api.parsing import Blueprint
 from api.responses import json_response
+from api.schemas import calendars as calendar_schemas
 from api.schemas import environments as schemas
+from orchestrator import clock
 from orchestrator.domain.access import Permission
 from orchestrator.repositories import applications as rows
+from orchestrator.services import calendars
+
+SHOWN_BY_ITSELF = timedelta(weeks=4)
 
 blueprint = Blueprint(
     "environments", __name__, url_prefix="/api/v1/environments", description="Where releases go"
@@ -36,3 +42,39 @@ def list_environments(query: dict[str, Any]) -> Response:
 def get_environment(name: str) -> Response:
     """Read one environment."""
     return json_response(schemas.present(rows.get_environment(session(), name)))
+
+
+@blueprint.route("/<name:name>/calendar", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.arguments(calendar_schemas.CalendarQuery, location="query")
+@blueprint.response(200, calendar_schemas.CalendarOut)
+def read_calendar(query: dict[str, Any], name: str) -> Response:
+    """Say when deploying to an environment is allowed, by which windows and freezes, and what will start when."""
+    found = calendars.calendar(session(), name, application=query["application"], **_range(query))
+    return json_response(calendar_schemas.present(found))
+
+
+@blueprint.route("/<name:name>/calendar.ics", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.arguments(calendar_schemas.CalendarQuery, location="query")
+@blueprint.response(200, description="The windows and freezes (RFC 5545).", content_type="text/calendar")
+def read_calendar_feed(query: dict[str, Any], name: str) -> Response:
+    """Give windows and freezes to calendar programs."""
+    found = calendars.feed(session(), name, application=query["application"], **_range(query))
+    return Response(found, mimetype="text/calendar")
+
+
+@blueprint.route("/<name:name>/opening", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.arguments(calendar_schemas.OpeningQuery, location="query")
+@blueprint.response(200, calendar_schemas.OpeningOut)
+def read_opening(query: dict[str, Any], name: str) -> Response:
+    """Say whether a deployment might start at an instant, and when the next might."""
+    at = query["at"] or clock.now()
+    found = calendars.opening(session(), name, application=query["application"], at=at)
+    return json_response(calendar_schemas.present_opening(name, at, found))
+
+
+def _range(query: dict[str, Any]) -> dict[str, Any]:
+    start = query["start"] or clock.now()
+    return {"start": start, "end": query["end"] or start + SHOWN_BY_ITSELF}

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Response
+from flask import Response, request
+from werkzeug.exceptions import UnsupportedMediaType
 
 from api.auth import current_actor, requires
 from api.extensions import session
 from api.pagination import window
 from api.parsing import Blueprint
 from api.responses import json_response
+from api.schemas import calendars as calendar_schemas
 from api.schemas import windows as schemas
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
@@ -90,3 +92,24 @@ def _blueprint(kind: RuleKind, path: str, description: str) -> Blueprint:
 
 windows_blueprint = _blueprint(RuleKind.WINDOW, "windows", "When deploying is allowed")
 freezes_blueprint = _blueprint(RuleKind.FREEZE, "freezes", "When deploying is forbidden")
+
+
+@freezes_blueprint.route("/import", methods=["POST"])
+@requires(Permission.OPERATE)
+@freezes_blueprint.arguments(calendar_schemas.ImportQuery, location="query")
+@freezes_blueprint.response(201, calendar_schemas.Imported)
+@freezes_blueprint.doc(
+    requestBody={
+        "required": True,
+        "content": {
+            "text/calendar": {"schema": {"type": "string", "description": "The calendar (RFC 5545)."}}
+        },
+    }
+)
+def import_freezes(query: dict[str, Any]) -> Response:
+    """Make a freeze of each event of a calendar, all or none; what is there already is left alone."""
+    if request.mimetype != "text/calendar":
+        raise UnsupportedMediaType("send the calendar with Content-Type: text/calendar")
+    with transaction(session()):
+        made = windows.import_freezes(session(), **query, calendar=request.get_data(), actor=current_actor())
+    return json_response({"created": made}, 201)

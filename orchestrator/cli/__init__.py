@@ -16,6 +16,9 @@ COMMANDS = {
     "deploy": Lazy("orchestrator.cli.deploy:deploy", "Send a release to an environment."),
     "deployments": Lazy("orchestrator.cli.deployments:deployments", "Watch and steer deployments."),
     "explain": Lazy("orchestrator.cli.explain:explain", "Say why a deployment waits, and until when."),
+    "calendar": Lazy(
+        "orchestrator.cli.calendar:calendar", "Show when deploying is allowed, and what will start."
+    ),
     "lock": Lazy("orchestrator.cli.lock:lock", "Keep deployments from starting."),
     "window": Lazy("orchestrator.cli.windows:window", "Say when deploying is allowed."),
     "freeze": Lazy("orchestrator.cli.windows:freeze", "Say when deploying is forbidden."),

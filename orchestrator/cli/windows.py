@@ -1,13 +1,15 @@
 """window and freeze: when deploying is allowed, and when it is not."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from orchestrator.cli.calendar import test_window
 from orchestrator.cli.completion import complete_environment
 from orchestrator.cli.context import connect
 from orchestrator.cli.options import json_option, limit_option
-from orchestrator.cli.output import Columns, emit_list, emit_record, when
+from orchestrator.cli.output import Columns, emit_json, emit_list, emit_record, when
 from orchestrator.client import Record
 
 
@@ -106,4 +108,22 @@ def _labels(given: dict[str, Any]) -> dict[str, Any]:
 
 
 window = group("window", "windows", "allowed")
+window.add_command(test_window)
 freeze = group("freeze", "freezes", "forbidden")
+
+
+@freeze.command("import")
+@click.argument("environment", metavar="ENV", shell_complete=complete_environment)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--zone", default="UTC", show_default=True, help="Of events that name no zone.")
+@json_option
+def import_calendar(environment: str, file: Path, zone: str, as_json: bool) -> None:
+    """Make a freeze for ENV of each event of an iCalendar FILE, all or none.
+
+    What is there already is left alone, so a calendar may be imported again.
+    """
+    made = connect().import_freezes(environment, file.read_bytes(), zone=zone)
+    if as_json:
+        emit_json(made)
+    else:
+        click.echo(f"{len(made['created'])} freezes made")

@@ -1,7 +1,7 @@
 """Speaks the HTTP API. Knows nothing of terminals, and nothing of the server's inside."""
 
 from orchestrator.client.problems import Answer, ApiError, Problem, UnreachableError
-from orchestrator.client.resources import Client, Page, Record
+from orchestrator.client.resources import Client, Page, Record, quoted
 from orchestrator.client.sse import ServerEvent
 from orchestrator.client.streams import NO_DEPLOYMENT, DeploymentStream, NotStreamedError
 from orchestrator.client.tokens import MemoryTokens, Tokens, TokenStore
@@ -24,4 +24,5 @@ __all__ = [
     "TokenStore",
     "Tokens",
     "UnreachableError",
+    "quoted",
 ]

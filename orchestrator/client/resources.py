@@ -111,6 +111,18 @@ class Client(Transport):
         )
         return cast(Record, checked(answer))
 
+    def import_freezes(self, environment: str, calendar: bytes, *, zone: str) -> Record:
+        """A freeze for each event of an iCalendar file. What is there already is left alone, so it may be repeated."""
+        answer = self.request(
+            "POST",
+            f"{API}/freezes/import",
+            query={"environment": environment, "zone": zone},
+            body=calendar,
+            headers={"Content-Type": "text/calendar"},
+            repeatable=True,
+        )
+        return cast(Record, checked(answer))
+
     def application(self, name: str) -> Record:
         """One application with its environments and targets."""
         return cast(Record, self.call("GET", f"/applications/{quoted(name)}"))

@@ -2,7 +2,7 @@
 
 import hashlib
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -37,6 +37,7 @@ __all__ = [
     "evaluate",
     "jitter",
     "lint",
+    "openings",
 ]
 
 
@@ -76,12 +77,7 @@ def evaluate(
     end = now + horizon
     windows = [rule for rule in rules if rule.kind is RuleKind.WINDOW]
     freezes = [rule for rule in rules if rule.kind is RuleKind.FREEZE]
-    opens = _first_opening(
-        now,
-        end,
-        frozen=_runs(freezes, now, end, occurrences),
-        allowed=_runs(windows, now, end, occurrences) if windows else None,
-    )
+    opens = next(openings(rules, now, end, occurrences=occurrences), None)
     is_open = opens is not None and opens.start == now
     return Opening(
         is_open=is_open,
@@ -90,6 +86,20 @@ def evaluate(
         closes_at=opens.end if opens is not None and is_open and opens.end < end else None,
         next_opening=opens.start if opens is not None else None,
     )
+
+
+def openings(
+    rules: Sequence[Rule], start: datetime, end: datetime, *, occurrences: Occurrences
+) -> Iterator[Interval]:
+    """Give every stretch of [start, end) in which a deployment may start, in order; none touches the next."""
+    windows = [rule for rule in rules if rule.kind is RuleKind.WINDOW]
+    freezes = [rule for rule in rules if rule.kind is RuleKind.FREEZE]
+    frozen = _runs(freezes, start, end, occurrences)
+    allowed = _runs(windows, start, end, occurrences) if windows else None
+    at = start
+    while (found := _first_opening(at, end, frozen=frozen, allowed=allowed)) is not None:
+        yield Interval(found.start, min(found.end, end))
+        at = found.end
 
 
 def jitter(deployment_id: int, opening: datetime, closing: datetime | None, *, most: timedelta) -> timedelta:

@@ -338,6 +338,21 @@ def find_many(session: Session, ids: Sequence[int]) -> list[Row[Any]]:
     return list(session.execute(_FIND_MANY, {"ids": list(ids)}))
 
 
+_PENDING_IN = text("""
+    SELECT d.id FROM deployments d WHERE d.environment = :environment AND d.status = 'pending'
+      AND (CAST(:application AS text) IS NULL
+           OR d.application_id = (SELECT a.id FROM applications a WHERE a.name = :application))
+    ORDER BY d.id LIMIT :limit
+""")
+
+
+def pending_in(session: Session, environment: str, *, application: str | None, limit: int) -> list[Row[Any]]:
+    """Deployments that wait in an environment, the oldest first, each as `get` gives it."""
+    params = {"environment": environment, "application": application, "limit": limit}
+    found = find_many(session, list(session.execute(_PENDING_IN, params).scalars()))
+    return sorted(found, key=lambda row: int(row.id))
+
+
 def page(
     session: Session, filters: Mapping[str, str], *, before_id: int | None, skip: int, limit: int
 ) -> list[Row[Any]]:

@@ -51,6 +51,20 @@ def get(session: Session, kind: str, rule_id: int) -> Row[Any]:
     return row
 
 
+_FOR = text("""
+    SELECT (SELECT json_agg(json_build_object(
+            'id', w.id, 'made_at', extract(epoch FROM w.created_at), 'document', w.document) ORDER BY w.id)
+        FROM window_rules w WHERE w.environment = :environment AND w.removed_at IS NULL) AS rules,
+        (SELECT p.document -> 'labels' FROM applications a
+         JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision WHERE a.name = :application) AS labels
+""")
+
+
+def of_environment(session: Session, environment: str, *, application: str | None) -> Row[Any]:
+    """The `rules` that hold in an environment (null: none), and the `labels` of an application."""
+    return session.execute(_FOR, {"environment": environment, "application": application}).one()
+
+
 def page(
     session: Session, kind: str, *, environment: str | None, before_id: int | None, skip: int, limit: int
 ) -> list[Row[Any]]:

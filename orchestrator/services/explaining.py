@@ -47,18 +47,23 @@ def explain(session: Session, deployment_id: int, *, actor: Actor) -> Explanatio
             failed_steps=_failed_steps(session, row) if row.n_failed else (),
         )
     around = execution.standing(session, row, row, now)
+    return Explanation(
+        row=row,
+        at=now,
+        gates=verdicts(around, now),
+        forecast=foretell(row, around, now),
+        remedies=_remedies(row, around, now, actor),
+    )
+
+
+def foretell(row: Row[Any], around: Surroundings, now: datetime) -> Forecast:
+    """When a pending deployment will start, if nobody does anything."""
 
     def look(at: datetime) -> Surroundings:
         locks = [lock for lock in around.locks if lock.expires_at is None or lock.expires_at > at]
         return replace(around, locks=locks, opening=openings.opening(row.rules, at))
 
-    return Explanation(
-        row=row,
-        at=now,
-        gates=verdicts(around, now),
-        forecast=forecast(look, now, expires_at=row.expires_at),
-        remedies=_remedies(row, around, now, actor),
-    )
+    return forecast(look, now, expires_at=row.expires_at)
 
 
 def _failed_steps(session: Session, row: Row[Any]) -> list[Row[Any]]:

@@ -15,11 +15,16 @@ _read: dict[tuple[int, float], RuleDraft] = {}
 
 def opening(found: Mapping[str, Any] | None, now: datetime) -> Opening | None:
     """What the rules of an environment say to an application with these labels; None where none of them is for it."""
-    if found is None:
-        return None
-    labels = found["labels"] or {}
-    rules = [rule for each in found["rules"] if (rule := _for(each, labels))]
+    rules = rules_for(found)
     return evaluate(rules, now, occurrences=recurrence.occurrences) if rules else None
+
+
+def rules_for(found: Mapping[str, Any] | None) -> list[Rule]:
+    """The rules of an environment that are for an application with these labels."""
+    if found is None:
+        return []
+    labels = found["labels"] or {}
+    return [rule for each in found["rules"] if (rule := _for(each, labels))]
 
 
 def _for(found: Mapping[str, Any], labels: Mapping[str, str]) -> Rule | None:

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from orchestrator import clock, recurrence
 from orchestrator.domain import gates
 from orchestrator.domain.access import Permission
-from orchestrator.domain.window_reading import read_rule, to_document
+from orchestrator.domain.window_reading import RuleDraft, read_rule, to_document
 from orchestrator.domain.windows import RuleKind, lint
+from orchestrator.icalendar import read_freezes
 from orchestrator.repositories import applications, deployments, windows
 from orchestrator.services import execution, openings, records
 from orchestrator.services.actors import Actor
@@ -23,10 +24,37 @@ def create(
     actor.require(Permission.OPERATE)
     draft = read_rule({**document, "kind": str(kind)}, check=recurrence.check)
     name = applications.get_environment(session, environment).name
-    written = to_document(draft)
-    rule_id = windows.add(session, environment=name, document=written, created_by=actor.id)
-    _record(session, rule_id, f"{kind}.created", actor, {"environment": name, **written})
+    rule_id = _add(session, name, draft, actor)
     _wake(session, name, f"{kind} {rule_id} was made")
+    return rule_id
+
+
+def import_freezes(
+    session: Session, *, environment: str, calendar: bytes, zone: str, actor: Actor
+) -> list[int]:
+    """Make a freeze of each event of an iCalendar file, but for those that are there already; the new ids.
+
+    Events without a zone of their own are in `zone`. Raises InvalidInputError, NotFoundError, ForbiddenError.
+    """
+    actor.require(Permission.OPERATE)
+    name = applications.get_environment(session, environment).name
+    held = windows.of_environment(session, name, application=None).rules or []
+    known = [each["document"] for each in held]
+    made: list[int] = []
+    for draft in read_freezes(calendar, zone=zone):
+        document = to_document(draft)
+        if document not in known:
+            known.append(document)
+            made.append(_add(session, name, draft, actor))
+    if made:
+        _wake(session, name, f"{len(made)} freezes were imported")
+    return made
+
+
+def _add(session: Session, environment: str, draft: RuleDraft, actor: Actor) -> int:
+    written = to_document(draft)
+    rule_id = windows.add(session, environment=environment, document=written, created_by=actor.id)
+    _record(session, rule_id, f"{draft.kind}.created", actor, {"environment": environment, **written})
     return rule_id
 
 

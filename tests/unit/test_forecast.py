@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -13,7 +14,7 @@ from orchestrator.domain.approvals import ApprovalRule, Approver
 from orchestrator.domain.explanation import verdicts
 from orchestrator.domain.forecast import forecast
 from orchestrator.domain.gates import KINDS, HeldLock, Surroundings, evaluate
-from orchestrator.domain.windows import Dated, Rule, RuleKind, Weekly
+from orchestrator.domain.windows import Dated, Rule, RuleKind, Weekly, openings
 from orchestrator.domain.windows import evaluate as judge
 
 QUARTER = timedelta(minutes=15)
@@ -90,13 +91,23 @@ def test_a_forecast_that_depends_on_somebody_says_on_what() -> None:
     )
 
 
-def busy(seed: int) -> tuple[Callable[[datetime], Surroundings], datetime]:
-    """A calendar with windows, freezes, locks and a schedule at quarters of an hour, and a moment in it."""
-    draw = random.Random(seed)
-    now = FRIDAY_18 + QUARTER * draw.randrange(96)
+@pytest.mark.parametrize("seed", range(40))
+def test_openings_are_the_quarters_of_an_hour_that_are_open(seed: int) -> None:
+    rules, now = rules_of(random.Random(seed))
+    end = now + timedelta(days=10)
+    found = list(openings(rules, now, end, occurrences=recurrence.occurrences))
+    tried = [now + QUARTER * n for n in range(96 * 10)]
+    expected = [
+        at for at in tried if not rules or judge(rules, at, occurrences=recurrence.occurrences).is_open
+    ]
+    assert [at for at in tried if any(each.covers(at) for each in found)] == expected
+    assert all(one.end < following.start for one, following in pairwise(found))
+    assert all(now <= each.start < each.end <= end for each in found)
 
-    def moment() -> datetime:
-        return now + QUARTER * draw.randrange(1, 96 * 5)
+
+def rules_of(draw: random.Random) -> tuple[list[Rule], datetime]:
+    """Windows and freezes at quarters of an hour, and a moment among them."""
+    now = FRIDAY_18 + QUARTER * draw.randrange(96)
 
     def clock_time() -> time:
         return time(draw.randrange(24), 15 * draw.randrange(4))
@@ -110,11 +121,24 @@ def busy(seed: int) -> tuple[Callable[[datetime], Surroundings], datetime]:
         for number in range(draw.randrange(3))
     ]
     for number in range(10, 10 + draw.randrange(4)):
-        begins = moment() - timedelta(days=2)
+        begins = moment_after(now, draw) - timedelta(days=2)
         rules.append(freeze(begins, begins + QUARTER * draw.randrange(1, 96), number))
-    more: dict[str, object] = {"locks": [HeldLock(1, "x", "ada", moment()) for _ in range(draw.randrange(3))]}
+    return rules, now
+
+
+def moment_after(now: datetime, draw: random.Random) -> datetime:
+    return now + QUARTER * draw.randrange(1, 96 * 5)
+
+
+def busy(seed: int) -> tuple[Callable[[datetime], Surroundings], datetime]:
+    """A calendar with windows, freezes, locks and a schedule at quarters of an hour, and a moment in it."""
+    draw = random.Random(seed)
+    rules, now = rules_of(draw)
+    more: dict[str, object] = {
+        "locks": [HeldLock(1, "x", "ada", moment_after(now, draw)) for _ in range(draw.randrange(3))]
+    }
     if draw.random() < 0.5:
-        more["scheduled_for"] = moment()
+        more["scheduled_for"] = moment_after(now, draw)
     return around(rules, **more), now
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.domain import gates
+from orchestrator.domain.durations import format_duration
 from orchestrator.domain.gates import Surroundings, evaluate
 
 CHANGED_BY = {
@@ -13,6 +14,7 @@ CHANGED_BY = {
     gates.WINDOW: "the next opening, or an operator who requests it again with the windows overridden",
     gates.SCHEDULE: "the clock",
     gates.PROMOTION: "the success of this very release there",
+    gates.SOAK: "the time that passes, if it is not rolled back there",
     gates.SLOT: "the end of those before it",
 }
 """Who or what makes a gate of this kind let a deployment pass."""
@@ -54,6 +56,7 @@ def verdicts(around: Surroundings, now: datetime) -> list[Verdict]:
 
 
 def _why_it_passes(kind: str, around: Surroundings) -> str:
+    before = ", ".join(around.promote_after)
     where, slot = around.environment, f"{around.application} in {around.environment}"
     if kind == gates.WINDOW:
         return _why_windows_pass(around)
@@ -61,16 +64,26 @@ def _why_it_passes(kind: str, around: Surroundings) -> str:
         return f"approved by {', '.join(each.username for each in around.approvers)}"
     if kind == gates.SCHEDULE and around.scheduled_for:
         return f"its time, {around.scheduled_for:%Y-%m-%d %H:%M:%S} UTC, has come"
-    if kind == gates.PROMOTION and around.promote_after:
-        return f"this release succeeded in {', '.join(around.promote_after)}"
+    if kind == gates.SOAK and around.soak:
+        return _why_soak_passes(around)
     return {
+        gates.SOAK: "it need not soak anywhere",
         gates.APPROVAL: "nobody has to approve it",
         gates.LOCK: "no lock holds it",
         gates.FREEZE: f"no freeze of {where} holds it",
         gates.SCHEDULE: "it is not scheduled for a time",
-        gates.PROMOTION: f"it need not have been anywhere before {where}",
+        gates.PROMOTION: f"this release succeeded in {before}"
+        if before
+        else f"it need not have been anywhere before {where}",
         gates.SLOT: f"no other deployment of {slot} is active or comes first",
     }[kind]
+
+
+def _why_soak_passes(around: Surroundings) -> str:
+    spoken, names = format_duration(around.soak.total_seconds()), ", ".join(around.promote_after)
+    if around.succeeded_since is None:
+        return f"its {spoken} begin when it has succeeded in {names}"
+    return f"it has been in {names} for {spoken}"
 
 
 def _why_windows_pass(around: Surroundings) -> str:

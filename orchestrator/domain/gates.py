@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from orchestrator.domain.approvals import ApprovalRule, Approver, unmet
+from orchestrator.domain.durations import format_duration
 from orchestrator.domain.windows import Opening
 
 SCHEDULE = "schedule"
@@ -15,7 +16,8 @@ WINDOW = "window"
 APPROVAL = "approval"
 SLOT = "slot"
 PROMOTION = "promotion"
-KINDS = (APPROVAL, LOCK, FREEZE, WINDOW, SCHEDULE, PROMOTION, SLOT)
+SOAK = "soak"
+KINDS = (APPROVAL, LOCK, FREEZE, WINDOW, SCHEDULE, PROMOTION, SOAK, SLOT)
 """Every kind, in the order of `evaluate`."""
 
 NEXT_IN_LINE_RECHECK = timedelta(minutes=1)
@@ -68,6 +70,11 @@ class Surroundings:
     """Environments in which this very release has to succeed first and has not."""
     promote_after: Sequence[str] = ()
     """All environments in which it has to have succeeded."""
+    rolled_back_in: Sequence[str] = ()
+    """Those of the missing in which it had succeeded, and was rolled back then."""
+    succeeded_since: datetime | None = None
+    """Since when it is in all of them; None while one is missing, or there are none."""
+    soak: timedelta = timedelta(0)
     scheduled_for: datetime | None = None
     locks: Sequence[HeldLock] = ()
     approval_rules: Sequence[ApprovalRule] = ()
@@ -86,6 +93,7 @@ def evaluate(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
         *_windows(around),
         *_schedule(around, now),
         *_promotion(around),
+        *_soak(around, now),
         *_slot(around),
     )
 
@@ -177,7 +185,21 @@ def _promotion(around: Surroundings) -> tuple[Blocker, ...]:
         return ()
     names = ", ".join(around.missing_environments)
     message = f"{around.application} {around.version} has to succeed in {names} first"
+    if around.rolled_back_in:
+        message += f"; it was rolled back in {', '.join(around.rolled_back_in)}"
     return (Blocker(PROMOTION, message, PROMOTION_RECHECK),)
+
+
+def _soak(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
+    """A release that did not succeed there yet does not soak: the promotion says that."""
+    if not around.soak or around.succeeded_since is None:
+        return ()
+    until = around.succeeded_since + around.soak
+    if until <= now:
+        return ()
+    names, spoken = ", ".join(around.promote_after), format_duration(around.soak.total_seconds())
+    message = f"{around.application} {around.version} has to be in {names} for {spoken} first, until {until:%Y-%m-%d %H:%M:%S} UTC"
+    return (Blocker(SOAK, message, timedelta(0), until),)
 
 
 def _slot(around: Surroundings) -> tuple[Blocker, ...]:

@@ -24,6 +24,7 @@ from orchestrator.domain.reading import Section, check_name, child, described, s
 
 MAX_ENVIRONMENTS = 100
 MAX_TARGETS = 20_000
+LONGEST_SOAK_SECONDS = 30 * 86_400
 
 _ENVIRONMENT_KEYS = (
     "after",
@@ -34,6 +35,7 @@ _ENVIRONMENT_KEYS = (
     "on_failure",
     "queue",
     "approvals",
+    "soak",
 )
 _TARGET_KEYS = ("name", "kind", "labels", "variables")
 
@@ -61,6 +63,7 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
             on_failure=section.choice("on_failure", (FAIL, ROLLBACK)),
             queue=section.choice("queue", QUEUES),
             approvals=read_approvals(section),
+            soak_seconds=_soak(section),
         )
     return _in_order(part, found)
 
@@ -84,6 +87,12 @@ def _after(section: Section, name: str, known: Mapping[str, Any]) -> tuple[str, 
         elif each not in after:
             after.append(each)
     return tuple(after)
+
+
+def _soak(section: Section) -> int:
+    if section.has("soak") and not section.has("after"):
+        section.problems.add(section.at("soak"), "needs `after`: a release soaks in the environments before")
+    return int(section.seconds("soak", default=0, least=1, most=LONGEST_SOAK_SECONDS))
 
 
 def _in_order(part: Section, found: Mapping[str, EnvironmentSpec]) -> tuple[EnvironmentSpec, ...]:

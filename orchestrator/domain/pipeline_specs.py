@@ -66,6 +66,8 @@ class EnvironmentSpec:
     on_failure: str = FAIL
     queue: str = FIFO
     approvals: tuple[ApprovalRule, ...] = ()
+    soak_seconds: int = 0
+    """How long a release has to have been in those it comes `after`."""
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
@@ -133,6 +135,7 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         "strategy": {**environment.strategy.settings, "kind": environment.strategy.kind},
         "on_failure": environment.on_failure,
         **({} if environment.queue == FIFO else {"queue": environment.queue}),
+        **({"soak": format_duration(environment.soak_seconds)} if environment.soak_seconds else {}),
         **(
             {"approvals": [rule.document() for rule in environment.approvals]}
             if environment.approvals

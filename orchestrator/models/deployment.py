@@ -95,6 +95,8 @@ class Deployment(Timestamps, Base):
     on_failure: Mapped[str]
     wave_index: Mapped[int] = mapped_column(server_default="0")
     promote_after: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    soak_seconds: Mapped[int] = mapped_column(server_default="0")
+    """How long its release has to have been in the environments of `promote_after`."""
     wave_count: Mapped[int]
     step_count: Mapped[int]
     failed_targets: Mapped[int] = mapped_column(server_default="0")

@@ -33,12 +33,12 @@ _INSERT = text(f"""
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
             approval_rules, override_windows, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
-            wave_count, step_count, event_seq, event_hash, wake_at)
+            soak_seconds, wave_count, step_count, event_seq, event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
             CAST(:approval_rules AS jsonb), :override_windows,
             :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
-            :wave_count, :step_count, :event_seq, :event_hash,
+            :soak_seconds, :wave_count, :step_count, :event_seq, :event_hash,
             clock_timestamp() + make_interval(secs => :first_wake_seconds))
     ), p AS (
         INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))
@@ -109,9 +109,13 @@ _QUEUED = text("""
       AND d.status IN ('pending', 'running', 'paused') ORDER BY d.id
 """)
 
-_SUCCEEDED_IN = text("""
-    SELECT DISTINCT environment FROM deployments
-    WHERE release_id = :release_id AND environment = ANY(:environments) AND status = 'succeeded'
+_LAST_SUCCESSES = text("""
+    SELECT d.environment, d.ended_at, EXISTS (
+        SELECT 1 FROM deployments b WHERE b.rolls_back_id = d.id AND b.status IN ('pending', 'running', 'paused', 'succeeded')
+    ) AS rolled_back
+    FROM (SELECT DISTINCT ON (environment) id, environment, ended_at FROM deployments
+          WHERE release_id = :release_id AND environment = ANY(:environments) AND status = 'succeeded'
+          ORDER BY environment, id DESC) d
 """)
 
 # Whoever waited for a person looks again. One that is due may be looking at the gate as it was at this very moment: its row
@@ -177,6 +181,7 @@ class NewDeployment:
     max_parallel: int
     on_failure: str
     promote_after: list[str]
+    soak_seconds: int
     wave_count: int
     step_count: int
     first_wake_seconds: float
@@ -243,10 +248,11 @@ def surroundings(session: Session, deployment_id: int) -> Row[Any]:
     return session.execute(_SURROUNDINGS, {"id": deployment_id}).one()
 
 
-def succeeded_in(session: Session, release_id: int, environments: Sequence[str]) -> set[str]:
-    """In which of these environments this very release has succeeded."""
+def last_successes(session: Session, release_id: int, environments: Sequence[str]) -> dict[str, Row[Any]]:
+    """For those of these environments in which this very release has succeeded: when it did last, and whether that is being,
+    or was, rolled back."""
     params = {"release_id": release_id, "environments": list(environments)}
-    return set(session.execute(_SUCCEEDED_IN, params).scalars())
+    return {row.environment: row for row in session.execute(_LAST_SUCCESSES, params)}
 
 
 def wake_held(

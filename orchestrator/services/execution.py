@@ -1,7 +1,7 @@
 """The engine's shell: lock the row, load the snapshot, decide, write; what is to be sent goes out after the commit."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -160,10 +160,10 @@ def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) ->
 
 def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> gates.Surroundings:
     """What the gates of a pending deployment look at, with what the slot looks like known already."""
-    missing: list[str] = []
-    if row.promote_after and row.rolls_back_id is None:
-        succeeded = deployments.succeeded_in(session, row.release_id, row.promote_after)
-        missing = [name for name in row.promote_after if name not in succeeded]
+    after: list[str] = row.promote_after if row.rolls_back_id is None else []
+    been = deployments.last_successes(session, row.release_id, after) if after else {}
+    good = {name: each.ended_at for name, each in been.items() if not each.rolled_back}
+    missing = [name for name in after if name not in good]
     return gates.Surroundings(
         application=row.application,
         version=row.version,
@@ -171,7 +171,10 @@ def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -
         active_id=around.active_id,
         ahead=around.ahead,
         missing_environments=missing,
-        promote_after=row.promote_after if row.rolls_back_id is None else (),
+        promote_after=after,
+        rolled_back_in=[name for name in missing if name in been],
+        succeeded_since=max(good.values()) if good and not missing else None,
+        soak=timedelta(seconds=row.soak_seconds),
         scheduled_for=row.scheduled_for,
         locks=[_held_lock(each) for each in around.locks or ()],
         approval_rules=[ApprovalRule.of(each) for each in row.approval_rules or ()],

@@ -145,6 +145,7 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "max_parallel": plan.max_parallel,
         "on_failure": plan.on_failure,
         "promote_after": list(environment.after) if environment else [],
+        "soak_seconds": environment.soak_seconds if environment else 0,
         "wave_count": len(plan.waves),
         "step_count": plan.step_count,
         "first_wake_seconds": FIRST_WAKE_SECONDS,

@@ -76,7 +76,13 @@ def _second(system: System) -> None:
 
 def _can_go_on(now: Evidence) -> list[str]:
     """Deployments that wait for nobody and for no other."""
-    good = {(row.release_id, row.environment) for row in now.deployments if row.status == "succeeded"}
+    going_back = {
+        row.rolls_back_id
+        for row in now.deployments
+        if row.status not in TERMINAL or row.status == "succeeded"
+    }
+    last = {(row.release_id, row.environment): row.id for row in now.deployments if row.status == "succeeded"}
+    good = {place for place, last_id in last.items() if last_id not in going_back}
     asking = {row.id for row in now.deployments if row.id in now.asking and row.status == "paused"}
     busy = {(row.environment) for row in now.deployments if row.id in asking}
     found = []

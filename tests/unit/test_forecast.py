@@ -69,6 +69,19 @@ WINDOW = rule(RuleKind.WINDOW, OFFICE)
         (around(active_id=7), None),
         (around(ahead=2), None),
         (around(missing_environments=["staging"]), None),
+        (around(soak=QUARTER, succeeded_since=FRIDAY_18, promote_after=["staging"]), FRIDAY_18 + QUARTER),
+        (around(soak=QUARTER, succeeded_since=FRIDAY_18 - QUARTER, promote_after=["staging"]), FRIDAY_18),
+        (
+            around(
+                [WINDOW], soak=QUARTER, succeeded_since=monday(16) + 3 * QUARTER, promote_after=["staging"]
+            ),
+            monday(9) + timedelta(days=1),
+        ),
+        (
+            around([WINDOW], soak=QUARTER, succeeded_since=monday(16), promote_after=["staging"]),
+            monday(16) + QUARTER,
+        ),
+        (around(soak=QUARTER, promote_after=["staging"], missing_environments=["staging"]), None),
     ],
 )
 def test_a_forecast_is_what_a_calendar_says(

@@ -304,3 +304,29 @@ def test_a_hostile_depth_is_refused_without_recursion() -> None:
 )
 def test_what_no_json_can_hold_is_refused(value: object) -> None:
     assert problems(document(description=value))
+
+
+def soaking(**changes: Any) -> dict[str, Any]:
+    return document(environments={"staging": environment(), "production": environment(**changes)})
+
+
+def test_a_soak_is_read_and_written_back() -> None:
+    pipeline = parse_pipeline(soaking(after="staging", soak="30m"), plugins=PLUGINS)
+    production = pipeline.find_environment("production")
+    assert production is not None
+    assert production.soak_seconds == 1800
+    assert to_document(pipeline)["environments"]["production"]["soak"] == "30m"
+    assert parse_pipeline(to_document(pipeline), plugins=PLUGINS) == pipeline
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"soak": "30m"}, "needs `after`: a release soaks in the environments before"),
+        ({"after": "staging", "soak": 30}, "must say its unit: write 30s for 30 seconds"),
+        ({"after": "staging", "soak": "800h"}, "must be from 1s to 720h, not 800h"),
+        ({"after": "staging", "soak": "500ms"}, "must be from 1s to 720h, not 500ms"),
+    ],
+)
+def test_a_soak_that_cannot_be_is_refused(changes: dict[str, Any], detail: str) -> None:
+    assert problems(soaking(**changes)) == {"/environments/production/soak": detail}

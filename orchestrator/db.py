@@ -84,6 +84,17 @@ def transaction(session: Session) -> Iterator[Session]:
         callback()
 
 
+@contextmanager
+def rehearsal(session: Session) -> Iterator[Session]:
+    """As `transaction`, but all is rolled back at the end, and nothing that was registered with `after_commit` is called."""
+    session.info[_AFTER_COMMIT] = []
+    try:
+        yield session
+    finally:
+        session.info.pop(_AFTER_COMMIT, None)
+        session.rollback()
+
+
 def after_commit(session: Session, callback: Callable[[], None]) -> None:
     """Call `callback` after the transaction that is open in `session` has been committed; never if it is rolled back."""
     session.info[_AFTER_COMMIT].append(callback)

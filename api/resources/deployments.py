@@ -16,7 +16,8 @@ from api.schemas import logs as log_schemas
 from api.schemas.auth import Nothing
 from api.schemas.common import Reason, RequiredReason
 from api.schemas.explanations import Explanation
-from orchestrator.db import transaction
+from api.schemas.foreseen import Foreseen, RequestQuery
+from orchestrator.db import rehearsal, transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import UnavailableError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
@@ -24,10 +25,11 @@ from orchestrator.presenting import log_pages
 from orchestrator.presenting import logs as log_texts
 from orchestrator.presenting.deployments import present, present_event, present_step, present_whole
 from orchestrator.presenting.explanations import present_explanation
+from orchestrator.presenting.foreseen import present_foreseen
 from orchestrator.presenting.json import dumps
 from orchestrator.repositories import deployments as rows
 from orchestrator.repositories import events, steps
-from orchestrator.services import approvals, deployments, explaining, rollbacks
+from orchestrator.services import approvals, deployments, explaining, foreseeing, rollbacks
 from orchestrator.services.cursors import log_scope
 
 
@@ -47,9 +49,13 @@ blueprint = Blueprint(
 @blueprint.route("/", methods=["POST"])
 @requires(Permission.DEPLOY)
 @blueprint.arguments(schemas.DeploymentIn)
+@blueprint.arguments(RequestQuery, location="query")
 @blueprint.response(202, schemas.Deployment)
-def request_deployment(body: dict[str, Any]) -> Response:
+@blueprint.alt_response(200, schema=Foreseen, success=True)
+def request_deployment(body: dict[str, Any], query: dict[str, Any]) -> Response:
     """Request that a release goes to an environment. It is accepted here and carried out by the workers."""
+    if query["dry_run"]:
+        return json_response(_foreseen(body))
     return _create(lambda: deployments.request(session(), **body, actor=current_actor()), body)
 
 
@@ -223,6 +229,12 @@ def reject_deployment(body: dict[str, Any], deployment_id: int) -> Response:
 def _create(create: Callable[[], int], body: dict[str, Any]) -> Response:
     made = create_once(session(), create, user_id=current_actor().id, body=body, show=_shown)
     return json_response(made.shown, 202, headers=_location(made.id) | made.headers)
+
+
+def _foreseen(body: dict[str, Any]) -> dict[str, Any]:
+    """Nothing of it is ever committed, so nobody sees it and nothing is sent."""
+    with rehearsal(session()):
+        return present_foreseen(foreseeing.foresee(session(), **body, actor=current_actor()))
 
 
 def _accepted(deployment_id: int) -> Response:

@@ -14,6 +14,7 @@ COMMANDS = {
     "apply": Lazy("orchestrator.cli.apply:apply", "Store an application's pipeline from a YAML file."),
     "release": Lazy("orchestrator.cli.release:release", "Record and look up releases."),
     "deploy": Lazy("orchestrator.cli.deploy:deploy", "Send a release to an environment."),
+    "plan": Lazy("orchestrator.cli.plan:plan", "Show what a deployment would do."),
     "deployments": Lazy("orchestrator.cli.deployments:deployments", "Watch and steer deployments."),
     "explain": Lazy("orchestrator.cli.explain:explain", "Say why a deployment waits, and until when."),
     "calendar": Lazy(

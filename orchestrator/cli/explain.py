@@ -22,6 +22,13 @@ def explain(*, deployment_id: int, as_json: bool) -> None:
         emit_json(found)
         return
     click.echo(f"deployment {deployment_id} is {found['status']}: {escaped(found['because'])}")
+    show_standing(found)
+    for step in found["failed_steps"]:
+        click.echo(f"failed  {escaped(step['target'])}: {escaped(step['failure'])}")
+
+
+def show_standing(found: Record) -> None:
+    """Gates, forecast and remedies."""
     for gate in found["gates"]:
         _show_gate(gate)
     if found["forecast"]:
@@ -30,8 +37,6 @@ def explain(*, deployment_id: int, as_json: bool) -> None:
     for remedy in found["remedies"]:
         outcome = "it starts now" if remedy["enough"] else "that alone does not start it"
         click.echo(f"you may {escaped(remedy['action'])}: {outcome}")
-    for step in found["failed_steps"]:
-        click.echo(f"failed  {escaped(step['target'])}: {escaped(step['failure'])}")
 
 
 def _show_gate(gate: Record) -> None:

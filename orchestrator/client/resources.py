@@ -147,6 +147,15 @@ class Client(Transport):
         body = {"application": application, "version": version, "environment": environment}
         return self.create("/deployments/", {**body, **_given(reason=reason, **more)})
 
+    def foresee_deployment(
+        self, application: str, version: str, *, environment: str, **more: object
+    ) -> Record:
+        """What asking for it would do; nothing is made."""
+        body = {"application": application, "version": version, "environment": environment, **_given(**more)}
+        return cast(
+            Record, self._call("POST", "/deployments/", query={"dry_run": True}, body=body, repeatable=True)
+        )
+
     def deployment(self, deployment_id: int) -> Record:
         """One deployment as it is now."""
         return cast(Record, self.call("GET", f"/deployments/{deployment_id}"))

@@ -1,0 +1,53 @@
+"""What deployments will do, and how long such ones took."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+_WAVES = text("""
+    SELECT w.index, w.total, p.document -> 'actions' -> w.action_index::integer AS action,
+        ARRAY(SELECT s.target_name FROM steps s WHERE s.deployment_id = w.deployment_id AND s.wave_index = w.index
+              ORDER BY s.position LIMIT :targets) AS targets
+    FROM waves w JOIN plans p ON p.deployment_id = w.deployment_id
+    WHERE w.deployment_id = :id ORDER BY w.index LIMIT :waves
+""")
+
+_VARIABLES = text("SELECT document -> 'variables' FROM plans WHERE deployment_id = :id")
+
+_LAST_GOOD_BEFORE = text("""
+    SELECT b.id FROM deployments d
+    JOIN deployments b ON b.application_id = d.application_id AND b.environment = d.environment AND b.id < d.id
+    WHERE d.id = :id AND b.status = 'succeeded' ORDER BY b.id DESC LIMIT 1
+""")
+
+_DURATIONS = text("""
+    SELECT count(*) AS deployments, percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS p50,
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) AS p90
+    FROM (SELECT extract(epoch FROM b.ended_at - b.started_at) AS seconds FROM deployments d
+          JOIN deployments b ON b.application_id = d.application_id AND b.environment = d.environment AND b.id < d.id
+          WHERE d.id = :id AND b.status = 'succeeded' AND b.rolls_back_id IS NULL ORDER BY b.id DESC LIMIT :most) x
+""")
+
+
+def waves(session: Session, deployment_id: int, *, most_waves: int, most_targets: int) -> list[Row[Any]]:
+    """The first waves of a deployment, each with its action and its first targets."""
+    params = {"id": deployment_id, "waves": most_waves, "targets": most_targets}
+    return list(session.execute(_WAVES, params))
+
+
+def variables(session: Session, deployment_id: int) -> Mapping[str, str]:
+    """What every step of a deployment is given."""
+    return session.execute(_VARIABLES, {"id": deployment_id}).scalar() or {}
+
+
+def last_good_before(session: Session, deployment_id: int) -> int | None:
+    """The deployment that succeeded last in the slot before this one."""
+    found: int | None = session.execute(_LAST_GOOD_BEFORE, {"id": deployment_id}).scalar()
+    return found
+
+
+def durations(session: Session, deployment_id: int, *, most: int) -> Row[Any]:
+    """How many seconds the last ones that succeeded in the slot took, rollbacks aside; null where there were none."""
+    return session.execute(_DURATIONS, {"id": deployment_id, "most": most}).one()

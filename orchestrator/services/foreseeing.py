@@ -1,0 +1,53 @@
+"""What a deployment would do: it is requested as any other is, looked at, and never committed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
+
+from orchestrator.repositories import deployments as rows
+from orchestrator.repositories import plans
+from orchestrator.services import deployments, explaining
+from orchestrator.services.actors import Actor
+from orchestrator.services.explaining import Explanation
+
+MOST_WAVES = 200
+MOST_TARGETS = 50
+MOST_HISTORY = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """A deployment as it would be."""
+
+    row: Row[Any]
+    waves: Sequence[Row[Any]]
+    """At most MOST_WAVES, each with at most MOST_TARGETS of its targets."""
+    before: Row[Any] | None
+    """The deployment that succeeded last in the slot."""
+    changed: Mapping[str, tuple[str | None, str | None]]
+    """The pipeline's variables that differ from what that one was given: there, and now."""
+    durations: Row[Any]
+    explanation: Explanation
+
+
+def foresee(session: Session, *, actor: Actor, **asked: Any) -> Foreseen:
+    """Request a deployment within `db.rehearsal`, so that it is never committed. Raises as `deployments.request` does."""
+    made = deployments.request(session, actor=actor, **asked)
+    last = plans.last_good_before(session, made)
+    return Foreseen(
+        row=rows.get(session, made),
+        waves=plans.waves(session, made, most_waves=MOST_WAVES, most_targets=MOST_TARGETS),
+        before=None if last is None else rows.get(session, last),
+        changed={} if last is None else _changed(session, last, made),
+        durations=plans.durations(session, made, most=MOST_HISTORY),
+        explanation=explaining.explain(session, made, actor=actor),
+    )
+
+
+def _changed(session: Session, last: int, made: int) -> dict[str, tuple[str | None, str | None]]:
+    old, new = plans.variables(session, last), plans.variables(session, made)
+    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    return {name: (old.get(name), new.get(name)) for name in names}

@@ -1,0 +1,57 @@
+"""plan shows a person what would happen; programs get what the server said."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli_run import Cli, cli_in
+
+FORESEEN = {
+    "application": "shop",
+    "version": "1.2.0",
+    "environment": "production",
+    "strategy": "rolling",
+    "steps": 9,
+    "wave_count": 3,
+    "waves": [
+        {"wave": 0, "action": "install", "total": 1, "targets": ["web-a"]},
+        {"wave": 1, "action": "install", "total": 8, "targets": [f"web-{n}" for n in range(8)]},
+    ],
+    "replaces": {"deployment_id": 3, "version": "1.1.0", "since": "2026-11-01T00:00:00Z"},
+    "changed_variables": [{"name": "COLOUR", "before": None, "after": "red"}],
+    "duration_seconds": {"deployments": 4, "p50": 61.2, "p90": 185.0},
+    "gates": [],
+    "forecast": {"starts_at": None, "because": "nobody can say when this ends: x"},
+    "remedies": [],
+}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    with cli_in(tmp_path, monkeypatch) as made:
+        yield made
+
+
+def test_a_plan_is_told(cli: Cli) -> None:
+    cli.on("POST", "/deployments/", FORESEEN)
+    done = cli.run("plan", "shop", "1.2.0", "--to", "production", "--allow-downgrade")
+    assert done.stdout.splitlines() == [
+        "shop 1.2.0 -> production, where 1.1.0 is",
+        "rolling: 9 steps in 3 waves",
+        "  wave 1  install  on web-a",
+        "  wave 2  install  on web-0, web-1, web-2, web-3, web-4 and 3 more",
+        "  and 1 more waves",
+        "  COLOUR: (not there) -> red",
+        "takes about 1 min, nine in ten at most 3 min (of 4 before)",
+        "starts  nobody can say when: nobody can say when this ends: x",
+    ]
+    (sent,) = cli.server.got("POST", "/api/v1/deployments/")
+    assert (sent.query, sent.json()["allow_downgrade"]) == ({"dry_run": "true"}, True)
+    assert "Idempotency-Key" not in sent.headers
+
+
+def test_programs_get_what_the_server_said(cli: Cli) -> None:
+    cli.on("POST", "/deployments/", FORESEEN)
+    assert json.loads(cli.run("plan", "shop", "1.2.0", "--to", "production", "--json").stdout) == FORESEEN

@@ -36,7 +36,7 @@ def forecast(
             return Forecast(at, because)
         endless = [blocker.message for blocker in found if blocker.until is None]
         if endless:
-            return Forecast(None, "nobody can say when this ends: " + "; ".join(endless))
+            return Forecast(None, "; ".join(endless))
         last = max(found, key=lambda blocker: blocker.ends(at))
         at, because = last.ends(at), last.message
     return Forecast(None, f"it waits too long for a forecast: {because}")

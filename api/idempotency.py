@@ -54,12 +54,10 @@ def create_once(
     user_id: int,
     body: Any,
     show: Callable[[int], dict[str, Any]],
-    find_again: Callable[[], int] | None = None,
 ) -> Made:
     """Create something in one transaction, once a key; the key is written in the same transaction.
 
     `show` presents it in that transaction. A concurrent request with the same key waits for the first.
-    What is no deployment is found again by `find_again`.
     Raises KeyReusedError, BadKeyError and what `create` raises, and then the key is free again.
     """
     key = request.headers.get(HEADER)
@@ -73,22 +71,17 @@ def create_once(
     with transaction(session):
         taken = idempotency.take(session, user_id, key, request_hash=digest)
         if taken is not None:
-            again = _again(taken, digest, find_again)
+            again = _again(taken, digest)
             return Made(again, show(again), replayed=True)
         made = create()
-        if find_again is None:
-            idempotency.fill(session, user_id, key, deployment_id=made)
+        idempotency.fill(session, user_id, key, made_id=made)
         return Made(made, show(made), replayed=False)
 
 
-def _again(taken: Taken, digest: bytes, find_again: Callable[[], int] | None) -> int:
-    if taken.request_hash != digest:
+def _again(taken: Taken, digest: bytes) -> int:
+    if taken.request_hash != digest or taken.made_id is None:
         raise KeyReusedError
-    if taken.deployment_id is not None:
-        return taken.deployment_id
-    if find_again is None:
-        raise KeyReusedError
-    return find_again()
+    return taken.made_id
 
 
 def _hash(body: Any) -> bytes:

@@ -29,6 +29,11 @@ CREATING = {
     "request_deployment",
     "retry_deployment",
     "roll_back_deployment",
+    "replan_deployment",
+    "create_lock",
+    "create_window",
+    "create_freeze",
+    "create_schedule",
 }
 TAGGED = {"get_release", "get_deployment", "get_user"}
 PUBLIC_STATUSES = (400, 404, 405, 413, 415, 422, 429, 500, 503)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,10 @@ def pytest_configure() -> None:
     Logs go where the programs send them, so that a thread which outlives its test never writes into another's output.
     """
     log.configure("WARNING")
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # as a shell leaves it for what it runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("MODEL_SEED", str(secrets.randbelow(2**32)))
 
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from orchestrator import log
-from orchestrator.repositories import deployments, heartbeats
+from orchestrator.repositories import heartbeats, waking
 from workers.context import WorkerContext
 from workers.follower import Follower
 from workers.tasks.shell import guarded
@@ -30,7 +30,7 @@ class Poller:
         with self._ours.database.transaction() as session:
             heartbeats.node(session, self._ours.worker.node)
         with self._ours.database.transaction() as session:
-            due = deployments.take_due(
+            due = waking.take_due(
                 session, limit=AT_ONCE, push_seconds=PUSH_SECONDS, overdue_seconds=OVERDUE_SECONDS
             )
         for row in due:

@@ -10,6 +10,7 @@ from api.resources import (
     installations,
     locks,
     releases,
+    schedules,
     users,
     windows,
 )
@@ -20,6 +21,7 @@ BLUEPRINTS = (
     applications.blueprint,
     environments.blueprint,
     releases.blueprint,
+    schedules.blueprint,
     deployments.blueprint,
     installations.blueprint,
     locks.blueprint,

@@ -181,6 +181,15 @@ def retry_deployment(body: dict[str, Any], deployment_id: int) -> Response:
     return _create(lambda: deployments.retry(session(), deployment_id, actor=current_actor()), body)
 
 
+@blueprint.route("/<id:deployment_id>/replan", methods=["POST"])
+@requires(Permission.DEPLOY)
+@blueprint.arguments(Nothing)
+@blueprint.response(202, schemas.Deployment)
+def replan_deployment(body: dict[str, Any], deployment_id: int) -> Response:
+    """Replace one that has not started by one after the pipeline as it is now, which nobody has approved yet."""
+    return _create(lambda: deployments.replan(session(), deployment_id, actor=current_actor()), body)
+
+
 @blueprint.route("/<id:deployment_id>/rollback", methods=["POST"])
 @requires(Permission.DEPLOY)
 @blueprint.arguments(Reason)
@@ -206,12 +215,12 @@ def resume_deployment(body: dict[str, Any], deployment_id: int) -> Response:
 
 @blueprint.route("/<id:deployment_id>/approve", methods=["POST"])
 @requires(Permission.READ)
-@blueprint.arguments(Reason)
+@blueprint.arguments(schemas.Approve)
 @blueprint.response(202, schemas.Deployment)
 def approve_deployment(body: dict[str, Any], deployment_id: int) -> Response:
     """Say yes to a deployment that asks for it; its rules say who may, and never who requested it."""
     with transaction(session()):
-        approvals.approve(session(), deployment_id, actor=current_actor(), reason=body["reason"])
+        approvals.approve(session(), deployment_id, actor=current_actor(), **body)
     return _accepted(deployment_id)
 
 

@@ -6,6 +6,7 @@ from flask import Response
 
 from api.auth import current_actor, requires
 from api.extensions import session
+from api.idempotency import create_once
 from api.pagination import window
 from api.parsing import Blueprint
 from api.responses import json_response
@@ -24,10 +25,15 @@ blueprint = Blueprint("locks", __name__, url_prefix="/api/v1/locks", description
 @blueprint.response(201, schemas.Lock)
 def create_lock(body: dict[str, Any]) -> Response:
     """Lock an application, an environment, one in the other, or everything. What runs goes on; nothing more starts."""
-    with transaction(session()):
-        lock_id = locks.create(session(), **body, actor=current_actor())
-        shown = schemas.present(rows.get_lock(session(), lock_id))
-    return json_response(shown, 201, headers={"Location": f"/api/v1/locks/{lock_id}"})
+    actor = current_actor()
+    made = create_once(
+        session(),
+        lambda: locks.create(session(), **body, actor=actor),
+        user_id=actor.id,
+        body=body,
+        show=lambda lock_id: schemas.present(rows.get_lock(session(), lock_id)),
+    )
+    return json_response(made.shown, 201, headers={"Location": f"/api/v1/locks/{made.id}", **made.headers})
 
 
 @blueprint.route("/", methods=["GET"])

@@ -36,13 +36,10 @@ def create_release(body: dict[str, Any]) -> Response:
         after_commit(session(), lambda: services().cache.forget(cache.RELEASE_LISTS))
         return release_id
 
-    def find_again() -> int:
-        return int(rows.get_version(session(), body["name"], body["version"]).id)
-
     def show(release_id: int) -> dict[str, Any]:
         return schemas.present(rows.get(session(), release_id))
 
-    made = create_once(session(), create, user_id=actor.id, body=body, show=show, find_again=find_again)
+    made = create_once(session(), create, user_id=actor.id, body=body, show=show)
     return json_response(made.shown, 201, headers={"Location": f"/api/v1/releases/{made.id}", **made.headers})
 
 

@@ -14,7 +14,6 @@ from api.schemas import users as schemas
 from orchestrator import cache
 from orchestrator.db import after_commit, transaction
 from orchestrator.domain.access import Permission
-from orchestrator.domain.errors import UnauthenticatedError
 from orchestrator.presenting.json import dumps
 from orchestrator.repositories import users as rows
 from orchestrator.security import check_password
@@ -41,12 +40,6 @@ def register_user(body: dict[str, Any]) -> Response:
         after_commit(session(), lambda: services().cache.forget(cache.USERS))
         return user_id
 
-    def find_again() -> int:
-        found = rows.find_by_login(session(), new.username)
-        if found is None:
-            raise UnauthenticatedError
-        return int(found.id)
-
     def show(user_id: int) -> dict[str, Any]:
         return schemas.present(rows.get(session(), user_id))
 
@@ -55,7 +48,7 @@ def register_user(body: dict[str, Any]) -> Response:
             user_id = create()
             made = Made(user_id, show(user_id), replayed=False)
     else:
-        made = create_once(session(), create, user_id=actor.id, body=body, show=show, find_again=find_again)
+        made = create_once(session(), create, user_id=actor.id, body=body, show=show)
     return json_response(made.shown, 201, headers={"Location": f"/api/v1/users/{made.id}", **made.headers})
 
 

@@ -8,6 +8,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from api.auth import current_actor, requires
 from api.extensions import session
+from api.idempotency import create_once
 from api.pagination import window
 from api.parsing import Blueprint
 from api.responses import json_response
@@ -42,13 +43,18 @@ def _blueprint(kind: RuleKind, path: str, description: str) -> Blueprint:
     @_named(f"create_{kind}")
     def create(body: dict[str, Any]) -> Response:
         """Make one for an environment. Who waits looks again at once."""
-        environment = body.pop("environment")
-        with transaction(session()):
-            rule_id = windows.create(
-                session(), kind, environment=environment, document=body, actor=current_actor()
-            )
-            shown = schemas.present(rows.get(session(), str(kind), rule_id))
-        return json_response(shown, 201, headers={"Location": f"/api/v1/{path}/{rule_id}"})
+        actor = current_actor()
+        environment, document = body["environment"], {k: v for k, v in body.items() if k != "environment"}
+        made = create_once(
+            session(),
+            lambda: windows.create(session(), kind, environment=environment, document=document, actor=actor),
+            user_id=actor.id,
+            body=body,
+            show=lambda rule_id: schemas.present(rows.get(session(), str(kind), rule_id)),
+        )
+        return json_response(
+            made.shown, 201, headers={"Location": f"/api/v1/{path}/{made.id}", **made.headers}
+        )
 
     @blueprint.route("/", methods=["GET"])
     @requires(Permission.READ)

@@ -101,6 +101,7 @@ CalendarOut = ma.Schema.from_dict(
         "openings": fields.List(fields.Nested(Stretch), required=True),
         "occurrences": fields.List(fields.Nested(Occurrence), required=True),
         "deployments": fields.List(fields.Nested(Expected), required=True),
+        "warnings": fields.List(fields.String(), required=True),
     },
     name="Calendar",
 )
@@ -129,6 +130,7 @@ def present(found: Calendar) -> dict[str, Any]:
             }
             for row, forecast in found.deployments
         ],
+        "warnings": list(found.warnings),
     }
 
 

@@ -1,11 +1,13 @@
 """What deployments, their steps and events look like. (Their logs: `api/schemas/logs.py`.)"""
 
+from typing import Any
+
 import marshmallow as ma
 from marshmallow import fields, validate
 
 from api.pagination import PageArgs
 from api.parsing import JsonId, Text
-from api.schemas.common import APPLICATION, VERSION, instant, page_of
+from api.schemas.common import APPLICATION, VERSION, Reason, instant, page_of
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
 from orchestrator.presenting.deployments import COUNTS
 from orchestrator.services.deployments import ANSWERS
@@ -18,7 +20,13 @@ class DeploymentIn(ma.Schema):
     """A deployment to request."""
 
     application = Text(required=True, longest=63, pattern=APPLICATION)
-    version = Text(required=True, longest=128, pattern=VERSION)
+    version = Text(load_default=None, longest=128, pattern=VERSION)
+    from_environment = Text(
+        load_default=None,
+        longest=63,
+        pattern=APPLICATION,
+        metadata={"description": "Instead of a version: what succeeded there last."},
+    )
     environment = Text(required=True, longest=63, pattern=APPLICATION)
     reason = Text(load_default="", longest=1000)
     scheduled_for = instant(
@@ -43,6 +51,17 @@ class DeploymentIn(ma.Schema):
             "description": "Start outside the windows, not inside a freeze; for operators, with a reason."
         },
     )
+
+    @ma.validates_schema
+    def _check_what(self, data: dict[str, Any], **_: Any) -> None:
+        if (data.get("version") is None) == (data.get("from_environment") is None):
+            raise ma.ValidationError("Write either a version or from_environment.", "version")
+
+
+class Approve(Reason):
+    """A yes; with `plan_hash` to that plan and no other."""
+
+    plan_hash = Text(load_default=None, allow_none=True, longest=100)
 
 
 class Answer(ma.Schema):

@@ -70,4 +70,11 @@ class Explanation(ma.Schema):
     queue = fields.Nested(QueueOut, required=True, allow_none=True)
     forecast = fields.Nested(ForecastOut, required=True, allow_none=True)
     remedies = fields.List(fields.Nested(RemedyOut), required=True)
+    ends_about = instant(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "When one that runs will have ended, if it takes as long as those before it."
+        },
+    )
     failed_steps = fields.List(fields.Nested(FailedStepOut), required=True)

@@ -5,7 +5,8 @@ from marshmallow import fields
 
 from api.schemas.common import instant
 from api.schemas.explanations import ForecastOut, GateOut, QueueOut, RemedyOut
-from orchestrator.services.foreseeing import MOST_HISTORY, MOST_TARGETS, MOST_WAVES
+from orchestrator.services.explaining import MOST_HISTORY
+from orchestrator.services.foreseeing import MOST_TARGETS, MOST_WAVES
 
 
 class RequestQuery(ma.Schema):

@@ -13,6 +13,8 @@ from orchestrator.domain.access import Role
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 EMAIL = r"[^@\s]{1,64}@[^@\s]{1,189}"
 ROLES = [str(role) for role in Role]
+TEAM = r"[a-z0-9][a-z0-9._-]{0,62}"
+MOST_TEAMS = 50
 
 
 class UserIn(ma.Schema):
@@ -30,6 +32,11 @@ class UserChanges(ma.Schema):
     role = fields.Enum(Role, by_value=fields.String, load_default=None)
     active = fields.Boolean(load_default=None, truthy={True}, falsy={False})
     email = Text(load_default=None, shortest=3, longest=254, pattern=EMAIL)
+    teams = fields.List(
+        Text(shortest=1, longest=63, pattern=TEAM),
+        load_default=None,
+        validate=validate.Length(max=MOST_TEAMS),
+    )
 
 
 class User(ma.Schema):
@@ -39,6 +46,7 @@ class User(ma.Schema):
     email = fields.String(required=True)
     username = fields.String(required=True)
     role = fields.String(required=True, validate=validate.OneOf(ROLES))
+    teams = fields.List(fields.String(), required=True)
     active = fields.Boolean(required=True)
     created_at = instant(required=True)
 
@@ -53,6 +61,7 @@ def present(row: Row[Any]) -> dict[str, Any]:
         "email": row.email,
         "username": row.username,
         "role": row.role,
+        "teams": row.teams,
         "active": row.active,
         "created_at": row.created_at,
     }

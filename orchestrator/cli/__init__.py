@@ -14,6 +14,8 @@ COMMANDS = {
     "apply": Lazy("orchestrator.cli.apply:apply", "Store an application's pipeline from a YAML file."),
     "release": Lazy("orchestrator.cli.release:release", "Record and look up releases."),
     "deploy": Lazy("orchestrator.cli.deploy:deploy", "Send a release to an environment."),
+    "promote": Lazy("orchestrator.cli.deploy:promote", "Send what is in one environment to the next."),
+    "schedule": Lazy("orchestrator.cli.schedule:schedule", "Have deployments requested again and again."),
     "plan": Lazy("orchestrator.cli.plan:plan", "Show what a deployment would do."),
     "deployments": Lazy("orchestrator.cli.deployments:deployments", "Watch and steer deployments."),
     "explain": Lazy("orchestrator.cli.explain:explain", "Say why a deployment waits, and until when."),
@@ -26,7 +28,7 @@ COMMANDS = {
     "status": Lazy("orchestrator.cli.status:status", "Show what runs where."),
     "applications": Lazy("orchestrator.cli.applications:applications", "Look up applications."),
     "environments": Lazy("orchestrator.cli.environments:environments", "Look up environments."),
-    "user": Lazy("orchestrator.cli.user:user", "Create and list users."),
+    "user": Lazy("orchestrator.cli.user:user", "Create, change and list users."),
     "api": Lazy("orchestrator.cli.api:api", "Send any request to the API."),
     "completion": Lazy("orchestrator.cli.completion:completion", "Print the completion script of a shell."),
 }

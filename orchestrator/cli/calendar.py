@@ -43,6 +43,8 @@ def calendar(
     emit_list(
         _entries(found), columns, as_json=False, empty=f"Nothing can start in {environment} in that time."
     )
+    for warning in found["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _entries(found: Record) -> list[Record]:

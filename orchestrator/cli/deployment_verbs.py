@@ -1,4 +1,4 @@
-"""deployments watch, cancel, approve, reject, retry, rollback, resume."""
+"""deployments watch, cancel, approve, reject, retry, replan, rollback, resume."""
 
 import click
 
@@ -63,10 +63,11 @@ def cancel(
 @click.command()
 @deployment_argument
 @reason_option
+@click.option("--plan", "plan_hash", metavar="HASH", help="Only if its plan is this one.")
 @json_option
-def approve(*, deployment_id: int, reason: str | None, as_json: bool) -> None:
+def approve(*, deployment_id: int, reason: str | None, plan_hash: str | None, as_json: bool) -> None:
     """Say yes to a deployment that asks for it; never to one of your own."""
-    _tell(connect().approve(deployment_id, reason=reason), as_json=as_json)
+    _tell(connect().approve(deployment_id, reason=reason, plan_hash=plan_hash), as_json=as_json)
 
 
 @click.command()
@@ -93,6 +94,20 @@ def retry(*, deployment_id: int, watch: bool, timeout: float | None, as_json: bo
     """Deploy the same again, as a new deployment."""
     client = connect()
     made = client.retry(deployment_id)
+    tell_or_attend(client, made, watch=watch, as_json=as_json, timeout_seconds=timeout)
+
+
+@click.command()
+@deployment_argument
+@watch_option
+@json_option
+def replan(*, deployment_id: int, watch: bool, timeout: float | None, as_json: bool) -> None:
+    """Replace one that has not started, after the pipeline as it is now.
+
+    What was approved has to be approved anew: it is another plan.
+    """
+    client = connect()
+    made = client.replan(deployment_id)
     tell_or_attend(client, made, watch=watch, as_json=as_json, timeout_seconds=timeout)
 
 

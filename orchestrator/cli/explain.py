@@ -23,6 +23,8 @@ def explain(*, deployment_id: int, as_json: bool) -> None:
         return
     click.echo(f"deployment {deployment_id} is {found['status']}: {escaped(found['because'])}")
     show_standing(found)
+    if found["ends_about"]:
+        click.echo(f"ends    about {found['ends_about']}, if it takes as long as those before it")
     for step in found["failed_steps"]:
         click.echo(f"failed  {escaped(step['target'])}: {escaped(step['failure'])}")
 

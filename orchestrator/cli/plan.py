@@ -52,7 +52,8 @@ def _show_plan(found: Record) -> None:
         others = f" and {more} more" if more > 0 else ""
         click.echo(f"  wave {wave['wave'] + 1}  {escaped(wave['action'])}  on {escaped(named)}{others}")
     if len(found["waves"]) < found["wave_count"]:
-        click.echo(f"  and {found['wave_count'] - len(found['waves'])} more waves")
+        more = found["wave_count"] - len(found["waves"])
+        click.echo(f"  and {more} more {'wave' if more == 1 else 'waves'}")
     for each in found["changed_variables"]:
         click.echo(f"  {each['name']}: {_value(each['before'])} -> {_value(each['after'])}")
     took = found["duration_seconds"]

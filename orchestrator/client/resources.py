@@ -141,11 +141,11 @@ class Client(Transport):
     # Deployments
 
     def request_deployment(
-        self, application: str, version: str, *, environment: str, reason: str | None = None, **more: object
+        self, application: str, version: str | None = None, *, environment: str, **more: object
     ) -> Record:
         """Ask for a release to go to an environment; `more` as the API names it, None is left out."""
-        body = {"application": application, "version": version, "environment": environment}
-        return self.create("/deployments/", {**body, **_given(reason=reason, **more)})
+        body = {"application": application, "environment": environment}
+        return self.create("/deployments/", {**body, **_given(version=version, **more)})
 
     def foresee_deployment(
         self, application: str, version: str, *, environment: str, **more: object
@@ -184,10 +184,14 @@ class Client(Transport):
         path = f"/deployments/{deployment_id}/cancel"
         return cast(Record, self._call("POST", path, body=_given(reason=reason), repeatable=True))
 
-    def approve(self, deployment_id: int, *, reason: str | None = None) -> Record:
-        """Say yes; twice is once."""
-        path = f"/deployments/{deployment_id}/approve"
-        return cast(Record, self._call("POST", path, body=_given(reason=reason), repeatable=True))
+    def approve(
+        self, deployment_id: int, *, reason: str | None = None, plan_hash: str | None = None
+    ) -> Record:
+        """Say yes, perhaps to one plan only; twice is once."""
+        body = _given(reason=reason, plan_hash=plan_hash)
+        return cast(
+            Record, self._call("POST", f"/deployments/{deployment_id}/approve", body=body, repeatable=True)
+        )
 
     def reject(self, deployment_id: int, *, reason: str) -> Record:
         """Say no, which ends it."""
@@ -198,6 +202,10 @@ class Client(Transport):
     def retry(self, deployment_id: int) -> Record:
         """A new deployment of the same."""
         return self.create(f"/deployments/{deployment_id}/retry", {})
+
+    def replan(self, deployment_id: int) -> Record:
+        """A new deployment in its place, after the pipeline as it is now."""
+        return self.create(f"/deployments/{deployment_id}/replan", {})
 
     def rollback(self, deployment_id: int, *, reason: str | None = None) -> Record:
         """A new deployment of what was there before."""

@@ -31,6 +31,11 @@ class WaveCounts:
         """Steps that were handed out and have not ended."""
         return self.ready + self.running
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all its steps have ended, or a person has to say how they did."""
+        return not self.waiting and not self.open
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
@@ -68,6 +73,9 @@ class Snapshot:
     """Reasons to wait; looked up only while pending."""
     expires_at: datetime | None = None
     """A deployment that is still pending then is given up."""
+    closed: Sequence[Blocker] = ()
+    """What windows and freezes have against the next wave; looked up only between two waves, and only where that matters."""
+    rolls_back_when_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,8 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: PLR0911  # a
         return _wind_down(snapshot, now, StepStatus.SKIPPED)
     if snapshot.wave.unknown:
         return _ask(snapshot, now)
+    if snapshot.closed:
+        return _stop_between_waves(snapshot, now)
     if snapshot.status is DeploymentStatus.PAUSED:
         return Decision(status=DeploymentStatus.RUNNING, wake_at=now)
     return _go_on(snapshot, now)
@@ -165,9 +175,23 @@ def _ask(snapshot: Snapshot, now: datetime) -> Decision:
     return Decision(status=status, wake_at=now + PAUSED_RECHECK)
 
 
+def _stop_between_waves(snapshot: Snapshot, now: datetime) -> Decision:
+    """Deploying is not allowed any more: wait until it is, or go back, as its environment says."""
+    if snapshot.rolls_back_when_closed:
+        done = f"{snapshot.wave.index + 1} of {snapshot.wave_count} waves were done"
+        return Decision(
+            status=DeploymentStatus.FAILED,
+            failure=f"{'; '.join(each.message for each in snapshot.closed)}; {done}",
+            close_unstarted_as=StepStatus.SKIPPED,
+            roll_back=True,
+        )
+    status = None if snapshot.status is DeploymentStatus.PAUSED else DeploymentStatus.PAUSED
+    return Decision(status=status, wake_at=next_look(snapshot.closed, now))
+
+
 def _go_on(snapshot: Snapshot, now: datetime) -> Decision:
     wave = snapshot.wave
-    if not wave.waiting and not wave.open:
+    if wave.is_over:
         if wave.index + 1 < snapshot.wave_count:
             return Decision(next_wave=True, wake_at=now)
         return _finish(snapshot)

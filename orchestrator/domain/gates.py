@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.domain.approvals import ApprovalRule, Approver, unmet
 from orchestrator.domain.durations import format_duration
-from orchestrator.domain.windows import Opening
+from orchestrator.domain.windows import Opening, jitter
 
 SCHEDULE = "schedule"
 LOCK = "lock"
@@ -82,20 +82,27 @@ class Surroundings:
     opening: Opening | None = None
     """What the windows and freezes say; None: there are none."""
     override_windows: bool = False
+    jitter: timedelta = timedelta(0)
+    """Over how much time starts after an opening are spread."""
 
 
 def evaluate(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
     """Every reason to wait, the most lasting first; none: it may start."""
     return (
-        *_approvals(around),
+        *_approvals(around, now),
         *_locks(around),
-        *_freezes(around),
-        *_windows(around),
+        *closed(around),
+        *_spread(around, now),
         *_schedule(around, now),
         *_promotion(around),
         *_soak(around, now),
         *_slot(around),
     )
+
+
+def closed(around: Surroundings) -> tuple[Blocker, ...]:
+    """What freezes and windows have against going on; none: deploying is allowed now."""
+    return (*_freezes(around), *_windows(around))
 
 
 def held_by(blockers: Sequence[Blocker]) -> str | None:
@@ -112,10 +119,10 @@ def next_look(blockers: Sequence[Blocker], now: datetime) -> datetime:
     return min(blocker.ends(now) for blocker in lasting)
 
 
-def _approvals(around: Surroundings) -> tuple[Blocker, ...]:
+def _approvals(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
     return tuple(
         Blocker(APPROVAL, f"{more} more of {rule} must approve, other than who requested it", PERSON_RECHECK)
-        for rule, more in unmet(around.approval_rules, around.approvers)
+        for rule, more in unmet(around.approval_rules, around.approvers, now)
     )
 
 
@@ -166,6 +173,20 @@ def _windows(around: Surroundings) -> tuple[Blocker, ...]:
             opening.next_opening,
         ),
     )
+
+
+def _spread(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
+    """Not all that waited for an opening start in its first second."""
+    opening = around.opening
+    if not around.jitter or opening is None or opening.opened_at is None or around.override_windows:
+        return ()
+    slot = f"{around.application}/{around.environment}"
+    at = opening.opened_at + jitter(slot, opening.opened_at, opening.closes_at, most=around.jitter)
+    if at <= now:
+        return ()
+    spoken = format_duration(around.jitter.total_seconds())
+    message = f"{around.environment} has opened, and starts are spread over {spoken}: its turn is at {at:%Y-%m-%d %H:%M:%S} UTC"
+    return (Blocker(WINDOW, message, timedelta(0), at),)
 
 
 def _shown(instant: datetime, zone: str) -> str:

@@ -6,8 +6,10 @@ from orchestrator.domain.reading import Section, child, described
 
 MOST_RULES = 10
 MOST_PEOPLE = 20
+LONGEST_YES_SECONDS = 30 * 86_400
 
-_KEYS = ("count", "role", "users")
+_KEYS = ("count", "role", "users", "team", "not_author", "expires")
+_WHOM = ("role", "users", "team")
 _ROLES = tuple(role for role in Role if role is not Role.VIEWER)
 
 
@@ -33,9 +35,16 @@ def _rule(section: Section, pointer: str, value: object) -> ApprovalRule:
     if type(count) is not int or not 1 <= count <= most:
         section.problems.add(rule.at("count"), f"must be a number from 1 to {most}, not {described(count)}")
         count = 1
-    if users and rule.has("role"):
-        section.problems.add(rule.at("role"), "write either a role or users, not both")
-    return ApprovalRule(count=count, role=Role(rule.choice("role", _ROLES)), users=users)
+    for key in [key for key in _WHOM if rule.has(key)][1:]:
+        section.problems.add(rule.at(key), "write only one of `role`, `users` and `team`")
+    return ApprovalRule(
+        count=count,
+        role=Role(rule.choice("role", _ROLES)),
+        users=users,
+        team=rule.name("team") if rule.has("team") else "",
+        but_author=rule.flag("not_author", default=False),
+        expires_seconds=int(rule.seconds("expires", default=0, least=60, most=LONGEST_YES_SECONDS)),
+    )
 
 
 def _users(rule: Section) -> tuple[str, ...]:

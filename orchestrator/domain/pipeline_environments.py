@@ -21,10 +21,12 @@ from orchestrator.domain.pipeline_specs import (
     TargetSpec,
 )
 from orchestrator.domain.reading import Section, check_name, child, described, shortened, suggest
+from orchestrator.domain.windows import WhenClosed
 
 MAX_ENVIRONMENTS = 100
 MAX_TARGETS = 20_000
 LONGEST_SOAK_SECONDS = 30 * 86_400
+LONGEST_JITTER_SECONDS = 3600
 
 _ENVIRONMENT_KEYS = (
     "after",
@@ -36,6 +38,9 @@ _ENVIRONMENT_KEYS = (
     "queue",
     "approvals",
     "soak",
+    "auto",
+    "when_closed",
+    "jitter",
 )
 _TARGET_KEYS = ("name", "kind", "labels", "variables")
 
@@ -64,6 +69,9 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
             queue=section.choice("queue", QUEUES),
             approvals=read_approvals(section),
             soak_seconds=_soak(section),
+            auto=_auto(section),
+            when_closed=WhenClosed(section.choice("when_closed", tuple(WhenClosed))),
+            jitter_seconds=int(section.seconds("jitter", default=0, least=1, most=LONGEST_JITTER_SECONDS)),
         )
     return _in_order(part, found)
 
@@ -93,6 +101,15 @@ def _soak(section: Section) -> int:
     if section.has("soak") and not section.has("after"):
         section.problems.add(section.at("soak"), "needs `after`: a release soaks in the environments before")
     return int(section.seconds("soak", default=0, least=1, most=LONGEST_SOAK_SECONDS))
+
+
+def _auto(section: Section) -> bool:
+    auto = section.flag("auto", default=False)
+    if auto and not section.has("after"):
+        section.problems.add(
+            section.at("auto"), "needs `after`: a release comes by itself from the environments before"
+        )
+    return auto
 
 
 def _in_order(part: Section, found: Mapping[str, EnvironmentSpec]) -> tuple[EnvironmentSpec, ...]:

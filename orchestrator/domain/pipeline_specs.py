@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.domain.approvals import ApprovalRule
 from orchestrator.domain.durations import format_duration
 from orchestrator.domain.variables import merge_variables
+from orchestrator.domain.windows import WhenClosed
 
 RUN = "run"
 VERIFY = "verify"
@@ -68,6 +69,11 @@ class EnvironmentSpec:
     approvals: tuple[ApprovalRule, ...] = ()
     soak_seconds: int = 0
     """How long a release has to have been in those it comes `after`."""
+    auto: bool = False
+    """A release comes here by itself once it succeeded in those it comes `after`."""
+    when_closed: WhenClosed = WhenClosed.FINISH
+    jitter_seconds: int = 0
+    """Over how much time the starts after an opening are spread."""
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
@@ -85,6 +91,10 @@ class Pipeline:
     """Names of secrets; their values are never here."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Facts about the application, by which windows and freezes may choose it."""
+
+    def promotes(self, name: str) -> tuple[EnvironmentSpec, ...]:
+        """Give the environments to which a release goes by itself after its success in this one."""
+        return tuple(each for each in self.environments if each.auto and name in each.after)
 
     def find_environment(self, name: str) -> EnvironmentSpec | None:
         """Give the environment of this name, if the pipeline has it."""
@@ -136,6 +146,13 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         "on_failure": environment.on_failure,
         **({} if environment.queue == FIFO else {"queue": environment.queue}),
         **({"soak": format_duration(environment.soak_seconds)} if environment.soak_seconds else {}),
+        **({"auto": True} if environment.auto else {}),
+        **(
+            {}
+            if environment.when_closed is WhenClosed.FINISH
+            else {"when_closed": str(environment.when_closed)}
+        ),
+        **({"jitter": format_duration(environment.jitter_seconds)} if environment.jitter_seconds else {}),
         **(
             {"approvals": [rule.document() for rule in environment.approvals]}
             if environment.approvals

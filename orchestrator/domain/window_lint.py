@@ -1,10 +1,12 @@
 """What is odd about a window or a freeze, in plain sentences, for whoever saves it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
 
+from orchestrator.domain.durations import format_duration
 from orchestrator.domain.intervals import Interval, Runs
+from orchestrator.domain.openings import openings
 from orchestrator.domain.schedules import HORIZON, Dated, Occurrences, Rule, RuleKind, vanishing
 from orchestrator.domain.wall_time import is_abbreviation, shown
 
@@ -20,6 +22,27 @@ def lint(rule: Rule, now: datetime, *, occurrences: Occurrences) -> list[str]:
         *_never_or_always(rule, now, Runs(occurrences(rule, now, now + HORIZON)).ending_after(now)),
         *_overlap(rule, now, occurrences),
     ]
+
+
+def lint_together(
+    rules: Sequence[Rule], now: datetime, *, occurrences: Occurrences, soak: timedelta = timedelta(0)
+) -> list[str]:
+    """Say what is probably not meant of all rules of an environment together, for what has to soak for so long before."""
+    end = now + HORIZON
+    found = list(openings(rules, now, end, occurrences=occurrences))
+    windows = [rule for rule in rules if rule.kind is RuleKind.WINDOW]
+    if not found:
+        if next(openings(windows, now, end, occurrences=occurrences), None) is None:
+            return [f"No window opens within the next {HORIZON.days} days, so nothing ever starts."]
+        return [f"Each opening of the next {HORIZON.days} days is frozen, so nothing ever starts."]
+    longest = max(each.end - each.start for each in found)
+    if windows and longest <= soak:
+        long, much = format_duration(longest.total_seconds()), format_duration(soak.total_seconds())
+        return [
+            f"No opening is longer than {long}, and a release soaks for {much}: what succeeds before in one opening"
+            " starts in a later one at the earliest."
+        ]
+    return []
 
 
 def _does(rule: Rule) -> str:

@@ -7,6 +7,7 @@ from orchestrator.models.environment import Environment, Target
 from orchestrator.models.event import Event, Heartbeat, IdempotencyKey
 from orchestrator.models.gate import Approval, Lock, WindowRule
 from orchestrator.models.release import Release
+from orchestrator.models.schedule import Promotion, Schedule
 from orchestrator.models.step import Attempt, LogChunk, Step, Wave
 from orchestrator.models.user import SignIn, User
 
@@ -25,7 +26,9 @@ __all__ = [
     "LogChunk",
     "Pipeline",
     "Plan",
+    "Promotion",
     "Release",
+    "Schedule",
     "SignIn",
     "Step",
     "Target",

@@ -26,6 +26,7 @@ class Deployment(Timestamps, Base):
         ),
         CheckConstraint("(deployed_at IS NOT NULL) = (status = 'succeeded')", name="deployed"),
         CheckConstraint("on_failure IN ('fail', 'rollback')", name="on_failure"),
+        CheckConstraint("when_closed IN ('finish', 'pause_between_waves', 'rollback')", name="when_closed"),
         Index(
             "uq_deployments_active_slot",
             "application_id",
@@ -78,6 +79,9 @@ class Deployment(Timestamps, Base):
 
     priority: Mapped[int] = mapped_column(server_default="0")
     held_by: Mapped[str | None]
+    """The kind of gate for which those behind it in the slot need not wait."""
+    held_until: Mapped[datetime | None]
+    """Up to when they need not; then it comes first again, until it was looked at."""
     approval_rules: Mapped[Json | None]
     """Who has to agree before it starts, as the pipeline said when it was requested; null: nobody."""
     override_windows: Mapped[bool] = mapped_column(server_default=false())
@@ -97,6 +101,11 @@ class Deployment(Timestamps, Base):
     promote_after: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     soak_seconds: Mapped[int] = mapped_column(server_default="0")
     """How long its release has to have been in the environments of `promote_after`."""
+    promotes: Mapped[bool] = mapped_column(server_default=false())
+    """Its success sends its release on to other environments."""
+    when_closed: Mapped[str] = mapped_column(server_default="finish")
+    """What becomes of it if deploying is not allowed any more between two of its waves."""
+    jitter_seconds: Mapped[int] = mapped_column(server_default="0")
     wave_count: Mapped[int]
     step_count: Mapped[int]
     failed_targets: Mapped[int] = mapped_column(server_default="0")

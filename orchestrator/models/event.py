@@ -36,7 +36,8 @@ class IdempotencyKey(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    deployment_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+    made_id: Mapped[int | None]
+    """What it made: a deployment, a release, a lock, whatever its path says."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, false, func, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.models.base import Base, Id, Json, Timestamps
@@ -29,13 +29,14 @@ class Lock(Timestamps, Base):
 
 
 class Approval(Base):
-    """One person's yes to one deployment, with the role they had then."""
+    """One person's yes to one deployment, with the role and the teams they had then."""
 
     __tablename__ = "approvals"
 
     deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
     role: Mapped[str]
+    teams: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     reason: Mapped[str] = mapped_column(server_default="")
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 

@@ -7,7 +7,7 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock
-from orchestrator.domain.gates import Blocker
+from orchestrator.domain.gates import WINDOW, Blocker
 from orchestrator.domain.statuses import DeploymentStatus
 from orchestrator.services import execution
 
@@ -16,8 +16,10 @@ COUNTS = ("succeeded", "failed", "running", "skipped", "cancelled", "unknown")
 
 def present_whole(session: Session, row: Row[Any]) -> dict[str, Any]:
     """A deployment with every reason for which it waits."""
-    pending = row.status == DeploymentStatus.PENDING
-    return present(row, execution.reasons(session, row, row, clock.now()) if pending else ())
+    now = clock.now()
+    if row.status == DeploymentStatus.PENDING:
+        return present(row, execution.reasons(session, row, row, now))
+    return present(row, execution.closed(session, row, now) if row.status == DeploymentStatus.PAUSED else ())
 
 
 def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[str, Any]:
@@ -60,10 +62,15 @@ def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict
                 "until": None,
             }
         ]
-    if row.status != DeploymentStatus.PENDING:
+    if row.status not in {DeploymentStatus.PENDING, DeploymentStatus.PAUSED}:
         return []
     if blockers is not None:
         return [{"kind": each.kind, "message": each.message, "until": each.until} for each in blockers]
+    if row.status == DeploymentStatus.PAUSED:
+        message = (
+            "deploying was not allowed any more between two of its waves; the deployment itself tells why"
+        )
+        return [{"kind": WINDOW, "message": message, "until": None}]
     if row.held_by is None:
         return []
     message = f"held by {row.held_by}; the deployment itself tells all reasons"

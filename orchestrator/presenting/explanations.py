@@ -30,6 +30,7 @@ def present_explanation(found: Explanation) -> dict[str, Any]:
         "queue": {"active_id": row.active_id, "ahead": row.ahead} if pending else None,
         "forecast": asdict(found.forecast) if found.forecast else None,
         "remedies": [asdict(each) for each in found.remedies],
+        "ends_about": found.ends_about,
         "failed_steps": [
             {"id": step.id, "target": step.target_name, "failure": step.failure or ""}
             for step in found.failed_steps
@@ -45,13 +46,13 @@ def _because(found: Explanation) -> str:
         return "; ".join(holding) or "nothing speaks against it: it starts at once"
     if status in TERMINAL:
         return _why_it_ended(found, status)
-    asked = present(row)["waiting_for"]
+    asked = present(row, found.closed)["waiting_for"]
     if asked:
         return "; ".join(str(each["message"]) for each in asked)
     wave = f"wave {row.wave_index + 1} of {row.wave_count}"
     if found.cancel is not None:
         return f"{_wish(found)}; what runs in {wave} is being ended"
-    return f"it is in {wave}"
+    return f"it is in {wave}" if status is DeploymentStatus.RUNNING else f"it goes on at once with {wave}"
 
 
 def _why_it_ended(found: Explanation, status: DeploymentStatus) -> str:

@@ -33,12 +33,12 @@ _INSERT = text(f"""
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
             approval_rules, override_windows, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
-            soak_seconds, wave_count, step_count, event_seq, event_hash, wake_at)
+            soak_seconds, promotes, when_closed, jitter_seconds, wave_count, step_count, event_seq, event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
             CAST(:approval_rules AS jsonb), :override_windows,
             :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
-            :soak_seconds, :wave_count, :step_count, :event_seq, :event_hash,
+            :soak_seconds, :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count, :event_seq, :event_hash,
             clock_timestamp() + make_interval(secs => :first_wake_seconds))
     ), p AS (
         INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))
@@ -56,26 +56,13 @@ _INSERT = text(f"""
     {FROM_JSON}
 """)
 
-_DUE = text("""
-    UPDATE deployments SET wake_at = clock_timestamp() + make_interval(secs => :push_seconds)
-    WHERE id IN (
-        SELECT id FROM deployments WHERE wake_at <= clock_timestamp() - make_interval(secs => :overdue_seconds)
-        ORDER BY wake_at LIMIT :limit FOR UPDATE SKIP LOCKED
-    )
-    RETURNING id, application_id, release_id, environment
-""")
-
-_WAKE_OVERDUE = text("""
-    UPDATE deployments SET wake_at = clock_timestamp() - interval '1 minute'
-    WHERE id = ANY(:ids) AND wake_at IS NOT NULL
-""")
-
 _ACTIVE = """(SELECT a.id FROM deployments a
         WHERE a.application_id = d.application_id AND a.environment = d.environment AND a.id <> d.id
           AND a.status IN ('running', 'paused'))"""
 _AHEAD = """(SELECT count(*) FROM (SELECT 1 FROM deployments q
         WHERE q.application_id = d.application_id AND q.environment = d.environment AND q.status = 'pending'
-          AND q.held_by IS NULL AND q.id <> d.id AND (q.priority > d.priority OR (q.priority = d.priority AND q.id < d.id))
+          AND (q.held_by IS NULL OR q.held_until <= clock_timestamp()) AND q.id <> d.id
+          AND (q.priority > d.priority OR (q.priority = d.priority AND q.id < d.id))
         LIMIT 1000) x)"""
 # Automatic rollbacks pass locks, and so do the deployments of who locked.
 _LOCKS = """(SELECT json_agg(json_build_object('id', l.id, 'reason', l.reason, 'username', u.username,
@@ -85,7 +72,9 @@ _LOCKS = """(SELECT json_agg(json_build_object('id', l.id, 'reason', l.reason, '
           AND (l.application_id IS NULL OR l.application_id = d.application_id)
           AND (l.environment IS NULL OR l.environment = d.environment)
           AND d.requested_by IS NOT NULL AND l.created_by <> d.requested_by)"""
-_APPROVERS = """(SELECT json_agg(json_build_object('username', u.username, 'role', p.role) ORDER BY p.at)
+_APPROVERS = """(SELECT json_agg(json_build_object('username', u.username, 'role', p.role, 'teams', p.teams,
+            'at', extract(epoch FROM p.at),
+            'is_author', p.user_id = (SELECT r.created_by FROM releases r WHERE r.id = d.release_id)) ORDER BY p.at)
         FROM approvals p JOIN users u ON u.id = p.user_id
         WHERE d.approval_rules IS NOT NULL AND p.deployment_id = d.id)"""
 # Automatic rollbacks pass windows and freezes.
@@ -118,31 +107,26 @@ _LAST_SUCCESSES = text("""
           ORDER BY environment, id DESC) d
 """)
 
-# Whoever waited for a person looks again. One that is due may be looking at the gate as it was at this very moment: its row
-# is waited for, and Postgres asks again whether it is held once that look is committed.
-_WAKE_HELD = text("""
-    UPDATE deployments SET wake_at = clock_timestamp()
-    WHERE id IN (
-        SELECT id FROM deployments
-        WHERE status = 'pending' AND (held_by = :kind OR wake_at <= clock_timestamp() + interval '10 seconds')
-          AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
-          AND (CAST(:environment AS text) IS NULL OR environment = :environment)
-        ORDER BY id FOR NO KEY UPDATE)
-    RETURNING id
+_LAST_IN = text("""
+    SELECT d.id, d.release_id, r.version, EXISTS (
+        SELECT 1 FROM deployments b WHERE b.rolls_back_id = d.id AND b.status IN ('pending', 'running', 'paused')
+    ) AS going_back
+    FROM deployments d JOIN releases r ON r.id = d.release_id
+    WHERE d.application_id = (SELECT a.id FROM applications a WHERE a.name = :application)
+      AND d.environment = :environment AND d.status = 'succeeded'
+    ORDER BY d.id DESC LIMIT 1
 """)
 
-# Ascending in the queue's own order, so that two endings never wait for each other.
-_WAKE_WAITING = text("""
-    UPDATE deployments SET wake_at = clock_timestamp()
-    WHERE status = 'pending' AND id IN (
-        (SELECT id FROM deployments
-         WHERE application_id = :application_id AND environment = :environment AND status = 'pending' AND held_by IS NULL
-           AND (NOT :only_behind OR priority < :priority OR (priority = :priority AND id > :id))
-         ORDER BY priority DESC, id LIMIT 1)
-        UNION ALL
-        SELECT id FROM deployments WHERE release_id = :release_id AND status = 'pending' AND :environment = ANY(promote_after)
+# What the environment has, or is about to have.
+_IS_THERE = text("""
+    SELECT EXISTS (
+        SELECT 1 FROM deployments d WHERE d.release_id = :release_id AND d.environment = :environment
+          AND d.status IN ('pending', 'running', 'paused')
+    ) OR :release_id = (
+        SELECT d.release_id FROM deployments d
+        WHERE d.application_id = (SELECT r.application_id FROM releases r WHERE r.id = :release_id)
+          AND d.environment = :environment AND d.status = 'succeeded' ORDER BY d.id DESC LIMIT 1
     )
-    RETURNING id
 """)
 
 _LAST_GOOD = text("""
@@ -182,6 +166,9 @@ class NewDeployment:
     on_failure: str
     promote_after: list[str]
     soak_seconds: int
+    promotes: bool
+    when_closed: str
+    jitter_seconds: int
     wave_count: int
     step_count: int
     first_wake_seconds: float
@@ -222,19 +209,6 @@ def insert(
     session.execute(_INSERT, params)
 
 
-def take_due(
-    session: Session, *, limit: int, push_seconds: float, overdue_seconds: float = 0.0
-) -> list[Row[Any]]:
-    """Deployments whose `wake_at` has come, each given to one caller only, and pushed on in case its message is lost."""
-    params = {"limit": limit, "push_seconds": push_seconds, "overdue_seconds": overdue_seconds}
-    return list(session.execute(_DUE, params))
-
-
-def wake_overdue(session: Session, ids: Sequence[int]) -> None:
-    """Make these overdue, so that the next worker which polls takes them without a message."""
-    session.execute(_WAKE_OVERDUE, {"ids": list(ids)})
-
-
 def queued_before(
     session: Session, deployment_id: int, *, application_id: int, environment: str
 ) -> list[Row[Any]]:
@@ -255,37 +229,15 @@ def last_successes(session: Session, release_id: int, environments: Sequence[str
     return {row.environment: row for row in session.execute(_LAST_SUCCESSES, params)}
 
 
-def wake_held(
-    session: Session, kind: str, *, application_id: int | None, environment: str | None
-) -> list[int]:
-    """Wake those that are held by this kind of gate; None: in every application, every environment."""
-    params = {"kind": kind, "application_id": application_id, "environment": environment}
-    return list(session.execute(_WAKE_HELD, params).scalars())
+def last_in(session: Session, application: str, environment: str) -> Row[Any] | None:
+    """What succeeded last in a slot; `going_back`: it is being rolled back."""
+    params = {"application": application, "environment": environment}
+    return session.execute(_LAST_IN, params).one_or_none()
 
 
-def wake_waiting(
-    session: Session,
-    *,
-    deployment_id: int,
-    application_id: int,
-    environment: str,
-    priority: int,
-    only_behind: bool,
-    release_id: int | None,
-) -> list[int]:
-    """Wake the first in the slot's queue (`only_behind`: the first behind this one).
-
-    With a release: also every deployment of it that waits for its promotion.
-    """
-    params = {
-        "id": deployment_id,
-        "application_id": application_id,
-        "environment": environment,
-        "priority": priority,
-        "only_behind": only_behind,
-        "release_id": release_id,
-    }
-    return list(session.execute(_WAKE_WAITING, params).scalars())
+def is_there(session: Session, release_id: int, environment: str) -> bool:
+    """Whether an environment has this release, or a deployment of it goes on or waits there."""
+    return bool(session.execute(_IS_THERE, {"release_id": release_id, "environment": environment}).scalar())
 
 
 def last_good_release(

@@ -97,7 +97,8 @@ _STAMPS = {
     DeploymentStatus.RUNNING: ", started_at = coalesce(started_at, clock_timestamp())",
     DeploymentStatus.SUCCEEDED: ", deployed_at = clock_timestamp(), deployed_by = requested_by",
 }
-_ENDED = ", ended_at = clock_timestamp(), wake_at = NULL, held_by = NULL"
+_ENDED = ", ended_at = clock_timestamp(), wake_at = NULL, held_by = NULL, held_until = NULL"
+_NULL_AT_THE_END = frozenset({"wake_at", "held_by", "held_until"})
 
 
 @dataclass(slots=True)
@@ -114,7 +115,7 @@ class Change:
 
     def assignments(self) -> str:
         """The SET clause; its names are all our own columns."""
-        names = [name for name in self.values if not (self._ends() and name in {"wake_at", "held_by"})]
+        names = [name for name in self.values if not (self._ends() and name in _NULL_AT_THE_END)]
         assigned = "".join(f", {name} = :{name}" for name in names)
         if self.new is not None:
             assigned += ", status = :status" + _STAMPS.get(self.new, "") + (_ENDED if self._ends() else "")

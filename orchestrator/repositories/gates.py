@@ -1,5 +1,6 @@
 """What people said: locks and approvals."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,8 +28,12 @@ _RELEASE = text("""
 """)
 
 _APPROVE = text("""
-    INSERT INTO approvals (deployment_id, user_id, role, reason) VALUES (:deployment_id, :user_id, :role, :reason)
-    ON CONFLICT DO NOTHING RETURNING user_id
+    INSERT INTO approvals (deployment_id, user_id, role, teams, reason)
+    VALUES (:deployment_id, :user_id, :role, :teams, :reason)
+    ON CONFLICT (deployment_id, user_id) DO UPDATE SET role = EXCLUDED.role, teams = EXCLUDED.teams,
+        reason = EXCLUDED.reason, at = clock_timestamp()
+    WHERE :again
+    RETURNING user_id
 """)
 
 
@@ -80,7 +85,23 @@ def page_of_locks(
     return list(session.execute(statement, {"before_id": before_id, "skip": skip, "limit": limit}))
 
 
-def approve(session: Session, deployment_id: int, *, user_id: int, role: str, reason: str) -> bool:
-    """Note a person's yes; False where they had said it before."""
-    params = {"deployment_id": deployment_id, "user_id": user_id, "role": role, "reason": reason}
+def approve(
+    session: Session,
+    deployment_id: int,
+    *,
+    user_id: int,
+    role: str,
+    teams: Sequence[str],
+    reason: str,
+    again: bool,
+) -> bool:
+    """Note a person's yes; False where they had said it before, unless it is to be said `again`."""
+    params = {
+        "deployment_id": deployment_id,
+        "user_id": user_id,
+        "role": role,
+        "teams": list(teams),
+        "reason": reason,
+        "again": again,
+    }
     return session.execute(_APPROVE, params).first() is not None

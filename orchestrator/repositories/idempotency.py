@@ -11,21 +11,17 @@ _TAKE = text("""
     ON CONFLICT DO NOTHING RETURNING key
 """)
 
-_FIND = text(
-    "SELECT request_hash, deployment_id FROM idempotency_keys WHERE user_id = :user_id AND key = :key"
-)
+_FIND = text("SELECT request_hash, made_id FROM idempotency_keys WHERE user_id = :user_id AND key = :key")
 
-_FILL = text(
-    "UPDATE idempotency_keys SET deployment_id = :deployment_id WHERE user_id = :user_id AND key = :key"
-)
+_FILL = text("UPDATE idempotency_keys SET made_id = :made_id WHERE user_id = :user_id AND key = :key")
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The first request under a key, and the deployment it made, if it made one."""
+    """The first request under a key, and what it made."""
 
     request_hash: bytes
-    deployment_id: int | None
+    made_id: int | None
 
 
 def take(session: Session, user_id: int, key: str, *, request_hash: bytes) -> Taken | None:
@@ -34,13 +30,13 @@ def take(session: Session, user_id: int, key: str, *, request_hash: bytes) -> Ta
     while session.execute(_TAKE, params).first() is None:
         row = session.execute(_FIND, {"user_id": user_id, "key": key}).one_or_none()
         if row is not None:  # else it was removed between the two statements
-            return Taken(bytes(row.request_hash), row.deployment_id)
+            return Taken(bytes(row.request_hash), row.made_id)
     return None
 
 
-def fill(session: Session, user_id: int, key: str, *, deployment_id: int) -> None:
-    """Write which deployment the first request made."""
-    session.execute(_FILL, {"user_id": user_id, "key": key, "deployment_id": deployment_id})
+def fill(session: Session, user_id: int, key: str, *, made_id: int) -> None:
+    """Write what the first request made."""
+    session.execute(_FILL, {"user_id": user_id, "key": key, "made_id": made_id})
 
 
 def prune(session: Session, *, hours: int, limit: int) -> int:

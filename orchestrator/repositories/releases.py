@@ -48,6 +48,14 @@ def get(session: Session, release_id: int) -> Row[Any]:
     return row
 
 
+def newest(session: Session, application_id: int) -> Row[Any] | None:
+    """The newest release of an application that may be deployed."""
+    statement = text(
+        _READ + " WHERE r.application_id = :id AND r.status = 'available' ORDER BY r.id DESC LIMIT 1"
+    )
+    return session.execute(statement, {"id": application_id}).one_or_none()
+
+
 def get_version(session: Session, name: str, version: str) -> Row[Any]:
     """One release by application and version. Raises NotFoundError."""
     statement = text(_READ + " WHERE r.name = :name AND r.version = :version")

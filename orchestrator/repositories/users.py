@@ -25,7 +25,7 @@ _END = text("""
 """)
 
 _ACTOR = text("""
-    SELECT u.id, u.username, u.role FROM sign_ins s JOIN users u ON u.id = s.user_id
+    SELECT u.id, u.username, u.role, u.teams FROM sign_ins s JOIN users u ON u.id = s.user_id
     WHERE s.id = :id AND s.ended_at IS NULL AND u.active
 """)
 
@@ -71,13 +71,16 @@ def page(session: Session, *, after_id: int, skip: int, limit: int) -> list[Row[
     return list(session.execute(statement, {"after": after_id, "skip": skip, "limit": limit}))
 
 
-def update(session: Session, user_id: int, *, role: str, active: bool, email: str) -> bool:
+def update(
+    session: Session, user_id: int, *, role: str, active: bool, email: str, teams: Sequence[str]
+) -> bool:
     """Change a user; False where the e-mail is another's."""
     statement = text("""
-        UPDATE users SET role = :role, active = :active, email = :email, updated_at = clock_timestamp()
+        UPDATE users SET role = :role, active = :active, email = :email, teams = :teams, updated_at = clock_timestamp()
         WHERE id = :id AND NOT EXISTS (SELECT 1 FROM users WHERE lower(email) = lower(:email) AND id <> :id)
     """)
-    done = session.execute(statement, {"id": user_id, "role": role, "active": active, "email": email})
+    params = {"id": user_id, "role": role, "active": active, "email": email, "teams": list(teams)}
+    done = session.execute(statement, params)
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 

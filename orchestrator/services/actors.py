@@ -14,6 +14,7 @@ class Actor:
     username: str
     role: Role
     sign_in_id: str
+    teams: tuple[str, ...] = ()
 
     def require(self, permission: Permission) -> None:
         """Raise ForbiddenError that says which role is needed."""

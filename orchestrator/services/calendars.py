@@ -17,7 +17,7 @@ from orchestrator.domain.windows import Opening, Rule
 from orchestrator.icalendar import write_feed
 from orchestrator.repositories import applications, deployments
 from orchestrator.repositories import windows as rules_of
-from orchestrator.services import execution, explaining, openings
+from orchestrator.services import execution, explaining, openings, pipelines
 
 LONGEST = timedelta(days=92)
 MOST_DEPLOYMENTS = 100
@@ -36,6 +36,8 @@ class Calendar:
     """Of windows and freezes, in the order of their starts, uncut."""
     deployments: Sequence[tuple[Row[Any], Forecast]]
     """Those that wait, with what is foretold; only those that are scheduled or foretold for this time."""
+    warnings: Sequence[str]
+    """What is probably not meant of all the rules together, in plain sentences."""
 
 
 def calendar(
@@ -63,6 +65,12 @@ def calendar(
             )
             if _within(row, forecast := _foretell(session, row, now), start, end)
         ],
+        warnings=windows.lint_together(
+            rules,
+            now,
+            occurrences=recurrence.occurrences,
+            soak=_soak(session, environment, application=application),
+        ),
     )
 
 
@@ -96,6 +104,15 @@ def _check_range(start: datetime, end: datetime) -> None:
 
 def _foretell(session: Session, row: Row[Any], now: datetime) -> Forecast:
     return explaining.foretell(row, execution.standing(session, row, row, now), now)
+
+
+def _soak(session: Session, environment: str, *, application: str | None) -> timedelta:
+    """How long releases of an application soak before this environment."""
+    row = applications.get(session, application) if application is not None else None
+    if row is None or row.document is None:
+        return timedelta(0)
+    found = pipelines.current(row).find_environment(environment)
+    return timedelta(seconds=found.soak_seconds if found else 0)
 
 
 def _within(row: Row[Any], forecast: Forecast, start: datetime, end: datetime) -> bool:

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from orchestrator import clock
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
-from orchestrator.domain.pipeline_specs import FIFO, REJECT
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.repositories import deployments, steps
 from orchestrator.services import attempts, execution, requests
@@ -19,16 +19,20 @@ def request(
     session: Session,
     *,
     application: str,
-    version: str,
     environment: str,
     reason: str,
     actor: Actor,
+    version: str | None = None,
+    from_environment: str | None = None,
     scheduled_for: datetime | None = None,
     expires_at: datetime | None = None,
     allow_downgrade: bool = False,
     override_windows: bool = False,
 ) -> int:
-    """Request a deployment; its id. Raises what `requests.create` raises, and ConflictError where the queue takes no more."""
+    """Request a deployment of a version, or of what succeeded last `from_environment`; its id.
+
+    Raises what `requests.create` raises, ForbiddenError for an override.
+    """
     if override_windows:
         actor.require(Permission.OPERATE)
         if not reason:
@@ -36,6 +40,7 @@ def request(
     order = requests.Order(
         application=application,
         version=version,
+        release_id=None if from_environment is None else last_in(session, application, from_environment),
         environment=environment,
         reason=reason,
         requested_by=actor.id,
@@ -44,30 +49,65 @@ def request(
         allow_downgrade=allow_downgrade,
         override_windows=override_windows,
     )
-    return _enqueue(session, order)
+    return enqueue(session, order)
 
 
-def _enqueue(session: Session, order: requests.Order) -> int:
-    """Create it and keep to the queue's policy."""
+def last_in(session: Session, application: str, environment: str) -> int:
+    """The release that succeeded last in an environment. Raises RuleViolationError where none did, or it is being rolled back."""
+    found = deployments.last_in(session, application, environment)
+    if found is None:
+        raise RuleViolationError(f"nothing of {application} has succeeded in {environment} yet")
+    if found.going_back:
+        raise RuleViolationError(f"{application} {found.version} is being rolled back in {environment}")
+    return int(found.release_id)
+
+
+def enqueue(session: Session, order: requests.Order) -> int:
+    """Create a deployment, end those whose place it takes, and have it looked at. Raises what `requests.create` raises."""
     made = requests.create(session, order)
-    if made.queue != FIFO:
-        _make_room(session, made)
+    for superseded in made.supersedes:
+        _supersede(session, superseded, by=made.id)
     requests.nudge(session, made)
     return made.id
 
 
-def _make_room(session: Session, made: requests.Requested) -> None:
-    before = deployments.queued_before(
-        session, made.id, application_id=made.application_id, environment=made.environment
+def _supersede(session: Session, deployment_id: int, *, by: int) -> bool:
+    held = execution.lock(session, deployment_id)
+    if held is None or held.status is not DeploymentStatus.PENDING:
+        return False
+    execution.supersede(session, held, by=by)
+    return True
+
+
+def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
+    """Replace a deployment that has not started by one after the pipeline of now; the new id. Nobody has approved that one.
+
+    Raises ConflictError for one that has started, and what `requests.create` raises.
+    """
+    row = deployments.get(session, deployment_id)
+    if row.rolls_back_id is not None:
+        raise RuleViolationError("a rollback keeps its plan; request another one")
+    if row.override_windows:
+        actor.require(Permission.OPERATE)
+    order = requests.Order(
+        application=row.application,
+        environment=row.environment,
+        release_id=row.release_id,
+        reason=row.reason,
+        requested_by=actor.id,
+        retry_of_id=row.retry_of_id,
+        scheduled_for=row.scheduled_for if row.scheduled_for and row.scheduled_for > clock.now() else None,
+        expires_at=row.expires_at,
+        override_windows=row.override_windows,
+        replaces_id=deployment_id,
     )
-    if made.queue == REJECT and before:
-        raise ConflictError(
-            f"deployment {before[0].id} of {made.application} in {made.environment} goes on, and the queue there takes no other"
-        )
-    for row in before:
-        held = execution.lock(session, row.id) if row.status == DeploymentStatus.PENDING else None
-        if held is not None and held.status is DeploymentStatus.PENDING:
-            execution.supersede(session, held, by=made.id)
+    made = requests.create(session, order)
+    if not _supersede(session, deployment_id, by=made.id):
+        raise ConflictError(f"deployment {deployment_id} is not pending any more: its plan is carried out")
+    for superseded in made.supersedes:
+        _supersede(session, superseded, by=made.id)
+    requests.nudge(session, made)
+    return made.id
 
 
 def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
@@ -85,7 +125,7 @@ def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
         requested_by=actor.id,
         retry_of_id=deployment_id,
     )
-    return _enqueue(session, order)
+    return enqueue(session, order)
 
 
 def cancel(session: Session, deployment_id: int, *, actor: Actor, reason: str) -> None:

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from orchestrator.domain import gates
 from orchestrator.domain.access import Role
 from orchestrator.domain.approvals import ApprovalRule, Approver
-from orchestrator.domain.engine import Decision, Snapshot, WaveCounts, decide
+from orchestrator.domain.engine import NUDGE_AGAIN, Decision, Snapshot, WaveCounts, decide
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
+from orchestrator.domain.windows import WhenClosed
 from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
-from orchestrator.repositories import deployments, engine
+from orchestrator.repositories import deployments, engine, promotions, waking
 from orchestrator.repositories.engine import Change
 from orchestrator.services import openings, rollbacks
 from orchestrator.services.records import DeploymentRecorder
@@ -128,6 +129,7 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
     winding_down = held.cancelling or expired or held.failed_targets > row.max_failures
     going_on = held.status not in TERMINAL and not pending
     room = going_on and not winding_down and wave.waiting and wave.open < row.max_parallel
+    between = going_on and not winding_down and wave.is_over and not wave.unknown
     return Snapshot(
         id=held.id,
         status=held.status,
@@ -145,7 +147,16 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         unstarted_anywhere=winding_down and engine.has_unstarted(session, held.id),
         blockers=blockers(session, row, row.now) if pending and not winding_down else (),
         expires_at=row.expires_at,
+        closed=closed(session, row, row.now) if between and wave.index + 1 < row.wave_count else (),
+        rolls_back_when_closed=row.when_closed == WhenClosed.ROLLBACK,
     )
+
+
+def closed(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
+    """What windows and freezes have against another wave of a deployment that has begun, where that matters to it."""
+    if row.when_closed == WhenClosed.FINISH:
+        return ()
+    return gates.closed(standing(session, row, deployments.surroundings(session, row.id), now))
 
 
 def blockers(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
@@ -178,9 +189,17 @@ def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -
         scheduled_for=row.scheduled_for,
         locks=[_held_lock(each) for each in around.locks or ()],
         approval_rules=[ApprovalRule.of(each) for each in row.approval_rules or ()],
-        opening=openings.opening(around.rules, now),
+        opening=openings.opening_for(row, around.rules, now),
         override_windows=row.override_windows,
-        approvers=[Approver(each["username"], Role(each["role"])) for each in around.approvers or ()],
+        jitter=timedelta(seconds=row.jitter_seconds),
+        approvers=[_approver(each) for each in around.approvers or ()],
+    )
+
+
+def _approver(found: dict[str, Any]) -> Approver:
+    at = datetime.fromtimestamp(float(found["at"]), UTC)
+    return Approver(
+        found["username"], Role(found["role"]), at, tuple(found["teams"]), is_author=found["is_author"]
     )
 
 
@@ -199,16 +218,31 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
         values["wave_index"] = held.wave.index + 1
     if decision.wake_at is not None:
         values["wake_at"] = decision.wake_at
-    if held.status is DeploymentStatus.PENDING and decision.held_by != held.held_by:
-        values["held_by"] = decision.held_by
-        if decision.held_by:
-            _wake(session, held, only_behind=True)
+    if held.status is DeploymentStatus.PENDING:
+        _hold(session, held, decision)
     if decision.status is not None:
         _transition(session, held, decision, decision.status)
     if not decision.hand_out:
         return list(decision.nudge)
     handed = engine.hand_out(session, held.id, held.wave.index, decision.hand_out, change=held.take_change())
     return [*handed, *decision.nudge]
+
+
+def _hold(session: Session, held: Locked, decision: Decision) -> None:
+    """Note what holds it; those behind it in the slot go on if they were waiting for this look.
+
+    Who gets in line now was not seen there by a deployment that is ending at this very moment, and looks again soon.
+    """
+    values, row = held.change.values, held.row
+    if decision.held_by != held.held_by:
+        values["held_by"] = decision.held_by
+    if decision.held_by is None:
+        if held.held_by is not None and decision.wake_at is not None:
+            values["wake_at"] = min(decision.wake_at, row.now + NUDGE_AGAIN)
+        return
+    values["held_until"] = decision.wake_at
+    if held.held_by is None or (row.held_until is not None and row.held_until <= row.now):
+        _wake(session, held, only_behind=True)
 
 
 def _transition(session: Session, held: Locked, decision: Decision, new: DeploymentStatus) -> None:
@@ -227,6 +261,8 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
         if note.deployment_id is not None:
             nudge_advance(session, note.deployment_id, f"{held.row.application}, rollback of {held.id}")
     held.change.new = held.status = new
+    if new is DeploymentStatus.SUCCEEDED and held.row.promotes:
+        promotions.add(session, held.id)
     if new in TERMINAL:
         flush(session, held)
         _wake(session, held, only_behind=old is DeploymentStatus.PENDING)
@@ -234,7 +270,7 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
 
 def _wake(session: Session, held: Locked, *, only_behind: bool) -> None:
     """Wake whoever waits for what just happened: the next in the slot's queue, and promotions of a release that succeeded."""
-    woken = deployments.wake_waiting(
+    woken = waking.wake_waiting(
         session,
         deployment_id=held.id,
         application_id=held.row.application_id,

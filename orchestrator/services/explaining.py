@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -13,13 +13,14 @@ from orchestrator.domain.access import Permission, allows
 from orchestrator.domain.approvals import Approver, unmet
 from orchestrator.domain.explanation import Remedy, Verdict, verdicts
 from orchestrator.domain.forecast import Forecast, forecast
-from orchestrator.domain.gates import Surroundings, evaluate
+from orchestrator.domain.gates import Blocker, Surroundings, evaluate
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
-from orchestrator.repositories import deployments, events, steps
+from orchestrator.repositories import deployments, events, plans, releases, steps
 from orchestrator.services import execution, openings
 from orchestrator.services.actors import Actor
 
 MOST_STEPS = 5
+MOST_HISTORY = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,10 @@ class Explanation:
     cancel: Row[Any] | None = None
     """The event of the wish to cancel it."""
     failed_steps: Sequence[Row[Any]] = ()
+    closed: Sequence[Blocker] = ()
+    """Why one that has begun does not go on to its next wave."""
+    ends_about: datetime | None = None
+    """When one that runs will have ended, if it takes as long as half of those before it did."""
 
 
 def explain(session: Session, deployment_id: int, *, actor: Actor) -> Explanation:
@@ -45,6 +50,8 @@ def explain(session: Session, deployment_id: int, *, actor: Actor) -> Explanatio
             at=now,
             cancel=events.last_of(session, row.id, "deployment.cancel_requested"),
             failed_steps=_failed_steps(session, row) if row.n_failed else (),
+            closed=execution.closed(session, row, now) if row.status == DeploymentStatus.PAUSED else (),
+            ends_about=_ends_about(session, row) if row.status == DeploymentStatus.RUNNING else None,
         )
     around = execution.standing(session, row, row, now)
     return Explanation(
@@ -52,7 +59,7 @@ def explain(session: Session, deployment_id: int, *, actor: Actor) -> Explanatio
         at=now,
         gates=verdicts(around, now),
         forecast=foretell(row, around, now),
-        remedies=_remedies(row, around, now, actor),
+        remedies=_remedies(session, row, around, now, actor),
     )
 
 
@@ -61,9 +68,18 @@ def foretell(row: Row[Any], around: Surroundings, now: datetime) -> Forecast:
 
     def look(at: datetime) -> Surroundings:
         locks = [lock for lock in around.locks if lock.expires_at is None or lock.expires_at > at]
-        return replace(around, locks=locks, opening=openings.opening(row.rules, at))
+        return replace(around, locks=locks, opening=openings.opening_for(row, row.rules, at))
 
     return forecast(look, now, expires_at=row.expires_at)
+
+
+def _ends_about(session: Session, row: Row[Any]) -> datetime | None:
+    """None where no other has succeeded in the slot, or it takes longer than half of them did."""
+    middle = plans.durations(session, row.id, most=MOST_HISTORY).p50
+    if middle is None:
+        return None
+    end: datetime = row.started_at + timedelta(seconds=float(middle))
+    return end if end > clock.now() else None
 
 
 def _failed_steps(session: Session, row: Row[Any]) -> list[Row[Any]]:
@@ -72,10 +88,12 @@ def _failed_steps(session: Session, row: Row[Any]) -> list[Row[Any]]:
     )
 
 
-def _remedies(row: Row[Any], around: Surroundings, now: datetime, actor: Actor) -> list[Remedy]:
+def _remedies(
+    session: Session, row: Row[Any], around: Surroundings, now: datetime, actor: Actor
+) -> list[Remedy]:
     """Each by itself, and all together where it takes more than one."""
     found, together = [], around
-    for action, change in _changes(row, around, now, actor):
+    for action, change in _changes(session, row, around, now, actor):
         found.append(Remedy(action, enough=not evaluate(replace(around, **change), now)))
         together = replace(together, **change)
     if len(found) > 1 and not any(each.enough for each in found):
@@ -84,15 +102,18 @@ def _remedies(row: Row[Any], around: Surroundings, now: datetime, actor: Actor) 
 
 
 def _changes(
-    row: Row[Any], around: Surroundings, now: datetime, actor: Actor
+    session: Session, row: Row[Any], around: Surroundings, now: datetime, actor: Actor
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """What the actor may do, and what of the surroundings would be otherwise then."""
     operates = allows(actor.role, Permission.OPERATE)
-    me = Approver(actor.username, actor.role)
-    asked = any(rule.accepts(me) for rule, _ in unmet(around.approval_rules, around.approvers))
-    has_approved = actor.username in {each.username for each in around.approvers}
-    if asked and not has_approved and actor.id != row.requested_by:
-        yield "approve it", {"approvers": [*around.approvers, me]}
+    others = [each for each in around.approvers if each.username != actor.username]
+    mine = [each for each in around.approvers if each.username == actor.username]
+    if around.approval_rules and actor.id != row.requested_by:
+        is_author = releases.get(session, row.release_id).created_by == actor.id
+        me = Approver(actor.username, actor.role, now, actor.teams, is_author=is_author)
+        open_rules = [rule for rule, _ in unmet(around.approval_rules, around.approvers, now)]
+        if any(rule.accepts(me, now) and not any(rule.accepts(a, now) for a in mine) for rule in open_rules):
+            yield "approve it", {"approvers": [*others, me]}
     kept = [lock for lock in around.locks if not (operates or lock.username == actor.username)]
     if len(kept) < len(around.locks):
         ids = ", ".join(str(lock.id) for lock in around.locks if lock not in kept)

@@ -11,11 +11,10 @@ from orchestrator.repositories import deployments as rows
 from orchestrator.repositories import plans
 from orchestrator.services import deployments, explaining
 from orchestrator.services.actors import Actor
-from orchestrator.services.explaining import Explanation
+from orchestrator.services.explaining import MOST_HISTORY, Explanation
 
 MOST_WAVES = 200
 MOST_TARGETS = 50
-MOST_HISTORY = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from orchestrator import clock
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import NotFoundError, RuleViolationError
 from orchestrator.domain.gates import LOCK
-from orchestrator.repositories import applications, deployments, gates
+from orchestrator.repositories import applications, gates, waking
 from orchestrator.services import execution, records
 from orchestrator.services.actors import Actor
 
@@ -57,9 +57,7 @@ def release(session: Session, lock_id: int, *, actor: Actor) -> None:
     if not gates.release_lock(session, lock_id, released_by=actor.id):
         return
     _record(session, lock_id, "lock.released", actor, {})
-    woken = deployments.wake_held(
-        session, LOCK, application_id=lock.application_id, environment=lock.environment
-    )
+    woken = waking.wake_held(session, LOCK, application_id=lock.application_id, environment=lock.environment)
     for deployment_id in woken:
         execution.nudge_advance(
             session, deployment_id, f"deployment {deployment_id}, lock {lock_id} released"

@@ -1,8 +1,10 @@
 """What the windows and freezes of an environment say now."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy import Row
 
 from orchestrator import recurrence
 from orchestrator.domain.window_reading import RuleDraft, read_rule
@@ -13,10 +15,22 @@ _read: dict[tuple[int, float], RuleDraft] = {}
 """Rules by id and when they were made: a rule never changes."""
 
 
-def opening(found: Mapping[str, Any] | None, now: datetime) -> Opening | None:
-    """What the rules of an environment say to an application with these labels; None where none of them is for it."""
+def opening(
+    found: Mapping[str, Any] | None, now: datetime, *, since: datetime | None = None
+) -> Opening | None:
+    """What the rules of an environment say to an application with these labels; None where none of them is for it.
+
+    `since`: from when on to look for the beginning of an opening that lasts.
+    """
     rules = rules_for(found)
-    return evaluate(rules, now, occurrences=recurrence.occurrences) if rules else None
+    return evaluate(rules, now, occurrences=recurrence.occurrences, since=since) if rules else None
+
+
+def opening_for(row: Row[Any], rules: Mapping[str, Any] | None, now: datetime) -> Opening | None:
+    """As `opening`, for a deployment: it waited for an opening that began after it was requested."""
+    most = timedelta(seconds=row.jitter_seconds)
+    since = min(now, max(row.created_at, now - most)) if most else None
+    return opening(rules, now, since=since)
 
 
 def rules_for(found: Mapping[str, Any] | None) -> list[Rule]:

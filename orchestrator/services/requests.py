@@ -9,10 +9,12 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, plugins
-from orchestrator.domain.errors import NotFoundError, RuleViolationError
+from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
 from orchestrator.domain.pipeline import Pipeline
-from orchestrator.domain.pipeline_specs import FIFO, EnvironmentSpec
+from orchestrator.domain.pipeline_specs import FIFO, REJECT, EnvironmentSpec
 from orchestrator.domain.plan import Plan, plan_hash, to_document
+from orchestrator.domain.statuses import DeploymentStatus
+from orchestrator.domain.windows import WhenClosed
 from orchestrator.planner import build_plan
 from orchestrator.queue import Message, TaskName, send_after_commit
 from orchestrator.repositories import deployments
@@ -42,6 +44,8 @@ class Order:
     allow_downgrade: bool = False
     override_windows: bool = False
     only_targets: frozenset[str] | None = None
+    replaces_id: int | None = None
+    """A deployment that the caller ends for this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +56,16 @@ class Requested:
     application: str
     version: str
     environment: str
-    application_id: int
-    queue: str
+    supersedes: tuple[int, ...]
+    """Deployments whose place in the queue it takes; the caller ends them."""
 
 
 def create(session: Session, order: Order) -> Requested:
-    """Write a pending deployment with its plan.
+    """Write a pending deployment with its plan; nothing is written where this raises.
 
     Raises NotFoundError for an unknown application or version, RuleViolationError for an environment that is not in the
-    pipeline, a withdrawn release, an older one than what runs, a time that is over or an application without a pipeline.
+    pipeline, a withdrawn release, an older one than what runs, a time that is over or an application without a pipeline,
+    ConflictError where the queue takes no more.
     """
     _check_times(order)
     about = _subject(session, order)
@@ -74,11 +79,27 @@ def create(session: Session, order: Order) -> Requested:
         strategies=plugins.strategy,
     )
     digest = plan_hash(plan)
+    supersedes = _make_room(session, order, about, pipeline.find_environment(order.environment))
     recorder = _record(about.new_id, order, about.version, digest)
     _write(session, _columns(order, about, plan, pipeline, digest), plan, recorder)
-    spec = pipeline.find_environment(order.environment)
-    queue = FIFO if spec is None else spec.queue
-    return Requested(about.new_id, about.name, about.version, order.environment, about.id, queue)
+    return Requested(about.new_id, about.name, about.version, order.environment, supersedes)
+
+
+def _make_room(
+    session: Session, order: Order, about: Row[Any], environment: EnvironmentSpec | None
+) -> tuple[int, ...]:
+    """Those that the queue's policy ends for this one, which may also say no. Rollbacks leave the others alone."""
+    if environment is None or environment.queue == FIFO or order.rolls_back_id is not None:
+        return ()
+    queued = deployments.queued_before(
+        session, about.new_id, application_id=about.id, environment=order.environment
+    )
+    before = [row for row in queued if row.id != order.replaces_id]
+    if environment.queue == REJECT and before:
+        raise ConflictError(
+            f"deployment {before[0].id} of {about.name} in {order.environment} goes on, and the queue there takes no other"
+        )
+    return tuple(row.id for row in before if row.status == DeploymentStatus.PENDING)
 
 
 def _check_times(order: Order) -> None:
@@ -145,10 +166,22 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "max_parallel": plan.max_parallel,
         "on_failure": plan.on_failure,
         "promote_after": list(environment.after) if environment else [],
-        "soak_seconds": environment.soak_seconds if environment else 0,
+        **_by_itself(order, environment, pipeline),
         "wave_count": len(plan.waves),
         "step_count": plan.step_count,
         "first_wake_seconds": FIRST_WAKE_SECONDS,
+    }
+
+
+def _by_itself(order: Order, environment: EnvironmentSpec | None, pipeline: Pipeline) -> dict[str, Any]:
+    """What happens to it, and after it, without anybody. A rollback goes through, and goes nowhere else."""
+    if environment is None or order.rolls_back_id is not None:
+        return {"soak_seconds": 0, "promotes": False, "when_closed": WhenClosed.FINISH, "jitter_seconds": 0}
+    return {
+        "soak_seconds": environment.soak_seconds,
+        "promotes": bool(pipeline.promotes(environment.name)),
+        "when_closed": str(environment.when_closed),
+        "jitter_seconds": environment.jitter_seconds,
     }
 
 

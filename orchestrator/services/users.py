@@ -36,6 +36,7 @@ class Changes:
     role: Role | None = None
     active: bool | None = None
     email: str | None = None
+    teams: list[str] | None = None
 
 
 def check_registration(session: Session, *, actor: Actor | None, role: Role | None, is_open: bool) -> None:
@@ -83,10 +84,11 @@ def _role_of(actor: Actor | None, *, role: Role | None, is_open: bool, is_first:
 def change(session: Session, user_id: int, changes: Changes, *, actor: Actor) -> None:
     """Change a user. Somebody who is deactivated is logged out everywhere at once.
 
-    People change their own e-mail address; role and activity are for admins, and one active admin must stay.
+    People change their own e-mail address; role, teams and activity are for admins, and one active admin must stay.
     Raises ForbiddenError, NotFoundError, RuleViolationError, ConflictError.
     """
-    if actor.id != user_id or changes.role is not None or changes.active is not None:
+    for_admins = (changes.role, changes.active, changes.teams)
+    if actor.id != user_id or any(each is not None for each in for_admins):
         actor.require(Permission.ADMINISTER)
     users.lock_registration(session)
     row = users.get(session, user_id, lock=True)
@@ -96,11 +98,12 @@ def change(session: Session, user_id: int, changes: Changes, *, actor: Actor) ->
     if was_admin and not (role is Role.ADMIN and active) and users.count_active_admins(session) <= 1:
         raise RuleViolationError(f"{row.username} is the last active admin; make somebody else one first")
     email = changes.email if changes.email is not None else row.email
-    if not users.update(session, user_id, role=str(role), active=active, email=email):
+    teams = sorted(set(changes.teams)) if changes.teams is not None else row.teams
+    if not users.update(session, user_id, role=str(role), active=active, email=email, teams=teams):
         raise ConflictError("the e-mail address is taken")
     if not active:
         users.end_sign_ins_of(session, user_id, because="deactivated")
-    data = {"role": str(role), "active": active, "email_changed": email != row.email}
+    data = {"role": str(role), "active": active, "teams": teams, "email_changed": email != row.email}
     _record(session, user_id, "user.changed", actor_id=actor.id, data=data)
 
 
@@ -111,4 +114,6 @@ def _record(session: Session, user_id: int, kind: str, *, actor_id: int, data: d
 def find_actor(session: Session | Connection, sign_in_id: str) -> Actor | None:
     """Who acts with this sign-in; None where it or its user has ended: one indexed SELECT."""
     row: Row[Any] | None = users.find_actor(session, sign_in_id)
-    return Actor(row.id, row.username, Role(row.role), sign_in_id) if row is not None else None
+    if row is None:
+        return None
+    return Actor(row.id, row.username, Role(row.role), sign_in_id, tuple(row.teams))

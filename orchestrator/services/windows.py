@@ -12,7 +12,7 @@ from orchestrator.domain.access import Permission
 from orchestrator.domain.window_reading import RuleDraft, read_rule, to_document
 from orchestrator.domain.windows import RuleKind, lint
 from orchestrator.icalendar import read_freezes
-from orchestrator.repositories import applications, deployments, windows
+from orchestrator.repositories import applications, waking, windows
 from orchestrator.services import execution, openings, records
 from orchestrator.services.actors import Actor
 
@@ -76,10 +76,10 @@ def warnings(row: Row[Any]) -> list[str]:
 def _wake(session: Session, environment: str, why: str) -> None:
     """Also whom a lock holds: they sleep until the last of their gates may open, which was perhaps this one."""
     for kind in (gates.LOCK, gates.WINDOW, gates.FREEZE):
-        for deployment_id in deployments.wake_held(
-            session, kind, application_id=None, environment=environment
-        ):
+        for deployment_id in waking.wake_held(session, kind, application_id=None, environment=environment):
             execution.nudge_advance(session, deployment_id, f"deployment {deployment_id}, {why}")
+    for deployment_id in waking.wake_closed(session, environment):
+        execution.nudge_advance(session, deployment_id, f"deployment {deployment_id}, {why}")
 
 
 def _record(session: Session, rule_id: int, kind: str, actor: Actor, data: Mapping[str, Any]) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from orchestrator import clock
 from orchestrator.domain.windows import RuleKind
-from orchestrator.services import deployments, windows
-from tests.acceptance.fleet import Fleet
+from orchestrator.services import deployments, pipelines, releases, schedules, windows
+from tests.acceptance.fleet import Fleet, eventually
 from tests.acceptance.test_workers import deploy, ended, workers, world
 from tests.integration.engine_world import World
 
@@ -66,3 +66,105 @@ def test_a_schedule_is_kept_and_one_that_expires_runs_nothing(
     assert [ended(world, each) for each in (first, later, never)] == ["succeeded", "succeeded", "expired"]
     assert started(world, later) >= begins
     assert ledger.read_text().split() == [str(first), str(later)]
+
+
+CHAIN = """
+application: chain
+environments:
+  one: {targets: [{name: a, kind: noop}]}
+  two: {after: one, auto: true, targets: [{name: a, kind: noop}]}
+  three: {targets: [{name: a, kind: noop}]}
+deploy: [{run: ./install}]
+"""
+
+
+def test_releases_go_on_by_themselves_and_again_and_again(world: World, workers: Fleet) -> None:
+    workers.worker()
+    workers.beat()
+    workers.beat()
+    with world.database.transaction() as session:
+        pipelines.apply(session, name="chain", source=CHAIN, actor=world.actor)
+        releases.create(session, name="chain", version="1", artifact="", changes="", actor=world.actor)
+        schedule = schedules.create(
+            session,
+            application="chain",
+            environment="three",
+            from_environment="two",
+            cron="0 9 * * tue",
+            zone="UTC",
+            reason="",
+            actor=world.actor,
+        )
+        first = deployments.request(
+            session, application="chain", version="1", environment="one", reason="", actor=world.actor
+        )
+    assert ended(world, first) == "succeeded"
+    two = "SELECT id FROM deployments WHERE environment = 'two' AND status = 'succeeded'"
+    eventually(lambda: world.column(two), "it went on")
+    world.execute(
+        "UPDATE schedules SET next_at = clock_timestamp(), due_at = clock_timestamp() WHERE id = :id",
+        id=schedule,
+    )
+    three = "SELECT id FROM deployments WHERE environment = 'three' AND status = 'succeeded'"
+    eventually(lambda: world.column(three), "its time came")
+    assert world.scalar("SELECT count(*) FROM deployments") == 3
+
+
+APPLICATIONS, ENVIRONMENTS, QUEUED = 40, 5, 5
+
+
+def crowd(world: World, name: str) -> None:
+    """An application whose environments all are slots of their own, with a queue in each."""
+    environments = "".join(
+        f"  lab-{n}: {{targets: [{{name: a, kind: noop}}]}}\n" for n in range(ENVIRONMENTS)
+    )
+    source = f"application: {name}\nenvironments:\n{environments}deploy: [{{run: ./install}}]\n"
+    with world.database.transaction() as session:
+        pipelines.apply(session, name=name, source=source, actor=world.actor)
+        releases.create(session, name=name, version="1", artifact="", changes="", actor=world.actor)
+
+
+def queue_up(world: World, name: str) -> None:
+    with world.database.transaction() as session:
+        for number in range(ENVIRONMENTS * QUEUED):
+            deployments.request(
+                session,
+                application=name,
+                version="1",
+                environment=f"lab-{number % ENVIRONMENTS}",
+                reason="",
+                actor=world.actor,
+            )
+
+
+def test_a_thousand_that_wait_for_one_opening_start_one_in_each_slot(world: World, workers: Fleet) -> None:
+    names = [f"crowd-{n}" for n in range(APPLICATIONS)]
+    for name in names:
+        crowd(world, name)
+    opens = in_seconds(20)
+    moments = {"from": f"{opens:%Y-%m-%dT%H:%M:%S}", "to": f"{opens + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}"}
+    document = {"name": "soon", "zone": "UTC", "dated": moments}
+    with world.database.transaction() as session:
+        for number in range(ENVIRONMENTS):
+            windows.create(
+                session, RuleKind.WINDOW, environment=f"lab-{number}", document=document, actor=world.actor
+            )
+    for name in names:
+        queue_up(world, name)
+    workers.worker()
+    workers.worker()
+    workers.beat()
+    workers.beat()
+    unfinished = "SELECT count(*) FROM deployments WHERE status <> 'succeeded'"
+    eventually(lambda: world.scalar(unfinished) == 0, "all have succeeded", within_seconds=120)
+    assert world.scalar("SELECT count(*) FROM deployments") == APPLICATIONS * ENVIRONMENTS * QUEUED
+    early = "SELECT count(*) FROM deployments WHERE started_at < :opens"
+    assert world.scalar(early, opens=opens) == 0
+    # Ordered by request, each began when the one before it in its slot had ended.
+    beside = """
+        SELECT count(*) FROM (
+            SELECT started_at, lag(ended_at) OVER (PARTITION BY application_id, environment ORDER BY id) AS before
+            FROM deployments) x WHERE started_at < before
+    """
+    assert world.scalar(beside) == 0
+    assert world.scalar("SELECT max(number) FROM attempts") == 1

@@ -127,3 +127,21 @@ def test_only_operators_make_windows(world: ApiWorld) -> None:
     body = {"environment": "staging", "name": "x", "zone": "UTC", "weekly": WEEKLY}
     assert world.person("deployer").post("/windows/", json=body).status_code == 403
     assert world.admin.post("/windows/", json={**body, "environment": "nowhere"}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/locks/", "/windows/", "/freezes/"])
+def test_a_key_makes_it_once(world: ApiWorld, path: str) -> None:
+    name = world.application("1.0")
+    dated = {"from": "2026-12-20T00:00", "to": "2027-01-04T08:00"}
+    body = {"environment": "staging", "name": "x", "zone": "UTC", "dated": dated}
+    if path == "/locks/":
+        body = {"application": name, "reason": "x", "warning_only": True}
+    key = {"Idempotency-Key": f"once-{path}"}
+    first = world.admin.post(path, json=body, headers=key)
+    assert first.status_code == 201, first.text
+    again = world.admin.post(path, json=body, headers=key)
+    assert (again.status_code, again.get_json()["id"]) == (201, first.get_json()["id"])
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = world.admin.post(path, json=body | {"environment": "production"}, headers=key)
+    assert other.get_json()["code"] == "idempotency_key_reused"
+    assert world.admin.call("DELETE", f"{path}{first.get_json()['id']}").status_code == 200

@@ -13,7 +13,7 @@ from orchestrator.db import Database
 from orchestrator.domain.errors import ConflictError, LeaseLostError, RuleViolationError
 from orchestrator.domain.statuses import Outcome
 from orchestrator.repositories import attempts as leases
-from orchestrator.repositories import deployments as rows
+from orchestrator.repositories import waking
 from orchestrator.services import attempts, deployments, rollbacks
 from orchestrator.services.attempts import Output
 from tests.integration.engine_world import World, worker
@@ -315,7 +315,7 @@ def test_each_due_deployment_is_given_to_one_ticker_only(world: World) -> None:
         barrier.wait()
         for _ in range(4):
             with world.database.transaction() as session:
-                taken.extend(row.id for row in rows.take_due(session, limit=5, push_seconds=60))
+                taken.extend(row.id for row in waking.take_due(session, limit=5, push_seconds=60))
 
     threads = [threading.Thread(target=tick) for _ in range(2)]
     for thread in threads:

@@ -161,3 +161,54 @@ def test_a_lock_that_is_released_during_a_look_at_it_is_not_overlooked(world: Wo
     during_a_look(world, held, release)
     assert is_due(world, held)
     assert world.run_to_end(held) == "succeeded"
+
+
+def test_who_gets_in_line_while_the_one_before_is_ending_looks_again_soon(world: World) -> None:
+    """Neither transaction sees the other: the end finds nobody in line, the look finds the slot taken."""
+    first = world.request("1.0.0")
+    claim = world.advance(first, worker())
+    assert claim is not None
+    second = request(world, "staging", scheduled_for=clock.now() + timedelta(hours=1))
+    world.advance(second)
+    assert world.get(second).held_by == "schedule"
+    world.execute(
+        "UPDATE deployments SET scheduled_for = clock_timestamp(), held_until = clock_timestamp() + interval '1 hour'"
+        " WHERE id = :id",
+        id=second,
+    )
+    with world.database.transaction() as session:
+        assert attempts.advance(session, second, worker()) is None
+        while claim is not None:
+            claim = world.finish(claim, by=worker())
+        assert world.status(first) == "succeeded"
+    row = world.get(second)
+    assert (row.status, row.held_by) == ("pending", None)
+    assert row.wake_at <= clock.now() + timedelta(seconds=3)
+    assert world.run_to_end(second) == "succeeded"
+
+
+def test_those_of_one_opening_start_in_the_order_of_their_queue(world: World) -> None:
+    opens = clock.now() + timedelta(hours=1)
+    first, second = (request(world, "staging", scheduled_for=opens) for _ in range(2))
+    for each in (first, second):
+        world.advance(each)
+    world.execute("UPDATE deployments SET scheduled_for = clock_timestamp(), held_until = clock_timestamp()")
+    assert world.advance(second, worker()) is None
+    assert world.get(second).ahead == 1
+    assert world.run_to_end(first) == "succeeded"
+    assert world.get(second).wake_at <= clock.now()
+    assert world.run_to_end(second) == "succeeded"
+
+
+def test_one_that_is_held_again_lets_those_behind_it_go_on(world: World) -> None:
+    opens = clock.now() + timedelta(hours=1)
+    first, second = (request(world, "staging", scheduled_for=opens) for _ in range(2))
+    for each in (first, second):
+        world.advance(each)
+    world.execute("UPDATE deployments SET held_until = clock_timestamp()")
+    world.execute("UPDATE deployments SET scheduled_for = NULL WHERE id = :id", id=second)
+    assert world.advance(second, worker()) is None
+    assert world.advance(first, worker()) is None
+    assert world.get(first).held_by == "schedule"
+    assert world.get(second).wake_at <= clock.now()
+    assert world.run_to_end(second) == "succeeded"

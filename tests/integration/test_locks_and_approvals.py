@@ -7,10 +7,11 @@ import pytest
 from orchestrator import clock
 from orchestrator.db import Database
 from orchestrator.domain.access import Role
-from orchestrator.domain.errors import ForbiddenError, RuleViolationError
+from orchestrator.domain.errors import ConflictError, ForbiddenError, RuleViolationError
 from orchestrator.domain.statuses import Outcome
+from orchestrator.presenting.deployments import present_whole
 from orchestrator.repositories import users
-from orchestrator.services import approvals, deployments, locks, pipelines
+from orchestrator.services import approvals, deployments, locks, pipelines, rollbacks
 from orchestrator.services.actors import Actor
 from tests.integration.engine_world import PIPELINE, World, worker
 
@@ -43,8 +44,6 @@ def release(world: World, lock_id: int, by: Actor) -> None:
 
 
 def waits_for(world: World, deployment: int) -> list[str]:
-    from orchestrator.presenting.deployments import present_whole
-
     with world.database.reading() as session:
         return [each["message"] for each in present_whole(session, world.get(deployment))["waiting_for"]]
 
@@ -201,8 +200,90 @@ def test_a_rollback_needs_no_approval(world: World) -> None:
     last = world.request("1.1.0")
     assert world.run_to_end(last) == "succeeded"
     use_rules(world, "[{count: 3, role: admin}]")
-    from orchestrator.services import rollbacks
-
     with world.database.transaction() as session:
         back = rollbacks.request(session, last, actor=world.actor, reason="")
     assert world.run_to_end(back) == "succeeded"
+
+
+def replan(world: World, deployment: int, by: Actor | None = None) -> int:
+    with world.database.transaction() as session:
+        return deployments.replan(session, deployment, actor=by or world.actor)
+
+
+def test_what_was_approved_is_one_plan_and_an_edited_one_begins_at_nobody(world: World) -> None:
+    use_rules(world, "[{count: 2, role: operator}]")
+    ben = person(world, "ben", Role.OPERATOR)
+    deployment = world.request("1.0.0")
+    approve(world, deployment, ben)
+    one = "1 more of 2 people with the role operator or higher must approve, other than who requested it"
+    assert waits_for(world, deployment) == [one]
+    edited = PIPELINE.replace("  staging:\n", "  staging:\n    approvals: [{count: 2, role: operator}]\n")
+    with world.database.transaction() as session:
+        source = edited.replace("run: ./install", "run: ./install --carefully")
+        pipelines.apply(session, name="shop", source=source, actor=world.actor)
+    assert waits_for(world, deployment) == [one]
+    made = replan(world, deployment)
+    assert waits_for(world, made) == [one.replace("1 more", "2 more")]
+    assert world.get(made).plan_hash != world.get(deployment).plan_hash
+    row = world.get(deployment)
+    assert (row.status, row.failure) == (
+        "superseded",
+        f"deployment {made} is newer and took its place in the queue",
+    )
+
+
+def test_a_yes_may_name_the_plan_it_is_for(world: World) -> None:
+    use_rules(world, "[{role: operator}]")
+    ben = person(world, "ben", Role.OPERATOR)
+    deployment = world.request("1.0.0")
+    digest = str(world.get(deployment).plan_hash)
+    with world.database.transaction() as session, pytest.raises(ConflictError, match=digest):
+        approvals.approve(session, deployment, actor=ben, reason="", plan_hash="another")
+    with world.database.transaction() as session:
+        approvals.approve(session, deployment, actor=ben, reason="", plan_hash=digest)
+    assert world.run_to_end(deployment) == "succeeded"
+
+
+def test_what_runs_keeps_its_plan_and_so_does_a_rollback(world: World) -> None:
+    deployment = world.request("1.0.0")
+    assert world.advance(deployment, worker()) is not None
+    with pytest.raises(ConflictError, match="not pending any more"):
+        replan(world, deployment)
+    assert world.scalar("SELECT count(*) FROM deployments") == 1
+
+
+@pytest.mark.parametrize("policy", ["fifo", "reject", "latest_wins"])
+def test_a_new_plan_takes_the_old_ones_place_in_any_queue(world: World, policy: str) -> None:
+    source = PIPELINE.replace("  staging:\n", f"  staging:\n    queue: {policy}\n")
+    with world.database.transaction() as session:
+        pipelines.apply(session, name="shop", source=source, actor=world.actor)
+    deployment = world.request("1.0.0")
+    made = replan(world, deployment)
+    assert (world.status(deployment), world.status(made)) == ("superseded", "pending")
+
+
+def test_a_team_approves_and_not_who_recorded_the_release(world: World) -> None:
+    use_rules(world, "[{team: payments, not_author: true}]")
+    ben, cleo = person(world, "ben"), person(world, "cleo")
+    world.execute("UPDATE releases SET created_by = :ben", ben=ben.id)
+    deployment = world.request("1.0.0")
+    with pytest.raises(ForbiddenError, match="of the team payments, not who recorded the release"):
+        approve(world, deployment, cleo)
+    in_team = [Actor(each.id, each.username, each.role, "", ("payments",)) for each in (ben, cleo)]
+    with pytest.raises(ForbiddenError):
+        approve(world, deployment, in_team[0])
+    approve(world, deployment, in_team[1])
+    assert world.run_to_end(deployment) == "succeeded"
+
+
+def test_a_yes_that_expired_may_be_said_again(world: World) -> None:
+    use_rules(world, "[{role: operator, expires: 1h}]")
+    ben = person(world, "ben", Role.OPERATOR)
+    lock(world, ben, application=None)
+    deployment = world.request("1.0.0")
+    approve(world, deployment, ben)
+    assert len(waits_for(world, deployment)) == 1
+    world.execute("UPDATE approvals SET at = clock_timestamp() - interval '1 hour'")
+    assert len(waits_for(world, deployment)) == 2
+    approve(world, deployment, ben)
+    assert len(waits_for(world, deployment)) == 1

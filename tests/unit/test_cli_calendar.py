@@ -1,12 +1,11 @@
 """calendar, window test and freeze import at the command line."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_run import Cli
 
 CALENDAR = {
     "environment": "production",
@@ -42,12 +41,6 @@ OPENING = {
     "windows": [],
     "freezes": [{"id": 1, "name": "no", "until": "2026-12-01T08:00:00Z"}],
 }
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    with cli_in(tmp_path, monkeypatch) as made:
-        yield made
 
 
 def test_a_calendar_is_in_order_of_time(cli: Cli) -> None:

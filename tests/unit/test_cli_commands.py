@@ -12,7 +12,7 @@ import click
 import pytest
 
 from orchestrator.cli import COMMANDS, main
-from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_run import Cli
 from tests.unit.cli_server import deployment, listed, problem, step
 
 ANN = {
@@ -34,12 +34,6 @@ RELEASE = {
     "created_at": "2026-11-23T12:00:00Z",
 }
 HEAVY = {"flask", "sqlalchemy", "celery", "redis", "rich", "urllib3", "marshmallow", "yaml"}
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    with cli_in(tmp_path, monkeypatch) as made:
-        yield made
 
 
 def test_help_imports_nothing_heavy() -> None:

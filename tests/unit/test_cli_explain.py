@@ -1,12 +1,8 @@
 """explain tells a person every gate, the forecast and what to do; programs get what the server said."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_run import Cli
 
 AT = "2026-12-01T12:00:00+00:00"
 TOLD = {
@@ -33,14 +29,9 @@ TOLD = {
     "queue": {"active_id": None, "ahead": 0},
     "forecast": {"starts_at": AT, "because": "ada locked it"},
     "remedies": [{"action": "release lock 3", "enough": True}, {"action": "approve it", "enough": False}],
+    "ends_about": None,
     "failed_steps": [],
 }
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    with cli_in(tmp_path, monkeypatch) as made:
-        yield made
 
 
 def test_every_gate_and_what_to_do(cli: Cli) -> None:
@@ -67,6 +58,7 @@ def test_a_failure_shows_its_steps(cli: Cli) -> None:
         "gates": [],
         "forecast": None,
         "remedies": [],
+        "ends_about": None,
         "failed_steps": [failed],
     }
     cli.on("GET", "/deployments/42/explain", told)

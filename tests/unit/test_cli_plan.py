@@ -1,12 +1,8 @@
 """plan shows a person what would happen; programs get what the server said."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_run import Cli
 
 FORESEEN = {
     "application": "shop",
@@ -28,12 +24,6 @@ FORESEEN = {
 }
 
 
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    with cli_in(tmp_path, monkeypatch) as made:
-        yield made
-
-
 def test_a_plan_is_told(cli: Cli) -> None:
     cli.on("POST", "/deployments/", FORESEEN)
     done = cli.run("plan", "shop", "1.2.0", "--to", "production", "--allow-downgrade")
@@ -42,14 +32,14 @@ def test_a_plan_is_told(cli: Cli) -> None:
         "rolling: 9 steps in 3 waves",
         "  wave 1  install  on web-a",
         "  wave 2  install  on web-0, web-1, web-2, web-3, web-4 and 3 more",
-        "  and 1 more waves",
+        "  and 1 more wave",
         "  COLOUR: (not there) -> red",
         "takes about 1 min, nine in ten at most 3 min (of 4 before)",
         "starts  nobody can say when: x",
     ]
     (sent,) = cli.server.got("POST", "/api/v1/deployments/")
     assert (sent.query, sent.json()["allow_downgrade"]) == ({"dry_run": "true"}, True)
-    assert "Idempotency-Key" not in sent.headers
+    assert "idempotency-key" not in sent.headers
 
 
 def test_programs_get_what_the_server_said(cli: Cli) -> None:

@@ -1,22 +1,15 @@
 """Watching by the server's own events: what is shown, how it comes back, and where a token never goes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_run import Cli
 from tests.unit.cli_server import deployment, listed, log, piece, problem, scripted_server, step
 
 D = "/deployments/42"
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    with cli_in(tmp_path, monkeypatch) as made:
-        yield made
 
 
 def told(*events: tuple[str, Any]) -> tuple[int, bytes, dict[str, str]]:

@@ -6,21 +6,13 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.unit.cli_run import Cli, cli_in
+from tests.unit.cli_run import Cli
 from tests.unit.cli_server import DROPPED, Request, deployment, listed, log, piece, problem, step
 
 D = "/deployments/42"
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    with cli_in(tmp_path, monkeypatch) as made:
-        yield made
 
 
 def ended_at_once(cli: Cli, status: str, **changes: object) -> Cli:

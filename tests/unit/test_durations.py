@@ -16,6 +16,8 @@ from orchestrator.domain.durations import format_duration, parse_duration
         ("500ms", 0.5),
         ("1m500ms", 60.5),
         ("24h", 86_400),
+        ("4d", 345_600),
+        ("1d12h", 129_600),
         ("0s", 0),
         (" 5s ", 5),
     ],
@@ -25,7 +27,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "60", "s", "-5s", "1.5h", "30m1h", "1d", "5 s", "5S", "1s1s", "٣s", "9999999s"]
+    "text", ["", "60", "s", "-5s", "1.5h", "30m1h", "1h1d", "5 s", "5S", "1s1s", "٣s", "9999999s"]
 )
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="write a duration such as"):

@@ -33,11 +33,12 @@ def freeze(start: datetime, end: datetime, number: int = 9) -> Rule:
 def around(rules: Sequence[Rule] = (), **more: object) -> Callable[[datetime], Surroundings]:
     """How things stand at an instant, where nobody does anything."""
     given = {"active_id": None, "ahead": 0, "missing_environments": (), **more}
+    since = given.pop("requested_at", None)
     base = Surroundings(application="shop", version="1.0", environment="production", **given)  # type: ignore[arg-type]
 
     def look(at: datetime) -> Surroundings:
         locks = [lock for lock in base.locks if lock.expires_at is None or lock.expires_at > at]
-        opening = judge(rules, at, occurrences=recurrence.occurrences) if rules else None
+        opening = judge(rules, at, occurrences=recurrence.occurrences, since=since) if rules else None  # type: ignore[arg-type]
         return replace(base, locks=locks, opening=opening)
 
     return look
@@ -65,7 +66,10 @@ WINDOW = rule(RuleKind.WINDOW, OFFICE)
         (around([WINDOW], override_windows=True), FRIDAY_18),
         (around([WINDOW], locks=[HeldLock(1, "x", "ada", None)]), None),
         (around(approval_rules=[ApprovalRule()]), None),
-        (around(approval_rules=[ApprovalRule()], approvers=[Approver("ada", Role.ADMIN)]), FRIDAY_18),
+        (
+            around(approval_rules=[ApprovalRule()], approvers=[Approver("ada", Role.ADMIN, FRIDAY_18)]),
+            FRIDAY_18,
+        ),
         (around(active_id=7), None),
         (around(ahead=2), None),
         (around(missing_environments=["staging"]), None),
@@ -88,6 +92,22 @@ def test_a_forecast_is_what_a_calendar_says(
     look: Callable[[datetime], Surroundings], expected: datetime | None
 ) -> None:
     assert forecast(look, FRIDAY_18, expires_at=None).starts_at == expected
+
+
+def test_starts_after_an_opening_are_spread_for_those_that_waited_for_it() -> None:
+    look = around([WINDOW], jitter=timedelta(minutes=10), requested_at=FRIDAY_18)
+    found = forecast(look, FRIDAY_18, expires_at=None)
+    # printf shop/production | sha256sum: 903fef0d5516b093..., modulo 600,000,000 us.
+    assert found.starts_at == monday(9) + timedelta(microseconds=0x903FEF0D5516B093 % 600_000_000)
+    assert "starts are spread over 10m" in found.because
+    assert found.starts_at is not None
+    assert [each.kind for each in evaluate(look(monday(9)), monday(9))] == ["window"]
+    assert evaluate(look(found.starts_at), found.starts_at) == ()
+
+
+def test_what_was_requested_while_it_was_open_is_not_kept_waiting() -> None:
+    look = around([WINDOW], jitter=timedelta(minutes=10), requested_at=monday(9) + timedelta(seconds=1))
+    assert evaluate(look(monday(9) + timedelta(seconds=2)), monday(9) + timedelta(seconds=2)) == ()
 
 
 def test_what_is_given_up_before_it_may_start_has_no_forecast() -> None:

@@ -189,8 +189,8 @@ def test_each_rule_has_the_clocks_of_its_own_zone() -> None:
 
 def test_jitter_is_the_same_each_time_and_spreads() -> None:
     opening, most = at("2026-06-10T09:00"), timedelta(minutes=10)
-    found = [jitter(number, opening, None, most=most) for number in range(1000)]
-    assert found == [jitter(number, opening, None, most=most) for number in range(1000)]
+    found = [jitter(f"shop-{number}/production", opening, None, most=most) for number in range(1000)]
+    assert found == [jitter(f"shop-{number}/production", opening, None, most=most) for number in range(1000)]
     tenths = {each // timedelta(minutes=1) for each in found}
     assert tenths == set(range(10))
 
@@ -198,9 +198,11 @@ def test_jitter_is_the_same_each_time_and_spreads() -> None:
 def test_jitter_stays_inside_the_first_half_of_the_window() -> None:
     opening = at("2026-06-10T09:00")
     closing = opening + timedelta(minutes=4)
-    late = max(jitter(n, opening, closing, most=timedelta(minutes=10)) for n in range(1000))
+    late = max(
+        jitter(f"shop-{n}/production", opening, closing, most=timedelta(minutes=10)) for n in range(1000)
+    )
     assert timedelta(minutes=1) < late < timedelta(minutes=2)
-    assert jitter(1, opening, None, most=timedelta(0)) == timedelta(0)
+    assert jitter("shop/production", opening, None, most=timedelta(0)) == timedelta(0)
 
 
 def complaints(one: Rule, now: str = "2026-01-01T00:00") -> list[str]:

@@ -1,13 +1,22 @@
 """The clock's task: everything that is due is found here, whatever was lost."""
 
+from collections.abc import Callable
+
+from sqlalchemy.orm import Session
+
 from orchestrator.queue import Message, TaskName, send
-from orchestrator.repositories import deployments, heartbeats
+from orchestrator.repositories import heartbeats, promotions, schedules, waking
+from orchestrator.services import promotions as promoting
+from orchestrator.services import schedules as recurring
 from workers import context
 from workers.app import app
 
 AT_ONCE = 500
 PUSH_SECONDS = 3.0
 """How long until a deployment whose message was lost is found again."""
+ERRANDS_AT_ONCE = 50
+ERRAND_PUSH_SECONDS = 30.0
+"""How long until a promotion or an occurrence is tried again of which this process died, or which it could not carry out."""
 
 
 @app.task(name=TaskName.TICK, send_events=False)
@@ -15,15 +24,30 @@ def tick() -> None:
     """Send `advance` for each deployment whose time has come; any number of beats may call it at once."""
     with context.current().database.transaction() as session:
         heartbeats.tick(session)
+    _advance_due()
+    _run_errands(promotions.take_due, promoting.promote)
+    _run_errands(schedules.take_due, recurring.run)
+
+
+def _advance_due() -> None:
     while True:
         with context.current().database.transaction() as session:
-            due = deployments.take_due(session, limit=AT_ONCE, push_seconds=PUSH_SECONDS)
+            due = waking.take_due(session, limit=AT_ONCE, push_seconds=PUSH_SECONDS)
         unsent = [row.id for row in due if not send(_message(row.id, row.environment))]
         if unsent:
             with context.current().database.transaction() as session:
-                deployments.wake_overdue(session, unsent)
+                waking.wake_overdue(session, unsent)
         if len(due) < AT_ONCE:
             return
+
+
+def _run_errands(take: Callable[..., list[int]], run: Callable[[Session, int], None]) -> None:
+    """Each in a transaction of its own; those after one that fails are tried again later."""
+    with context.current().database.transaction() as session:
+        due = take(session, limit=ERRANDS_AT_ONCE, push_seconds=ERRAND_PUSH_SECONDS)
+    for errand in due:
+        with context.current().database.transaction() as session:
+            run(session, errand)
 
 
 def _message(deployment_id: int, environment: str) -> Message:

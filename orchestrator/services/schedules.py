@@ -1,0 +1,143 @@
+"""Recurring deployments: "what succeeded in staging goes to production each Tuesday at 09:00"."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
+
+from orchestrator import clock, recurrence
+from orchestrator.domain.access import Permission, Role
+from orchestrator.domain.errors import OrchestratorError, RuleViolationError
+from orchestrator.domain.window_reading import read_rule
+from orchestrator.domain.windows import HORIZON, RuleKind
+from orchestrator.repositories import applications, releases, schedules, users
+from orchestrator.repositories import deployments as rows
+from orchestrator.services import deployments, records
+from orchestrator.services.actors import Actor
+
+LATE = timedelta(hours=1)
+"""An occurrence that nobody could look at for so long is left out."""
+
+
+def create(
+    session: Session,
+    *,
+    application: str,
+    environment: str,
+    from_environment: str | None,
+    cron: str,
+    zone: str,
+    reason: str,
+    actor: Actor,
+) -> int:
+    """Have a deployment requested each time `cron` says, on the clocks of `zone`; the schedule's id.
+
+    It takes what succeeded last `from_environment`, else the newest release, in the name of who made the schedule.
+    Raises NotFoundError, InvalidInputError for an expression or a zone that cannot be used, RuleViolationError.
+    """
+    actor.require(Permission.DEPLOY)
+    next_at = following(cron, zone, clock.now())
+    if next_at is None:
+        raise RuleViolationError(
+            f"{cron!r} does not happen within {HORIZON.days} days; write another expression"
+        )
+    found = applications.get(session, application)
+    for name in filter(None, (environment, from_environment)):
+        applications.get_environment(session, name)
+    values = {
+        "environment": environment,
+        "from_environment": from_environment,
+        "cron": cron,
+        "zone": zone,
+        "reason": reason,
+    }
+    schedule_id = schedules.add(
+        session, {**values, "application_id": found.id, "created_by": actor.id, "next_at": next_at}
+    )
+    _record(session, schedule_id, "schedule.created", actor.id, {"application": application, **values})
+    return schedule_id
+
+
+def remove(session: Session, schedule_id: int, *, actor: Actor) -> None:
+    """Request nothing more; a second call does nothing. Its owner and operators may. Raises NotFoundError, ForbiddenError."""
+    row = schedules.get(session, schedule_id, lock=True)
+    actor.require_ownership(row.created_by, f"schedule {schedule_id} of {row.created_by_name}")
+    if schedules.remove(session, schedule_id, removed_by=actor.id):
+        _record(session, schedule_id, "schedule.removed", actor.id, {})
+
+
+def run(session: Session, schedule_id: int) -> None:
+    """Request the deployment of an occurrence that has come, once however often this is called; what cannot be is noted."""
+    row = schedules.get(session, schedule_id, lock=True)
+    now = clock.now()
+    if row.next_at is None or row.next_at > now:
+        return
+    next_at = following(row.cron, row.zone, now)
+    made: int | None = None
+    if now - row.next_at > LATE:
+        outcome = f"left out: nobody could look at it for {LATE.seconds // 60} minutes"
+    else:
+        made, outcome = _request(session, row, expires_at=next_at)
+    schedules.finish(session, schedule_id, next_at=next_at, outcome=outcome, deployment_id=made)
+    data = {"occurrence": row.next_at.isoformat(), "outcome": outcome, "deployment": made}
+    _record(session, schedule_id, "schedule.ran", None, data)
+
+
+def following(cron: str, zone: str, now: datetime) -> datetime | None:
+    """The first time after `now`; None where there is none within HORIZON. Raises InvalidInputError."""
+    document = {
+        "kind": str(RuleKind.WINDOW),
+        "name": "schedule",
+        "zone": zone,
+        "cron": {"expression": cron, "duration": "1s"},
+    }
+    rule = read_rule(document, check=recurrence.check).as_rule(0)
+    found = recurrence.occurrences(rule, now, now + HORIZON)
+    return next((each.start for each in found if each.start > now), None)
+
+
+def _request(session: Session, row: Row[Any], *, expires_at: datetime | None) -> tuple[int | None, str]:
+    """Request it for who made the schedule, as they may now; it is given up when the next one comes."""
+    try:
+        release_id, version = _release(session, row)
+        if rows.is_there(session, release_id, row.environment):
+            return None, f"left out: {row.application} {version} is in {row.environment}, or on its way"
+        made = deployments.request(
+            session,
+            application=row.application,
+            environment=row.environment,
+            version=version,
+            reason=row.reason or f"schedule {row.id}",
+            actor=_actor(session, row.created_by),
+            expires_at=expires_at,
+        )
+    except OrchestratorError as error:
+        return None, f"left out: {error.message}"
+    return made, f"{row.application} {version} requested"
+
+
+def _release(session: Session, row: Row[Any]) -> tuple[int, str]:
+    if row.from_environment is not None:
+        release_id = deployments.last_in(session, row.application, row.from_environment)
+        return release_id, releases.get(session, release_id).version
+    found = releases.newest(session, row.application_id)
+    if found is None:
+        raise RuleViolationError(f"there is no release of {row.application}")
+    return found.id, found.version
+
+
+def _actor(session: Session, user_id: int) -> Actor:
+    user = users.get(session, user_id)
+    actor = Actor(user.id, user.username, Role(user.role), "", tuple(user.teams))
+    if not user.active:
+        raise RuleViolationError(f"{user.username}, who made the schedule, is not active any more")
+    actor.require(Permission.DEPLOY)
+    return actor
+
+
+def _record(
+    session: Session, schedule_id: int, kind: str, actor_id: int | None, data: Mapping[str, Any]
+) -> None:
+    records.record(session, f"schedule:{schedule_id}", kind, actor_id=actor_id, at=clock.now(), data=data)

@@ -7,21 +7,22 @@ from typing import Any, ParamSpec, TypeVar
 
 from flask import Flask, g, request
 from flask_jwt_extended import create_access_token, create_refresh_token
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from api.extensions import forget_connections, services
 from orchestrator.domain.access import Permission
-from orchestrator.domain.errors import UnauthenticatedError
-from orchestrator.services import users
+from orchestrator.services import credentials
 from orchestrator.services.actors import Actor
 from orchestrator.services.sign_ins import REFRESH_LIFETIME, SignedIn
-from orchestrator.services.tokens import ACCESS, ALGORITHM, LEEWAY_SECONDS, bearer_token, signing_key
+from orchestrator.services.tokens import ALGORITHM, LEEWAY_SECONDS, signing_key
 
 ACCESS_LIFETIME = timedelta(minutes=30)
 _PERMISSION = "permission"
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 def init(app: Flask, secret_key: str) -> None:
@@ -60,10 +61,8 @@ def permission_of(view: Callable[..., Any]) -> Permission | None:
 
 def authenticate() -> Actor:
     """Who sent this request. Raises UnauthenticatedError."""
-    claims = services().tokens.read(bearer_token(request.headers.get("Authorization")), kind=ACCESS)
-    actor = _find_actor(claims["sid"])
-    if actor is None or str(actor.id) != claims["sub"]:
-        raise UnauthenticatedError("this login has ended; log in again")
+    header = request.headers.get("Authorization")
+    actor, _ = credentials.admit(header, tokens=services().tokens, lookup=_lookup)
     g.actor = actor
     return actor
 
@@ -91,17 +90,14 @@ def tokens_of(signed_in: SignedIn) -> dict[str, Any]:
     }
 
 
-def _find_actor(sign_in_id: str) -> Actor | None:
-    """Ask Postgres, each time: who is deactivated or logged out is out at once.
-
-    It is every request's first statement, so it is also what finds out that Postgres restarted since the last one.
-    """
-    for attempt in (1, 2):
-        try:
-            with services().lookups.connect() as connection:
-                return users.find_actor(connection, sign_in_id)
-        except DBAPIError as error:
-            if attempt == 2 or not error.connection_invalidated:
-                raise
-            forget_connections()
-    return None
+def _lookup(look: Callable[[Connection], T]) -> T:
+    """Ask Postgres. It is every request's first statement, so it also finds out that Postgres restarted since the last one."""
+    try:
+        with services().lookups.connect() as connection:
+            return look(connection)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    forget_connections()
+    with services().lookups.connect() as connection:
+        return look(connection)

@@ -5,18 +5,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
 from orchestrator.config import Settings
 from orchestrator.db import Database, make_engine
 from orchestrator.domain.access import Permission
-from orchestrator.domain.errors import UnauthenticatedError
 from orchestrator.presenting.logs import MAX_PAGE_BYTES
 from orchestrator.repositories import logs, steps, streams
-from orchestrator.services import users
+from orchestrator.services import credentials
 from orchestrator.services.actors import Actor
-from orchestrator.services.tokens import ACCESS, TokenReader, bearer_token
+from orchestrator.services.tokens import TokenReader
 from stream.events import Key
 from stream.looking import MOST_STEPS
 
@@ -68,23 +67,20 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
 
     def _admit(self, authorization: str | None) -> tuple[Actor, float]:
-        claims = self._tokens.read(bearer_token(authorization), kind=ACCESS)
-        actor = self._find_actor(claims["sid"])
-        if actor is None or str(actor.id) != claims["sub"]:
-            raise UnauthenticatedError("this login has ended; log in again")
+        actor, good_until = credentials.admit(authorization, tokens=self._tokens, lookup=self._lookup)
         actor.require(Permission.READ)
-        return actor, float(claims["exp"])
+        return actor, good_until
 
-    def _find_actor(self, sign_in_id: str) -> Actor | None:
+    def _lookup(self, look: Callable[[Connection], T]) -> T:
         try:
             with self._lookups.connect() as connection:
-                return users.find_actor(connection, sign_in_id)
+                return look(connection)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
         self._lookups.dispose()  # Postgres restarted since the connections were made
         with self._lookups.connect() as connection:
-            return users.find_actor(connection, sign_in_id)
+            return look(connection)
 
     def _check_step(self, deployment_id: int, step_id: int) -> None:
         with self._database.reading() as session:

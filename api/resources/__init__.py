@@ -11,11 +11,13 @@ from api.resources import (
     locks,
     releases,
     schedules,
+    tokens,
     users,
     windows,
 )
 
 BLUEPRINTS = (
+    tokens.blueprint,
     users.blueprint,
     auth.blueprint,
     applications.blueprint,

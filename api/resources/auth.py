@@ -71,7 +71,7 @@ def logout(_body: dict[str, Any]) -> Response:
 
 
 @blueprint.route("/me", methods=["GET"])
-@requires(Permission.SELF)
+@requires(Permission.READ)
 @blueprint.response(200, user_schemas.User)
 def me() -> Response:
     """Read the user these tokens belong to."""

@@ -29,6 +29,7 @@ COMMANDS = {
     "applications": Lazy("orchestrator.cli.applications:applications", "Look up applications."),
     "environments": Lazy("orchestrator.cli.environments:environments", "Look up environments."),
     "user": Lazy("orchestrator.cli.user:user", "Create, change and list users."),
+    "token": Lazy("orchestrator.cli.token:token", "Make API tokens for machines, list and revoke them."),
     "api": Lazy("orchestrator.cli.api:api", "Send any request to the API."),
     "completion": Lazy("orchestrator.cli.completion:completion", "Print the completion script of a shell."),
 }

@@ -1,5 +1,6 @@
 """Tables: columns, constraints, relationships; no queries."""
 
+from orchestrator.models.api_token import ApiToken
 from orchestrator.models.application import Application, Pipeline
 from orchestrator.models.base import Base
 from orchestrator.models.deployment import Deployment, Installation, Plan
@@ -12,6 +13,7 @@ from orchestrator.models.step import Attempt, LogChunk, Step, Wave
 from orchestrator.models.user import SignIn, User
 
 __all__ = [
+    "ApiToken",
     "Application",
     "Approval",
     "Attempt",

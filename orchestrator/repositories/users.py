@@ -130,12 +130,16 @@ def find_actor(session: Session | Connection, sign_in_id: str) -> Row[Any] | Non
 
 
 def going_on(session: Session, sign_in_ids: Sequence[str]) -> set[str]:
-    """Which of these sign-ins have not ended and belong to active users."""
+    """Which of these sign-ins have not ended and belong to active users; those of API tokens are `token:<id>`."""
     statement = text("""
         SELECT s.id FROM sign_ins s JOIN users u ON u.id = s.user_id
         WHERE s.id = ANY(:ids) AND s.ended_at IS NULL AND u.active
+        UNION ALL
+        SELECT 'token:' || t.id FROM api_tokens t JOIN users u ON u.id = t.user_id
+        WHERE t.id = ANY(:tokens) AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp() AND u.active
     """)
-    return set(session.execute(statement, {"ids": list(sign_in_ids)}).scalars())
+    tokens = [int(each.removeprefix("token:")) for each in sign_in_ids if each.startswith("token:")]
+    return set(session.execute(statement, {"ids": list(sign_in_ids), "tokens": tokens}).scalars())
 
 
 def prune_sign_ins(session: Session, *, days: int, limit: int) -> int:

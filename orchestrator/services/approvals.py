@@ -53,6 +53,7 @@ def reject(session: Session, deployment_id: int, *, actor: Actor, reason: str) -
 
 
 def _asked(session: Session, deployment_id: int, actor: Actor) -> Locked:
+    actor.require_person("an approval")
     held = execution.lock(session, deployment_id)
     if held is None:
         raise NotFoundError(f"there is no deployment {deployment_id}")

@@ -33,6 +33,7 @@ def request(
 
     Raises what `requests.create` raises, ForbiddenError for an override.
     """
+    actor.require_place(application=application, environment=environment)
     if override_windows:
         actor.require(Permission.OPERATE)
         if not reason:
@@ -85,6 +86,7 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
     Raises ConflictError for one that has started, and what `requests.create` raises.
     """
     row = deployments.get(session, deployment_id)
+    actor.require_place(application=row.application, environment=row.environment)
     if row.rolls_back_id is not None:
         raise RuleViolationError("a rollback keeps its plan; request another one")
     if row.override_windows:
@@ -113,6 +115,7 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
 def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
     """Request the same release for the same environment once more; the new id. Raises ConflictError while the old one goes on."""
     row = deployments.get(session, deployment_id)
+    actor.require_place(application=row.application, environment=row.environment)
     if DeploymentStatus(row.status) not in TERMINAL:
         raise ConflictError(f"deployment {deployment_id} is {row.status}; a retry is for one that has ended")
     if row.status == DeploymentStatus.SUCCEEDED:
@@ -130,7 +133,7 @@ def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
 
 def cancel(session: Session, deployment_id: int, *, actor: Actor, reason: str) -> None:
     """Ask for the end of a deployment; asking twice is harmless. Raises ConflictError for one that has ended otherwise."""
-    held = _lock(session, deployment_id)
+    held = _lock(session, deployment_id, actor)
     if held.status is DeploymentStatus.CANCELLED:
         return
     if held.status in TERMINAL:
@@ -143,7 +146,7 @@ def answer(session: Session, deployment_id: int, *, answer: str, step_id: int | 
 
     Without a step: of all of them. Raises RuleViolationError where nothing was asked.
     """
-    held = _lock(session, deployment_id)
+    held = _lock(session, deployment_id, actor)
     asked = steps.unknown_ids(session, deployment_id)
     if held.status is not DeploymentStatus.PAUSED or not asked:
         raise RuleViolationError(f"deployment {deployment_id} asks nothing: it is {held.status}")
@@ -172,10 +175,11 @@ def _answer_step(
     execution.flush(session, held)
 
 
-def _lock(session: Session, deployment_id: int) -> execution.Locked:
+def _lock(session: Session, deployment_id: int, actor: Actor) -> execution.Locked:
     held = execution.lock(session, deployment_id)
     if held is None:
         raise NotFoundError(f"there is no deployment {deployment_id}")
+    actor.require_place(application=held.row.application, environment=held.row.environment)
     return held
 
 

@@ -87,6 +87,7 @@ def apply(session: Session, *, name: str, source: str, actor: Actor, dry_run: bo
             "the pipeline is for another application", problems=[FieldProblem("/application", detail)]
         )
     actor.require(Permission.CONFIGURE)
+    actor.require_place(application=name, environment=None)
     existing = applications.find(session, name, lock=True)
     if existing is not None:
         actor.require_ownership(existing.owner_id, f"the application {name}")

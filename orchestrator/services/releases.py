@@ -12,8 +12,9 @@ from orchestrator.services.actors import Actor
 def create(session: Session, *, name: str, version: str, artifact: str, changes: str, actor: Actor) -> int:
     """Record an immutable release; its id.
 
-    Raises NotFoundError for an unknown application, ConflictError for a version that is there already.
+    Raises NotFoundError for an unknown application, ConflictError for a version that is there already, ForbiddenError.
     """
+    actor.require_application(name)
     application = applications.get(session, name)
     release_id = releases.insert(
         session,

@@ -39,6 +39,7 @@ def create_automatic(session: Session, failed: Row[Any], *, at: datetime) -> Not
 def request(session: Session, deployment_id: int, *, actor: Actor, reason: str) -> int:
     """Roll back a deployment that has ended; the new deployment's id. Raises ConflictError while it goes on."""
     row = deployments.get(session, deployment_id)
+    actor.require_place(application=row.application, environment=row.environment)
     if DeploymentStatus(row.status) not in TERMINAL:
         raise ConflictError(
             f"deployment {deployment_id} is {row.status}; cancel it first, or wait for its end"

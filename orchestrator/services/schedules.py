@@ -38,6 +38,7 @@ def create(
     Raises NotFoundError, InvalidInputError for an expression or a zone that cannot be used, RuleViolationError.
     """
     actor.require(Permission.DEPLOY)
+    actor.require_place(application=application, environment=environment)
     next_at = following(cron, zone, clock.now())
     if next_at is None:
         raise RuleViolationError(
@@ -63,6 +64,7 @@ def create(
 def remove(session: Session, schedule_id: int, *, actor: Actor) -> None:
     """Request nothing more; a second call does nothing. Its owner and operators may. Raises NotFoundError, ForbiddenError."""
     row = schedules.get(session, schedule_id, lock=True)
+    actor.require_place(application=row.application, environment=row.environment)
     actor.require_ownership(row.created_by, f"schedule {schedule_id} of {row.created_by_name}")
     if schedules.remove(session, schedule_id, removed_by=actor.id):
         _record(session, schedule_id, "schedule.removed", actor.id, {})

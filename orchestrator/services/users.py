@@ -70,7 +70,7 @@ def register(session: Session, new: NewUser, *, actor: Actor | None, is_open: bo
 def _role_of(actor: Actor | None, *, role: Role | None, is_open: bool, is_first: bool) -> Role:
     if is_first:
         return Role.ADMIN
-    if actor is not None and actor.role is Role.ADMIN:
+    if actor is not None and actor.role is Role.ADMIN and actor.limits is None:
         return role or Role.VIEWER
     if not is_open:
         if actor is None:

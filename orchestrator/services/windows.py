@@ -22,6 +22,7 @@ def create(
 ) -> int:
     """Add a window or a freeze; its id. Raises InvalidInputError with every mistake, NotFoundError, ForbiddenError."""
     actor.require(Permission.OPERATE)
+    actor.require_place(application=None, environment=environment)
     draft = read_rule({**document, "kind": str(kind)}, check=recurrence.check)
     name = applications.get_environment(session, environment).name
     rule_id = _add(session, name, draft, actor)
@@ -37,6 +38,7 @@ def import_freezes(
     Events without a zone of their own are in `zone`. Raises InvalidInputError, NotFoundError, ForbiddenError.
     """
     actor.require(Permission.OPERATE)
+    actor.require_place(application=None, environment=environment)
     name = applications.get_environment(session, environment).name
     held = windows.of_environment(session, name, application=None).rules or []
     known = [each["document"] for each in held]
@@ -62,6 +64,7 @@ def remove(session: Session, kind: RuleKind, rule_id: int, *, actor: Actor) -> N
     """Let a window or a freeze hold no more; a second call does nothing. Raises NotFoundError, ForbiddenError."""
     actor.require(Permission.OPERATE)
     row = windows.get(session, str(kind), rule_id)
+    actor.require_place(application=None, environment=row.environment)
     if windows.remove(session, rule_id, removed_by=actor.id):
         _record(session, rule_id, f"{kind}.removed", actor, {"environment": row.environment})
         _wake(session, row.environment, f"{kind} {rule_id} was removed")

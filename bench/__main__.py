@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import deployments, latency, logs, pending, streams, web
+from bench import deployments, latency, logs, openings, pending, streams, web
 
 MEASUREMENTS = {
     "deployments": deployments.measure,
@@ -11,6 +11,7 @@ MEASUREMENTS = {
     "logs": logs.measure,
     "pending": pending.measure,
     "streams": streams.measure,
+    "openings": openings.measure,
 }
 
 

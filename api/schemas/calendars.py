@@ -93,6 +93,14 @@ class Expected(ma.Schema):
     because = fields.String(required=True)
 
 
+class Recurring(ma.Schema):
+    """A time at which a schedule will request a deployment."""
+
+    schedule_id = fields.Integer(required=True)
+    application = fields.String(required=True)
+    at = instant(required=True)
+
+
 CalendarOut = ma.Schema.from_dict(
     {
         "environment": fields.String(required=True),
@@ -101,6 +109,7 @@ CalendarOut = ma.Schema.from_dict(
         "openings": fields.List(fields.Nested(Stretch), required=True),
         "occurrences": fields.List(fields.Nested(Occurrence), required=True),
         "deployments": fields.List(fields.Nested(Expected), required=True),
+        "recurring": fields.List(fields.Nested(Recurring), required=True),
         "warnings": fields.List(fields.String(), required=True),
     },
     name="Calendar",
@@ -129,6 +138,9 @@ def present(found: Calendar) -> dict[str, Any]:
                 "because": forecast.because,
             }
             for row, forecast in found.deployments
+        ],
+        "recurring": [
+            {"schedule_id": row.id, "application": row.application, "at": at} for row, at in found.recurring
         ],
         "warnings": list(found.warnings),
     }

@@ -56,6 +56,9 @@ def _entries(found: Record) -> list[Record]:
         sure = "starts" if each["starts_at"] else "is scheduled"
         what = f"deployment {each['id']} {sure}: {each['application']} {each['version']}"
         entries.append({"from": begins, "to": None, "what": what})
+    for each in found["recurring"]:
+        what = f"schedule {each['schedule_id']} requests {each['application']}"
+        entries.append({"from": each["at"], "to": None, "what": what})
     return sorted(entries, key=lambda each: str(each["from"]))
 
 

@@ -63,6 +63,16 @@ def page(session: Session, *, before_id: int | None, skip: int, limit: int) -> l
     return list(session.execute(statement, {"before_id": before_id, "skip": skip, "limit": limit}))
 
 
+def of_environment(
+    session: Session, environment: str, *, application: str | None, limit: int
+) -> list[Row[Any]]:
+    """Those that go on in an environment, of one application or (None) of all."""
+    statement = text(f"""{_READ} WHERE s.removed_at IS NULL AND s.environment = :environment
+        AND (CAST(:application AS text) IS NULL OR a.name = :application) ORDER BY s.id LIMIT :limit""")
+    params = {"environment": environment, "application": application, "limit": limit}
+    return list(session.execute(statement, params))
+
+
 def remove(session: Session, schedule_id: int, *, removed_by: int) -> bool:
     """Request nothing more; False where that was so."""
     done = session.execute(_REMOVE, {"id": schedule_id, "removed_by": removed_by})

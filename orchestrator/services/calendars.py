@@ -16,11 +16,13 @@ from orchestrator.domain.intervals import Interval
 from orchestrator.domain.windows import Opening, Rule
 from orchestrator.icalendar import write_feed
 from orchestrator.repositories import applications, deployments
+from orchestrator.repositories import schedules as recurring
 from orchestrator.repositories import windows as rules_of
-from orchestrator.services import execution, explaining, openings, pipelines
+from orchestrator.services import execution, explaining, openings, pipelines, schedules
 
 LONGEST = timedelta(days=92)
 MOST_DEPLOYMENTS = 100
+MOST_RECURRING = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,8 @@ class Calendar:
     """Of windows and freezes, in the order of their starts, uncut."""
     deployments: Sequence[tuple[Row[Any], Forecast]]
     """Those that wait, with what is foretold; only those that are scheduled or foretold for this time."""
+    recurring: Sequence[tuple[Row[Any], datetime]]
+    """Schedules, with each time at which they will request a deployment, in the order of the times; the first of them."""
     warnings: Sequence[str]
     """What is probably not meant of all the rules together, in plain sentences."""
 
@@ -65,6 +69,7 @@ def calendar(
             )
             if _within(row, forecast := _foretell(session, row, now), start, end)
         ],
+        recurring=_recurring(session, environment, application, start=max(start, now), end=end),
         warnings=windows.lint_together(
             rules,
             now,
@@ -104,6 +109,14 @@ def _check_range(start: datetime, end: datetime) -> None:
 
 def _foretell(session: Session, row: Row[Any], now: datetime) -> Forecast:
     return explaining.foretell(row, execution.standing(session, row, row, now), now)
+
+
+def _recurring(
+    session: Session, environment: str, application: str | None, *, start: datetime, end: datetime
+) -> list[tuple[Row[Any], datetime]]:
+    rows = recurring.of_environment(session, environment, application=application, limit=MOST_DEPLOYMENTS)
+    found = [(row, at) for row in rows for at in schedules.times(row.cron, row.zone, start, end)]
+    return sorted(found, key=lambda pair: (pair[1], pair[0].id))[:MOST_RECURRING]
 
 
 def _soak(session: Session, environment: str, *, application: str | None) -> timedelta:

@@ -1,6 +1,6 @@
 """Recurring deployments: "what succeeded in staging goes to production each Tuesday at 09:00"."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -89,6 +89,11 @@ def run(session: Session, schedule_id: int) -> None:
 
 def following(cron: str, zone: str, now: datetime) -> datetime | None:
     """The first time after `now`; None where there is none within HORIZON. Raises InvalidInputError."""
+    return next((at for at in times(cron, zone, now, now + HORIZON) if at > now), None)
+
+
+def times(cron: str, zone: str, start: datetime, end: datetime) -> Iterator[datetime]:
+    """Give the times in [start, end). Raises InvalidInputError for an expression or a zone that cannot be used."""
     document = {
         "kind": str(RuleKind.WINDOW),
         "name": "schedule",
@@ -96,8 +101,8 @@ def following(cron: str, zone: str, now: datetime) -> datetime | None:
         "cron": {"expression": cron, "duration": "1s"},
     }
     rule = read_rule(document, check=recurrence.check).as_rule(0)
-    found = recurrence.occurrences(rule, now, now + HORIZON)
-    return next((each.start for each in found if each.start > now), None)
+    found = recurrence.occurrences(rule, start, end)
+    return (each.start for each in found if each.start >= start)
 
 
 def _request(session: Session, row: Row[Any], *, expires_at: datetime | None) -> tuple[int | None, str]:

@@ -113,3 +113,14 @@ deploy: [{{run: ./x}}]
     assert made.status_code == 201, made.text
     (warning,) = world.admin.get(path).get_json()["warnings"]
     assert warning.startswith("Each opening of the next")
+
+
+def test_a_calendar_shows_what_recurs(world: ApiWorld) -> None:
+    name = world.application("1.0")
+    made = world.admin.post("/schedules/", json=body_of(name)).get_json()
+    path = f"/environments/staging/calendar?application={name}&from=2099-06-01T00:00Z&to=2099-06-15T00:00Z"
+    # Tuesdays at 09:00 in Berlin, in summer: 07:00 UTC.
+    assert world.admin.get(path).get_json()["recurring"] == [
+        {"schedule_id": made["id"], "application": name, "at": f"2099-06-{day:02}T07:00:00Z"}
+        for day in (2, 9)
+    ]

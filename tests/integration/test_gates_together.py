@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ from orchestrator.db import Database
 from orchestrator.domain.access import Role
 from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import users
-from orchestrator.services import attempts, deployments, locks, windows
+from orchestrator.services import approvals, attempts, deployments, locks, pipelines, windows
 from orchestrator.services.actors import Actor
-from tests.integration.engine_world import World, worker
+from tests.integration.engine_world import PIPELINE, World, worker
 
 
 @pytest.fixture
@@ -212,3 +213,49 @@ def test_one_that_is_held_again_lets_those_behind_it_go_on(world: World) -> None
     assert world.get(first).held_by == "schedule"
     assert world.get(second).wake_at <= clock.now()
     assert world.run_to_end(second) == "succeeded"
+
+
+def approver(world: World, name: str) -> Actor:
+    with world.database.transaction() as session:
+        user_id = users.insert(session, email=f"{name}@b", username=name, password_hash="x", role="operator")
+    assert user_id is not None
+    return Actor(user_id, name, Role.OPERATOR, "sign-in")
+
+
+@pytest.mark.parametrize(("names", "counted"), [(("ben", "cleo"), 2), (("ben", "ben"), 1)])
+def test_two_yeses_at_the_same_moment(world: World, names: tuple[str, str], counted: int) -> None:
+    source = PIPELINE.replace("  staging:\n", "  staging:\n    approvals: [{count: 2, role: operator}]\n")
+    with world.database.transaction() as session:
+        pipelines.apply(session, name="shop", source=source, actor=world.actor)
+    deployment = world.request("1.0.0")
+    people = {name: approver(world, name) for name in set(names)}
+    together = Barrier(2)
+
+    def approve(name: str) -> None:
+        together.wait()
+        with world.database.transaction() as session:
+            approvals.approve(session, deployment, actor=people[name], reason="")
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(approve, name) for name in names]:
+            done.result()
+    events = "SELECT count(*) FROM events WHERE deployment_id = :id AND kind = 'deployment.approved'"
+    assert world.scalar(events, id=deployment) == counted
+    assert world.status(deployment) == ("running" if counted == 2 else "pending")
+
+
+def test_a_freeze_stops_all_that_were_queued_for_a_window_before(world: World) -> None:
+    opens = (clock.now() + timedelta(hours=1)).replace(microsecond=0)
+    moments = {"from": f"{opens:%Y-%m-%dT%H:%M:%S}", "to": f"{opens + timedelta(days=1):%Y-%m-%dT%H:%M:%S}"}
+    document = {"name": "tomorrow", "zone": "UTC", "dated": moments}
+    with world.database.transaction() as session:
+        windows.create(session, RuleKind.WINDOW, environment="staging", document=document, actor=world.actor)
+    queued = [request(world, "staging") for _ in range(50)]
+    for each in queued:
+        assert world.advance(each, worker()) is None
+    freeze_for_days(world)
+    world.execute("UPDATE deployments SET wake_at = clock_timestamp(), held_until = clock_timestamp()")
+    for each in queued:
+        assert world.advance(each, worker()) is None
+    assert world.column("SELECT DISTINCT held_by FROM deployments") == ["freeze"]
+    assert world.column("SELECT DISTINCT status FROM deployments") == ["pending"]

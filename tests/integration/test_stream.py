@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.client.sse import ServerEvent
 from tests.acceptance.fleet import eventually
-from tests.integration.api_world import world
+from tests.integration.api_world import Person, world
 from tests.integration.stream_world import StreamWorld, running, stream_server, streams, text_of
 
 __all__ = ["streams", "world"]
@@ -170,6 +170,19 @@ def test_logging_out_ends_the_stream_and_says_so(streams: StreamWorld) -> None:
     assert data_of(listener.until("cut"), "cut")[0]["code"] == "unauthenticated"
     assert list(listener.events()) == []
     assert streams.follow(claim.work.deployment_id, person=visitor).status == 401
+    streams.end(claim)
+
+
+def test_a_machine_follows_until_its_token_is_revoked(streams: StreamWorld) -> None:
+    claim = streams.running()
+    owner = streams.api.person("viewer")
+    made = owner.post("/tokens/", json={"name": "ci", "scopes": ["read"]}).get_json()
+    machine = Person(owner.client, {"access_token": made["token"]})
+    listener = streams.follow(claim.work.deployment_id, person=machine)
+    listener.until("status")
+    assert owner.call("DELETE", f"/tokens/{made['id']}").status_code == 200
+    assert data_of(listener.until("cut"), "cut")[0]["code"] == "unauthenticated"
+    assert streams.follow(claim.work.deployment_id, person=machine).status == 401
     streams.end(claim)
 
 

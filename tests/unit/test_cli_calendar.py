@@ -21,6 +21,8 @@ CALENDAR = {
             "to": "2026-12-01T08:00:00Z",
         }
     ],
+    "recurring": [{"schedule_id": 3, "application": "shop", "at": "2026-12-02T08:00:00Z"}],
+    "warnings": [],
     "deployments": [
         {
             "id": 7,
@@ -51,6 +53,7 @@ def test_a_calendar_is_in_order_of_time(cli: Cli) -> None:
         ["2026-11-30T00:00:00Z", "2026-12-01T08:00:00Z", "freeze", "no"],
         ["2026-12-01T08:00:00Z", "2026-12-01T16:00:00Z", "deployments", "may", "start"],
         ["2026-12-01T08:00:00Z", "deployment", "7", "starts:", "shop", "1.0"],
+        ["2026-12-02T08:00:00Z", "schedule", "3", "requests", "shop"],
     ]
     (asked,) = cli.server.got("GET", "/api/v1/environments/production/calendar")
     assert asked.query == {"from": "2026-12-01T00:00:00Z", "application": "shop"}

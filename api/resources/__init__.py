@@ -2,6 +2,7 @@
 
 from api.resources import (
     applications,
+    audit,
     auth,
     deployments,
     diagnosis,
@@ -19,6 +20,7 @@ from api.resources import (
 BLUEPRINTS = (
     tokens.blueprint,
     users.blueprint,
+    audit.blueprint,
     auth.blueprint,
     applications.blueprint,
     environments.blueprint,

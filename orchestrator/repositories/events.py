@@ -1,6 +1,5 @@
 """The append-only, hash-chained record of what happened."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
+
+from orchestrator.domain.audit import link
 
 FROM_JSON = """
     INSERT INTO events (subject, seq, deployment_id, kind, actor_id, at, data, hash)
@@ -30,21 +31,6 @@ _LAST_OF = text("""
     SELECT e.*, u.username FROM events e LEFT JOIN users u ON u.id = e.actor_id
     WHERE e.deployment_id = :id AND e.kind = :kind ORDER BY e.seq DESC LIMIT 1
 """)
-
-
-def link(
-    previous: bytes,
-    *,
-    subject: str,
-    seq: int,
-    kind: str,
-    actor_id: int | None,
-    at: datetime,
-    data: Mapping[str, Any],
-) -> bytes:
-    """The hash of an entry: SHA-256 over the hash before it and the entry's canonical JSON."""
-    entry = {"subject": subject, "seq": seq, "kind": kind, "actor_id": actor_id, "at": at, "data": data}
-    return hashlib.sha256(previous + orjson.dumps(entry, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def entry(
@@ -92,3 +78,17 @@ def of_deployment(session: Session, deployment_id: int, *, after: int, limit: in
 def last_of(session: Session, deployment_id: int, kind: str) -> Row[Any] | None:
     """The last entry of a kind about a deployment; None where there is none."""
     return session.execute(_LAST_OF, {"id": deployment_id, "kind": kind}).one_or_none()
+
+
+_PAGE = text("""
+    SELECT e.id, e.subject, e.seq, e.kind, e.at, e.actor_id, u.username AS actor, e.data, encode(e.hash, 'hex') AS hash
+    FROM events e LEFT JOIN users u ON u.id = e.actor_id
+    WHERE e.id > :after AND (CAST(:subject AS text) IS NULL OR e.subject = :subject)
+    ORDER BY e.id OFFSET :skip LIMIT :limit
+""")
+
+
+def page(session: Session, *, subject: str | None, after: int, skip: int, limit: int) -> list[Row[Any]]:
+    """Entries about everything, or about one subject, the oldest first."""
+    params = {"subject": subject, "after": after, "skip": skip, "limit": limit}
+    return list(session.execute(_PAGE, params))

@@ -31,6 +31,7 @@ simulated-local = tests.model.site:SimulatedLocalTarget
 _EMPTY = """
 DO $$
 BEGIN
+    SET LOCAL session_replication_role = replica;  -- what happened may not be emptied otherwise
     EXECUTE (SELECT 'TRUNCATE ' || string_agg(format('%I.%I', schemaname, tablename), ', ') || ' RESTART IDENTITY'
         FROM pg_tables WHERE schemaname IN ('public', 'chaos') AND tablename <> 'alembic_version');
     PERFORM setval('fencing_tokens', 1, false);

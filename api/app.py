@@ -6,6 +6,7 @@ import uuid
 
 import structlog
 from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
 from api import auth, errors, extensions, health_checks, openapi
@@ -52,6 +53,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["SECRET_KEY"] = None  # there are no cookie sessions
     app.url_map.strict_slashes = False
     app.url_map.converters.update(id=IdConverter, name=NameConverter)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies)  # type: ignore[method-assign]
     auth.init(app, settings.secret_key)
     extensions.init(app, settings)
     errors.init(app)

@@ -10,6 +10,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from api.rates import LoginRates
 from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
 from orchestrator.config import Settings
@@ -38,6 +39,7 @@ class Services:
     lookups: Engine
     """Connections without transactions: for the one SELECT that each request begins with."""
     tokens: TokenReader
+    login_rates: LoginRates
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -57,6 +59,7 @@ def init(app: Flask, settings: Settings) -> None:
         cursors=Cursors(settings.secret_key),
         lookups=lookups,
         tokens=TokenReader(settings.secret_key),
+        login_rates=LoginRates(settings.redis_url, settings.login_limit),
     )
 
 

@@ -26,6 +26,10 @@ class Settings:
     """Where a worker keeps the runs of its node, and `releasectl up` its stores."""
     bcrypt_rounds: int = 12
     """Cost of a password hash, 4 to 16."""
+    login_limit: int = 10
+    """Logins a minute for one account from one address; an address has six times as many, and an account ten from everywhere."""
+    trusted_proxies: int = 0
+    """How many proxies before web add to X-Forwarded-For; 0: the address is that of the connection."""
     open_registration: bool = False
     """Whether anyone may create an account; otherwise only admins, after the first user."""
     db_pool_size: int = 5

@@ -52,6 +52,7 @@ def environment(database_url: str, redis_url: str, data_dir: Path) -> dict[str, 
         "SECRET_KEY": SECRET_KEY,
         "DATA_DIR": str(data_dir),
         "BCRYPT_ROUNDS": "4",
+        "LOGIN_LIMIT": "10000",
     }
 
 

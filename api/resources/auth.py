@@ -27,7 +27,8 @@ blueprint = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="
 @blueprint.arguments(schemas.Login)
 @blueprint.response(200, schemas.TokenPair)
 def login(body: dict[str, Any]) -> Response:
-    """Log in with the user name or the e-mail address."""
+    """Log in with the user name or the e-mail address; so often a minute (LOGIN_LIMIT), then 429."""
+    services().login_rates.check(body["username"])
     candidate = sign_ins.find_candidate(session(), body["username"])
     session().rollback()  # hashing takes long, and nothing slow is done inside a transaction
     known = services().passwords.matches(body["password"], candidate.password_hash if candidate else None)

@@ -13,9 +13,10 @@ from api.schemas import users as user_schemas
 from orchestrator import cache
 from orchestrator.db import after_commit, transaction
 from orchestrator.domain.access import Permission
-from orchestrator.domain.errors import UnauthenticatedError
+from orchestrator.domain.errors import ForbiddenError, UnauthenticatedError
 from orchestrator.repositories import users as rows
-from orchestrator.services import sign_ins
+from orchestrator.security import check_password
+from orchestrator.services import sign_ins, users
 from orchestrator.services.sign_ins import SignedIn
 from orchestrator.services.tokens import REFRESH
 
@@ -60,14 +61,39 @@ def refresh(body: dict[str, Any]) -> Response:
 
 @blueprint.route("/logout", methods=["POST"])
 @requires(Permission.SELF)
-@blueprint.arguments(schemas.Nothing)
+@blueprint.arguments(schemas.Logout)
 @blueprint.response(204)
-def logout(_body: dict[str, Any]) -> Response:
-    """End this login: its access and refresh tokens stop at once."""
+def logout(body: dict[str, Any]) -> Response:
+    """End this login, or all of yours: their access and refresh tokens stop at once. API tokens go on."""
     actor = current_actor()
     with transaction(session()):
-        sign_ins.end(session(), actor.sign_in_id)
+        if body["everywhere"]:
+            sign_ins.end_all(session(), actor.id)
+        else:
+            sign_ins.end(session(), actor.sign_in_id)
         after_commit(session(), lambda: services().cache.drop(_noted(actor.id)))
+    return Response(status=204)
+
+
+@blueprint.route("/password", methods=["POST"])
+@requires(Permission.SELF)
+@blueprint.arguments(schemas.NewPassword)
+@blueprint.response(204)
+def change_password(body: dict[str, Any]) -> Response:
+    """Change your password. Your other logins end; this one goes on."""
+    actor = current_actor()
+    services().login_rates.check(actor.username)
+    check_password(body["password"])
+    candidate = sign_ins.find_candidate(session(), actor.username)
+    session().rollback()  # hashing takes long, and nothing slow is done inside a transaction
+    known = services().passwords.matches(
+        body["current_password"], candidate.password_hash if candidate else None
+    )
+    if candidate is None or not known:
+        raise ForbiddenError("that is not your password")
+    new = services().passwords.hash(body["password"])
+    with transaction(session()):
+        users.change_password(session(), candidate.password_hash, new, actor=actor)
     return Response(status=204)
 
 

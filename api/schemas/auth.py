@@ -25,6 +25,24 @@ class Nothing(ma.Schema):
     """No fields."""
 
 
+class Logout(ma.Schema):
+    """Of how many logins."""
+
+    everywhere = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "End all your logins, not only this one."},
+    )
+
+
+class NewPassword(ma.Schema):
+    """The password you have, and the one you want."""
+
+    current_password = Text(required=True, longest=1024, load_only=True)
+    password = Text(required=True, shortest=8, longest=72, load_only=True)
+
+
 class TokenPair(ma.Schema):
     """An access token, and the one refresh token that is good from now on."""
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "doctor": Lazy("orchestrator.cli.doctor:doctor", "Say what is unhealthy, and what to do about it."),
     "login": Lazy("orchestrator.cli.account:login", "Log in to a server."),
     "logout": Lazy("orchestrator.cli.account:logout", "Log out, and forget the tokens."),
+    "password": Lazy("orchestrator.cli.account:password", "Change your password."),
     "whoami": Lazy("orchestrator.cli.account:whoami", "Show who you are to the server."),
     "apply": Lazy("orchestrator.cli.apply:apply", "Store an application's pipeline from a YAML file."),
     "release": Lazy("orchestrator.cli.release:release", "Record and look up releases."),

@@ -1,4 +1,4 @@
-"""login, logout, whoami."""
+"""login, logout, password, whoami."""
 
 import os
 import sys
@@ -55,19 +55,40 @@ def login(*, url: str | None, username: str | None, password_stdin: bool, as_jso
 
 
 @click.command()
+@click.option("--everywhere", is_flag=True, help="End all your logins, on other machines too.")
 @json_option
-def logout(as_json: bool) -> None:
+def logout(*, everywhere: bool, as_json: bool) -> None:
     """End the login at the server and forget the tokens."""
     client = connect()
     if client.tokens.load() is None:
         click.echo("You are not logged in.", err=True)
     else:
         try:
-            client.logout()
+            client.logout(everywhere=everywhere)
         except UnreachableError as error:
             click.echo(f"The tokens are forgotten here, but not ended there: {error.message}", err=True)
     if as_json:
         emit_json({"url": client.base_url})
+
+
+@click.command()
+@json_option
+def password(as_json: bool) -> None:
+    """Change your password; your other logins end.
+
+    Both are asked for, or read from stdin, a line each, where that is no terminal.
+    """
+    if sys.stdin.isatty():
+        current = str(click.prompt("Current password", hide_input=True, err=True))
+        new = str(click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True))
+    else:
+        current, new = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
+    client = connect()
+    client.call("POST", "/auth/password", body={"current_password": current, "password": new})
+    if as_json:
+        emit_json({"url": client.base_url})
+    else:
+        click.echo("Your password is changed; your other logins have ended.", err=True)
 
 
 @click.command()

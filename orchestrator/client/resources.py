@@ -85,10 +85,10 @@ class Client(Transport):
         with self.tokens.locked():
             self.tokens.save(fresh)
 
-    def logout(self) -> None:
-        """End the login at the server; forget the tokens whatever it says."""
+    def logout(self, *, everywhere: bool = False) -> None:
+        """End the login at the server, or all of them; forget the tokens whatever it says."""
         try:
-            self.call("POST", "/auth/logout", body={})
+            self.call("POST", "/auth/logout", body={"everywhere": True} if everywhere else {})
         finally:
             with self.tokens.locked():
                 self.tokens.save(None)

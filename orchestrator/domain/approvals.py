@@ -67,9 +67,15 @@ class ApprovalRule:
             whom = f"of {', '.join(self.users)}"
         elif self.team:
             whom = f"of the team {self.team}"
-        but = ", not who recorded the release" if self.but_author else ""
-        lasting = f", within {format_duration(self.expires_seconds)}" if self.expires_seconds else ""
-        return f"{self.count} {'person' if self.count == 1 else 'people'} {whom}{but}{lasting}"
+        return f"{self.count} {'person' if self.count == 1 else 'people'} {whom}"
+
+    def demand(self, more: int) -> str:
+        """What is still missing, in plain words."""
+        author = " or recorded the release" if self.but_author else ""
+        lasting = (
+            f"; each yes counts for {format_duration(self.expires_seconds)}" if self.expires_seconds else ""
+        )
+        return f"{more} more of {self} must approve, other than who requested it{author}{lasting}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def next_look(blockers: Sequence[Blocker], now: datetime) -> datetime:
 
 def _approvals(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
     return tuple(
-        Blocker(APPROVAL, f"{more} more of {rule} must approve, other than who requested it", PERSON_RECHECK)
+        Blocker(APPROVAL, rule.demand(more), PERSON_RECHECK)
         for rule, more in unmet(around.approval_rules, around.approvers, now)
     )
 
@@ -226,8 +226,9 @@ def _soak(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
 def _slot(around: Surroundings) -> tuple[Blocker, ...]:
     slot = f"{around.application} in {around.environment}"
     if around.ahead:
+        verb = "comes" if around.ahead == 1 else "come"
         others = "1 deployment" if around.ahead == 1 else f"{around.ahead} deployments"
-        return (Blocker(SLOT, f"{others} of {slot} come first", DEEP_IN_LINE_RECHECK),)
+        return (Blocker(SLOT, f"{others} of {slot} {verb} first", DEEP_IN_LINE_RECHECK),)
     if around.active_id is not None:
         message = f"deployment {around.active_id} of {slot} has to end first; this one is next"
         return (Blocker(SLOT, message, NEXT_IN_LINE_RECHECK),)

@@ -115,13 +115,23 @@ def end_sign_in(session: Session, sign_in_id: str, *, because: str) -> bool:
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
-def end_sign_ins_of(session: Session, user_id: int, *, because: str) -> None:
-    """End every family of a user."""
+def change_password(session: Session, user_id: int, *, old_hash: str, new_hash: str) -> bool:
+    """Compare and set; False where it is another by now, or the user is not active."""
+    statement = text("""
+        UPDATE users SET password_hash = :new, updated_at = clock_timestamp()
+        WHERE id = :id AND password_hash = :old AND active
+    """)
+    done = session.execute(statement, {"id": user_id, "old": old_hash, "new": new_hash})
+    return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def end_sign_ins_of(session: Session, user_id: int, *, because: str, but: str | None = None) -> None:
+    """End every family of a user, but for one."""
     statement = text("""
         UPDATE sign_ins SET ended_at = clock_timestamp(), ended_because = :because
-        WHERE user_id = :user_id AND ended_at IS NULL
+        WHERE user_id = :user_id AND ended_at IS NULL AND id IS DISTINCT FROM :but
     """)
-    session.execute(statement, {"user_id": user_id, "because": because})
+    session.execute(statement, {"user_id": user_id, "because": because, "but": but})
 
 
 def find_actor(session: Session | Connection, sign_in_id: str) -> Row[Any] | None:

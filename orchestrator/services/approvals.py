@@ -67,7 +67,8 @@ def _asked(session: Session, deployment_id: int, actor: Actor) -> Locked:
     who = Approver(actor.username, actor.role, now, actor.teams, is_author=is_author)
     if not any(rule.accepts(who, now) for rule in rules):
         needed = " and ".join(str(rule) for rule in rules)
-        raise ForbiddenError(f"this deployment asks for {needed}; you are none of them")
+        author = "; who recorded the release does not count" if any(rule.but_author for rule in rules) else ""
+        raise ForbiddenError(f"this deployment asks for {needed}; you are none of them{author}")
     return held
 
 

@@ -73,3 +73,8 @@ def refresh(session: Session, *, sign_in_id: str, token_id: str, user_id: int) -
 def end(session: Session, sign_in_id: str) -> None:
     """Log out: access tokens of the family stop too. A second call does nothing."""
     users.end_sign_in(session, sign_in_id, because="logout")
+
+
+def end_all(session: Session, user_id: int) -> None:
+    """Log out everywhere."""
+    users.end_sign_ins_of(session, user_id, because="logout everywhere")

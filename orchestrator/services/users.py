@@ -107,6 +107,15 @@ def change(session: Session, user_id: int, changes: Changes, *, actor: Actor) ->
     _record(session, user_id, "user.changed", actor_id=actor.id, data=data)
 
 
+def change_password(session: Session, old_hash: str, new_hash: str, *, actor: Actor) -> None:
+    """Give who acts another password; their other logins end. Raises ConflictError where it was changed meanwhile."""
+    actor.require_person("a password")
+    if not users.change_password(session, actor.id, old_hash=old_hash, new_hash=new_hash):
+        raise ConflictError("your password was changed at this very moment; log in anew")
+    users.end_sign_ins_of(session, actor.id, because="password changed", but=actor.sign_in_id)
+    _record(session, actor.id, "user.password_changed", actor_id=actor.id, data={})
+
+
 def _record(session: Session, user_id: int, kind: str, *, actor_id: int, data: dict[str, Any]) -> None:
     records.record(session, f"user:{user_id}", kind, actor_id=actor_id, at=clock.now(), data=data)
 

@@ -195,3 +195,39 @@ def test_a_token_for_another_secret_is_refused(world: ApiWorld) -> None:
     with world.app.app_context():
         token = create_access_token("1", additional_claims={"sid": "made-up"})
     assert me(world, token) == 401
+
+
+NEW = "another correct horse"
+
+
+def change(person: Person, current: str, new: str = NEW) -> int:
+    body = {"current_password": current, "password": new}
+    return person.post("/auth/password", json=body).status_code
+
+
+def test_a_new_password_ends_the_other_logins_and_is_the_only_one(world: ApiWorld) -> None:
+    person = world.person("viewer")
+    name = person.get("/auth/me").get_json()["username"]
+    elsewhere = world.login(name)
+    assert change(person, "not the password") == 403
+    assert [change(person, PASSWORD, new) for new in ("short", "x" * 73, "\u00e9" * 40)] == [422] * 3
+    assert elsewhere.get("/auth/me").status_code == 200
+    assert change(person, PASSWORD) == 204
+    assert person.get("/auth/me").status_code == 200
+    assert elsewhere.get("/auth/me").status_code == 401
+    assert refresh(world, elsewhere.tokens["refresh_token"]).status_code == 401
+    body = {"username": name, "password": PASSWORD}
+    assert world.client().post(f"{V1}/auth/login", json=body).status_code == 401
+    world.login(name, NEW)
+    events = world.admin.get(f"/audit/?subject=user:{person.id}").get_json()["items"]
+    assert [each["kind"] for each in events][-1] == "user.password_changed"
+    assert all(word not in str(events) for word in (PASSWORD, NEW))
+
+
+def test_logging_out_everywhere_ends_all_logins(world: ApiWorld) -> None:
+    person = world.person("viewer")
+    name = person.get("/auth/me").get_json()["username"]
+    other = world.login(name)
+    assert person.post("/auth/logout", json={"everywhere": True}).status_code == 204
+    assert [each.get("/auth/me").status_code for each in (person, other)] == [401, 401]
+    assert world.admin.get("/auth/me").status_code == 200

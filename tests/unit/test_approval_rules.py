@@ -69,11 +69,15 @@ def test_who_recorded_the_release_may_be_left_out() -> None:
     rule = ApprovalRule(but_author=True)
     assert not rule.accepts(author, NOW)
     assert rule.accepts(approver("bob"), NOW)
-    assert str(rule) == "1 person with the role deployer or higher, not who recorded the release"
+    assert rule.demand(1) == (
+        "1 more of 1 person with the role deployer or higher must approve,"
+        " other than who requested it or recorded the release"
+    )
 
 
 def test_a_yes_counts_up_to_and_not_at_its_end() -> None:
     rule = ApprovalRule(expires_seconds=3600)
+    assert rule.demand(1).endswith("other than who requested it; each yes counts for 1h")
     said = [approver("ann")]
     assert unmet([rule], said, NOW + HOUR - timedelta(microseconds=1)) == []
     assert unmet([rule], said, NOW + HOUR) == [(rule, 1)]

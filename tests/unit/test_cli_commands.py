@@ -300,3 +300,12 @@ def test_tab_offers_the_servers_applications(cli: Cli) -> None:
         "COMP_CWORD": "2",
     }
     assert cli.run().stdout.split() == ["plain,shop", "plain,search"]
+
+
+def test_a_password_is_changed_from_stdin(cli: Cli) -> None:
+    cli.on("POST", "/auth/password", None)
+    done = cli.run("password", input="the old one\nthe new one\n")
+    assert done.exit_code == 0, done.output
+    (sent,) = cli.server.got("POST", "/api/v1/auth/password")
+    assert sent.json() == {"current_password": "the old one", "password": "the new one"}
+    assert "the" not in done.stdout

@@ -1,7 +1,6 @@
 """The Flask application."""
 
 import re
-import time
 import uuid
 
 import structlog
@@ -9,10 +8,10 @@ from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
-from api import auth, errors, extensions, health_checks, openapi
+from api import auth, errors, extensions, health_checks, metrics, openapi
 from api.parsing import MAX_BODY_BYTES, MAX_ID
 from api.resources import BLUEPRINTS
-from orchestrator import log
+from orchestrator import clock, log
 from orchestrator.config import Settings
 from orchestrator.domain.errors import MisconfiguredError
 
@@ -88,7 +87,7 @@ def _observe(app: Flask) -> None:
     def begin() -> None:
         sent = request.headers.get(REQUEST_ID, "")
         g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-        g.begun = time.perf_counter()
+        g.begun = clock.monotonic()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
@@ -102,7 +101,8 @@ def _observe(app: Flask) -> None:
             method=request.method,
             path=request.path,
             status=response.status_code,
-            ms=round((time.perf_counter() - g.begun) * 1000, 1),
+            ms=round((clock.monotonic() - g.begun) * 1000, 1),
             user=g.actor.username if "actor" in g else None,
         )
+        metrics.observe(response)
         return response

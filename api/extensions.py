@@ -10,6 +10,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from api.metrics import CACHE
 from api.rates import LoginRates
 from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
@@ -54,7 +55,7 @@ def init(app: Flask, settings: Settings) -> None:
     lookups = make_engine(settings, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     app.extensions[_KEY] = Services(
         settings=settings,
-        cache=Cache(settings.redis_url),
+        cache=Cache(settings.redis_url, note_lookup=lambda result: CACHE.labels(result).inc()),
         passwords=PasswordHasher(settings.bcrypt_rounds),
         cursors=Cursors(settings.secret_key),
         lookups=lookups,

@@ -67,7 +67,8 @@ class Miss:
 class Cache:
     """Bytes under keys, in namespaces that are forgotten as a whole. Every call answers within TIMEOUT_SECONDS."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, *, note_lookup: Callable[[str], None] = lambda _result: None) -> None:
+        self._note_lookup = note_lookup
         self._redis: redis.Redis = redis.Redis.from_url(
             redis_url,
             socket_timeout=TIMEOUT_SECONDS,
@@ -82,8 +83,11 @@ class Cache:
         """What is kept under a key, or the miss to `put` with."""
         found = self._call(lambda: self._redis.get(key))
         if isinstance(found, bytes):
+            self._note_lookup("hit")
             return found
-        return Miss(key, namespace, self._generation(namespace))
+        miss = Miss(key, namespace, self._generation(namespace))
+        self._note_lookup("miss" if miss.generation is not None else "away")
+        return miss
 
     def put(self, miss: Miss, value: bytes, *, seconds: int) -> None:
         """Keep what was read from Postgres after the miss."""

@@ -56,6 +56,8 @@ def of(site: Site) -> Processes:
 def _web(site: Site) -> ProcessSpec:
     argv: tuple[str, ...] = (
         "gunicorn",
+        "-c",
+        "python:api.serving",
         "--no-control-socket",
         "-k",
         "gthread",

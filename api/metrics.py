@@ -1,0 +1,81 @@
+"""Numbers for Prometheus: what this web server did, and how the engine stands as Postgres tells it."""
+
+import os
+from collections.abc import Iterator
+
+from flask import Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import REGISTRY, Collector
+from sqlalchemy import Row
+
+from orchestrator import clock
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Where the processes of one web server write what they counted; `api.serving` makes it."""
+
+REQUESTS = Histogram(
+    "release_manager_http_request_seconds",
+    "How long requests took, by method, route and status.",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+CACHE = Counter(
+    "release_manager_cache_lookups_total", "Looks into the cache, by what came of them.", ["result"]
+)
+
+ENGINE = {
+    "pending": ("deployments_pending", "Deployments that have not started."),
+    "running": ("deployments_running", "Deployments that run."),
+    "paused": ("deployments_paused", "Deployments that wait for a person or for a window."),
+    "overdue_seconds": (
+        "engine_overdue_seconds",
+        "How late the deployment is that should have been looked at first.",
+    ),
+    "open_attempts": ("attempts_open", "Attempts that have not ended."),
+    "lapsed_leases": (
+        "leases_lapsed",
+        "Attempts whose worker has fallen silent and which nobody has taken over yet.",
+    ),
+    "tick_seconds": ("tick_silence_seconds", "How long ago the clock ticked; -1: never."),
+    "nodes": ("worker_nodes", "Nodes whose workers polled lately."),
+}
+
+
+class Figures(Collector):
+    """One row of figures as gauges."""
+
+    def __init__(self, row: Row[tuple[float, ...]], queues: dict[str, int] | None) -> None:
+        self._row, self._queues = row, queues
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give each of them."""
+        for name, (suffix, meaning) in ENGINE.items():
+            yield GaugeMetricFamily(
+                f"release_manager_{suffix}", meaning, value=float(getattr(self._row, name))
+            )
+        depth = GaugeMetricFamily(
+            "release_manager_queue_messages", "Messages that wait in the broker.", labels=["queue"]
+        )
+        for queue, messages in (self._queues or {}).items():
+            depth.add_metric([queue], messages)
+        yield depth
+
+
+def observe(response: Response) -> None:
+    """Count a request that is answered now."""
+    route = request.url_rule.rule if request.url_rule is not None else "none"
+    taken = clock.monotonic() - g.begun
+    REQUESTS.labels(request.method, route, str(response.status_code)).observe(taken)
+
+
+def exposition(figures: Collector) -> Response:
+    """Everything as Prometheus reads it: of all processes of this web server, and the engine's figures."""
+    shared = CollectorRegistry()
+    if os.environ.get(FOLDER):
+        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    body = generate_latest(shared if os.environ.get(FOLDER) else REGISTRY)
+    engine = CollectorRegistry()
+    engine.register(figures)
+    return Response(body + generate_latest(engine), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,26 @@
+"""How much there is of what: numbers for machines that watch. Each statement reads partial indexes only."""
+
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+_FIGURES = text("""
+    SELECT
+        (SELECT count(*) FROM deployments WHERE status = 'pending') AS pending,
+        (SELECT count(*) FROM deployments WHERE status = 'running') AS running,
+        (SELECT count(*) FROM deployments WHERE status = 'paused') AS paused,
+        (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(wake_at)), 0)::float FROM deployments
+         WHERE wake_at < clock_timestamp()) AS overdue_seconds,
+        (SELECT count(*) FROM attempts WHERE ended_at IS NULL) AS open_attempts,
+        (SELECT count(*) FROM attempts WHERE ended_at IS NULL AND lease_until < clock_timestamp()) AS lapsed_leases,
+        (SELECT coalesce(extract(epoch FROM clock_timestamp() - max(heard_at)), -1)::float FROM heartbeats
+         WHERE source = 'tick') AS tick_seconds,
+        (SELECT count(*) FROM heartbeats WHERE source LIKE 'node:%'
+         AND heard_at > clock_timestamp() - make_interval(secs => :silent_seconds)) AS nodes
+""")
+
+
+def figures(session: Session, *, silent_seconds: float) -> Row[Any]:
+    """All of them as they are now; `tick_seconds` -1: the clock has never ticked."""
+    return session.execute(_FIGURES, {"silent_seconds": silent_seconds}).one()

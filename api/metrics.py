@@ -10,10 +10,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY, Collector
 from sqlalchemy import Row
 
+from api.serving import FOLDER
 from orchestrator import clock
-
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Where the processes of one web server write what they counted; `api.serving` makes it."""
 
 REQUESTS = Histogram(
     "release_manager_http_request_seconds",

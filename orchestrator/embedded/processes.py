@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from celery import Celery
@@ -67,7 +67,8 @@ def _web(site: Site) -> ProcessSpec:
         "8",
     )
     argv += ("--bind", f"127.0.0.1:{site.port}", "api.wsgi:app")
-    return _python(site, "web", *argv, healthy=lambda: _answers_ok(site.port, "/health/live"))
+    spec = _python(site, "web", *argv, healthy=lambda: _answers_ok(site.port, "/health/live"))
+    return replace(spec, env={**site.env, "PROMETHEUS_MULTIPROC_DIR": str(site.data_dir / "metrics")})
 
 
 def _stream(site: Site, port: int) -> ProcessSpec:

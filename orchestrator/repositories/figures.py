@@ -1,4 +1,4 @@
-"""How much there is of what: numbers for machines that watch. Each statement reads partial indexes only."""
+"""How much there is of what: numbers for machines that watch. What has ended is not counted: that is most of all rows."""
 
 from typing import Any
 

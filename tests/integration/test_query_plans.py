@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
 from orchestrator.repositories import deployments as rows
-from orchestrator.repositories import figures, waking
+from orchestrator.repositories import waking
 from orchestrator.services import deployments
 from tests.integration.engine_world import World, worker
 
@@ -83,7 +83,6 @@ def test_nothing_that_the_engine_does_reads_a_whole_table(world: World, executed
         waking.take_due(session, limit=500, push_seconds=3)
         waking.take_due(session, limit=20, push_seconds=5, overdue_seconds=1.5)
         rows.get(session, lab)
-        figures.figures(session, silent_seconds=15)
     world.run_to_end(lab, {"lab-a": Outcome.FAILED, "lab-b": Outcome.FAILED, "lab-c": Outcome.LOST})
     with world.database.transaction() as session:
         deployments.cancel(session, again, actor=world.actor, reason="")

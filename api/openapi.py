@@ -21,7 +21,7 @@ from orchestrator.presenting.json import dumps
 from orchestrator.presenting.problems import PROBLEM_JSON, STATUSES
 
 TITLE = "DevOps Release Manager"
-_ARGUMENT = re.compile(r"<(?:[^:>]+:)?([^>]+)>")
+ARGUMENT = re.compile(r"<(?:[^:>]+:)?([^>]+)>")
 METHODS = ("get", "post", "put", "patch", "delete")
 CREATING = {
     "register_user",
@@ -167,7 +167,7 @@ def _permissions(app: Flask) -> dict[tuple[str, str], tuple[str, Permission]]:
     found = {}
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
-        path = _ARGUMENT.sub(r"{\1}", rule.rule)
+        path = ARGUMENT.sub(r"{\1}", rule.rule)
         for method in rule.methods or ():
             permission = permission_of(view)
             if permission is not None:

@@ -8,7 +8,7 @@ from orchestrator.domain.windows import RuleKind
 from orchestrator.services import deployments, pipelines, releases, schedules, windows
 from tests.acceptance.fleet import Fleet, eventually
 from tests.acceptance.test_workers import deploy, ended, workers, world
-from tests.integration.engine_world import World
+from tests.integration.engine_world import World, between
 
 __all__ = ["workers", "world"]
 
@@ -31,8 +31,7 @@ def test_what_waits_for_a_window_starts_once_it_opens(world: World, workers: Fle
     script = f"echo $DEPLOYMENT_ID >> {ledger}"
     assert ended(world, deploy(world, script, application="first")) == "succeeded"
     opens = in_seconds(8)
-    moments = {"from": f"{opens:%Y-%m-%dT%H:%M:%S}", "to": f"{opens + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}"}
-    document = {"name": "soon", "zone": "UTC", "dated": moments}
+    document = between(opens, opens + timedelta(hours=1))
     with world.database.transaction() as session:
         windows.create(session, RuleKind.WINDOW, environment="lab", document=document, actor=world.actor)
     waiting = [deploy(world, script, application=f"app-{n}") for n in range(3)]
@@ -142,8 +141,7 @@ def test_a_thousand_that_wait_for_one_opening_start_one_in_each_slot(world: Worl
     for name in names:
         crowd(world, name)
     opens = in_seconds(20)
-    moments = {"from": f"{opens:%Y-%m-%dT%H:%M:%S}", "to": f"{opens + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}"}
-    document = {"name": "soon", "zone": "UTC", "dated": moments}
+    document = between(opens, opens + timedelta(hours=1))
     with world.database.transaction() as session:
         for number in range(ENVIRONMENTS):
             windows.create(

@@ -1,6 +1,8 @@
 """What the engine's tests share: an application with a pipeline, and a worker played by hand."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Row, text
 
@@ -31,6 +33,12 @@ deploy:
   - run: ./check
     retries: 1
 """
+
+
+def between(start: datetime, end: datetime) -> dict[str, Any]:
+    """A window, or a freeze, of two instants, as its author would write it."""
+    moments = {"from": f"{start:%Y-%m-%dT%H:%M:%S}", "to": f"{end:%Y-%m-%dT%H:%M:%S}"}
+    return {"name": "the rule", "zone": "UTC", "dated": moments}
 
 
 def worker(name: str = "one", *, node: str = "node-1", lease_seconds: float = 30) -> Worker:

@@ -12,23 +12,17 @@ from orchestrator.domain.gates import KINDS
 from orchestrator.domain.statuses import Outcome
 from orchestrator.presenting.explanations import present_explanation
 from orchestrator.services import deployments, explaining
-from tests.integration.api_world import ApiWorld, Person, world
+from tests.integration.api_world import ApiWorld, Person, pipeline_of, world
 from tests.integration.engine_world import World, worker
 
 __all__ = ["world"]
 
-GUARDED = """
-application: {name}
-environments:
-  staging:
-    targets: [{{name: web-a, kind: noop}}]
-  production:
-    after: staging
-    approvals: [{{role: operator}}]
-    targets: [{{name: web-a, kind: noop}}]
-deploy:
-  - run: ./install
-"""
+
+def guarded(name: str) -> str:
+    """The usual pipeline, with somebody to ask before production."""
+    return pipeline_of(name).replace(
+        "    after: staging\n", "    after: staging\n    approvals: [{role: operator}]\n"
+    )
 
 
 def explained(person: Person, deployment_id: int) -> dict[str, Any]:
@@ -68,7 +62,7 @@ def test_a_lock_is_explained_to_each_according_to_what_they_may_do(world: ApiWor
 
 def test_what_two_remedies_do_together_is_said(world: ApiWorld) -> None:
     name, operator = world.application("1.0"), world.person("operator")
-    assert world.apply(name, GUARDED.format(name=name)).status_code == 200
+    assert world.apply(name, guarded(name)).status_code == 200
     lock = operator.post("/locks/", json={"application": name, "reason": "moving"}).get_json()
     deployment = world.deploy(name, "1.0", "production")["id"]
     found = explained(operator, deployment)

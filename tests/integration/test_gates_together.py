@@ -15,7 +15,7 @@ from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import users
 from orchestrator.services import approvals, attempts, deployments, locks, pipelines, windows
 from orchestrator.services.actors import Actor
-from tests.integration.engine_world import PIPELINE, World, worker
+from tests.integration.engine_world import PIPELINE, World, between, worker
 
 
 @pytest.fixture
@@ -246,8 +246,7 @@ def test_two_yeses_at_the_same_moment(world: World, names: tuple[str, str], coun
 
 def test_a_freeze_stops_all_that_were_queued_for_a_window_before(world: World) -> None:
     opens = (clock.now() + timedelta(hours=1)).replace(microsecond=0)
-    moments = {"from": f"{opens:%Y-%m-%dT%H:%M:%S}", "to": f"{opens + timedelta(days=1):%Y-%m-%dT%H:%M:%S}"}
-    document = {"name": "tomorrow", "zone": "UTC", "dated": moments}
+    document = between(opens, opens + timedelta(days=1))
     with world.database.transaction() as session:
         windows.create(session, RuleKind.WINDOW, environment="staging", document=document, actor=world.actor)
     queued = [request(world, "staging") for _ in range(50)]

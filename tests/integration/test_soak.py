@@ -4,22 +4,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchestrator.db import Database
 from orchestrator.presenting.deployments import present_whole
-from orchestrator.services import pipelines, rollbacks
-from tests.integration.engine_world import PIPELINE, World, worker
+from orchestrator.services import rollbacks
+from tests.integration.engine_world import World, worker
+from tests.integration.time_travel import Clocks, clocks, use_pipeline, world
+
+__all__ = ["clocks", "world"]
 
 
-@pytest.fixture
-def world(database: Database) -> World:
-    """`shop`, with half an hour of soak before production."""
-    made = World(database)
-    source = PIPELINE.replace("    after: staging\n", "    after: staging\n    soak: 30m\n")
-    with made.database.transaction() as session:
-        pipelines.apply(session, name="shop", source=source, actor=made.actor)
-    made.release("1.0.0")
-    made.release("1.1.0")
-    return made
+@pytest.fixture(autouse=True)
+def soaking(world: World) -> None:
+    """Half an hour of soak before production."""
+    use_pipeline(world, "    after: staging\n", "    after: staging\n    soak: 30m\n")
 
 
 def waiting(world: World, deployment: int) -> list[tuple[str, str, datetime | None]]:
@@ -32,16 +28,6 @@ def to_staging(world: World, version: str) -> int:
     deployment = world.request(version, "staging")
     assert world.run_to_end(deployment) == "succeeded"
     return deployment
-
-
-def ended_before(world: World, deployment: int, minutes: int) -> None:
-    world.execute("ALTER TABLE deployments DISABLE TRIGGER USER")
-    world.execute(
-        "UPDATE deployments SET ended_at = clock_timestamp() - make_interval(mins => :minutes) WHERE id = :id",
-        minutes=minutes,
-        id=deployment,
-    )
-    world.execute("ALTER TABLE deployments ENABLE TRIGGER USER")
 
 
 def test_a_release_soaks_from_its_success_on(world: World) -> None:
@@ -57,19 +43,19 @@ def test_a_release_soaks_from_its_success_on(world: World) -> None:
     assert (row.status, row.held_by, row.wake_at) == ("pending", "soak", until)
 
 
-def test_what_has_soaked_starts(world: World) -> None:
-    staging = to_staging(world, "1.0.0")
-    ended_before(world, staging, 29)
+def test_what_has_soaked_starts(world: World, clocks: Clocks) -> None:
+    to_staging(world, "1.0.0")
+    clocks.go(30 * 60 - 1)
     production = world.request("1.0.0", "production")
     assert world.advance(production, worker()) is None
-    ended_before(world, staging, 30)
+    clocks.go(1)
     assert world.run_to_end(production) == "succeeded"
 
 
-def test_what_was_rolled_back_in_staging_has_to_succeed_there_again(world: World) -> None:
+def test_what_was_rolled_back_in_staging_has_to_succeed_there_again(world: World, clocks: Clocks) -> None:
     to_staging(world, "1.0.0")
     staging = to_staging(world, "1.1.0")
-    ended_before(world, staging, 60)
+    clocks.go(60 * 60)
     production = world.request("1.1.0", "production")
     assert waiting(world, production) == []
     with world.database.transaction() as session:
@@ -78,15 +64,16 @@ def test_what_was_rolled_back_in_staging_has_to_succeed_there_again(world: World
     assert waiting(world, production) == [("promotion", message, None)]
     assert world.run_to_end(back) == "succeeded"
     assert world.advance(production, worker()) is None
-    again = to_staging(world, "1.1.0")
+    to_staging(world, "1.1.0")
     assert [each[0] for each in waiting(world, production)] == ["soak"]
-    ended_before(world, again, 31)
+    clocks.go(30 * 60)
     assert world.run_to_end(production) == "succeeded"
 
 
-def test_a_rollback_asks_for_no_soak(world: World) -> None:
+def test_a_rollback_asks_for_no_soak(world: World, clocks: Clocks) -> None:
     for version in ("1.0.0", "1.1.0"):
-        ended_before(world, to_staging(world, version), 31)
+        to_staging(world, version)
+        clocks.go(30 * 60)
         production = world.request(version, "production")
         assert world.run_to_end(production) == "succeeded"
     with world.database.transaction() as session:

@@ -10,7 +10,7 @@ from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.domain.windows import RuleKind
 from orchestrator.services import openings, pipelines, windows
-from tests.integration.engine_world import PIPELINE, World
+from tests.integration.engine_world import PIPELINE, World, between
 from tests.model import virtual_time
 from tests.model.virtual_time import BEGINNING, Clocks
 
@@ -59,7 +59,6 @@ def window(
     kind: RuleKind = RuleKind.WINDOW,
 ) -> int:
     """Make a window, or a freeze, of these two times."""
-    moments = {"from": f"{start:%Y-%m-%dT%H:%M:%S}", "to": f"{end:%Y-%m-%dT%H:%M:%S}"}
-    document = {"name": "the rule", "zone": "UTC", "dated": moments}
+    document = between(start, end)
     with world.database.transaction() as session:
         return windows.create(session, kind, environment=environment, document=document, actor=world.actor)

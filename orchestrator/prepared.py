@@ -5,6 +5,7 @@ executes it the second time. Not behind pgbouncer's transaction pooling: DB_PREP
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,9 @@ MOST = 200
 """Prepared statements a connection keeps; ours are fewer."""
 AT_ONCE = False
 """Whether a statement is prepared at its first execution already: costs more, and shows whether each can be."""
+_OURS = "ours"
+OURS: Mapping[str, Any] = {_OURS: True}
+"""Execution options of a statement that goes to the driver as it is, and is ours all the same."""
 _PREPARABLE = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 _STAR = re.compile(r"(?:\w\.|SELECT )\*")
 """A row type that a migration may change under a statement that is prepared: Postgres would refuse to execute it."""
@@ -52,7 +56,9 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool
 
 
 def _is_ours(context: Any) -> bool:
-    """Ours are text; what SQLAlchemy makes itself has parameters without types."""
+    """Ours are text, or say so; what SQLAlchemy makes itself has parameters without types."""
+    if context.compiled is None:
+        return bool(context.execution_options.get(_OURS))
     return context.compiled is not None and isinstance(context.compiled.statement, TextClause)
 
 

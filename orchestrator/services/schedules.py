@@ -38,7 +38,7 @@ def create(
     Raises NotFoundError, InvalidInputError for an expression or a zone that cannot be used, RuleViolationError.
     """
     actor.require(Permission.DEPLOY)
-    actor.require_place(application=application, environment=environment)
+    actor.require_person("a schedule")  # it would go on when the token is revoked
     next_at = following(cron, zone, clock.now())
     if next_at is None:
         raise RuleViolationError(

@@ -77,10 +77,6 @@ def test_a_token_changes_nothing_elsewhere(world: ApiWorld) -> None:
         ci.post("/locks/", json={"application": mine, "reason": "x"}),
         ci.post("/locks/", json={"reason": "x"}),
         ci.post(
-            "/schedules/",
-            json={"application": other, "environment": "staging", "cron": "0 9 * * *", "zone": "UTC"},
-        ),
-        ci.post(
             "/windows/",
             json={
                 "environment": "staging",
@@ -124,6 +120,10 @@ deploy: [{{run: ./x}}]
         ci.post("/users/", json=user),
         ci.call("PATCH", f"/users/{boss.id}", json={"active": True}),
         ci.post("/tokens/", json={"name": "more", "scopes": ["deploy"]}),
+        ci.post(
+            "/schedules/",
+            json={"application": name, "environment": "staging", "cron": "0 9 * * *", "zone": "UTC"},
+        ),
         ci.call("DELETE", "/tokens/1"),
         ci.post("/auth/logout", json={}),
     ):

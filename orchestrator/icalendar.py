@@ -1,5 +1,6 @@
 """Freezes out of other people's calendars, and windows and freezes into them (RFC 5545)."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -22,6 +23,9 @@ MAX_RECURRING = 200
 MAX_REFUSED = 10
 """After so many events that cannot be taken no more are read: to find out that one never happens takes long."""
 MAX_NESTING = 5
+_ONLY_TIME = re.compile(rb"^(DURATION[^:\r\n]*:\+?PT[^\r\n]*)(\r?\n)", re.IGNORECASE | re.MULTILINE)
+_EXACT = "X-EXACT-DURATION"
+"""Marks a DURATION without days: 24 hours that pass (PT24H) are no day of the calendar (P1D), and the library forgets which it was."""
 _UNSUPPORTED = ("EXDATE", "RDATE", "EXRULE", "RECURRENCE-ID")
 
 
@@ -81,7 +85,8 @@ def _events(data: bytes) -> list[Component]:
         raise InvalidInputError(f"A calendar may have at most {MAX_BYTES:,} bytes; leave out what is past.")
     _check_nesting(data)
     try:
-        calendars = Calendar.from_ical(data, multiple=True)
+        marked = _ONLY_TIME.sub(rb"\1\2" + _EXACT.encode() + rb":1\2", data)
+        calendars = Calendar.from_ical(marked, multiple=True)
         events = [event for calendar in calendars for event in calendar.walk("VEVENT")]
     except (ValueError, KeyError, IndexError) as error:
         raise InvalidInputError(f"This is not a calendar as RFC 5545 has them: {error}.") from error
@@ -180,7 +185,7 @@ def _end(event: Component, start: date, zone: str, default_zone: str) -> datetim
         if not isinstance(duration, timedelta):
             raise _refusal("has no DURATION that can be read")
         # Days are days of the calendar, hours are hours that pass.
-        days = timedelta(days=duration.days)
+        days = timedelta(days=0 if _EXACT in event else duration.days)
         begun = instants(first + days, ZoneInfo(zone))[0]
         return shown(begun + (duration - days), zone) if duration != days else first + days
     if isinstance(start, datetime):

@@ -47,7 +47,17 @@ def dated(start: str, end: str) -> Dated:
             "Europe/Berlin",
             dated("2026-12-24T08:00", "2026-12-24T14:00"),  # New York is six hours behind
         ),
-        # A day over the change of clocks is a day of the calendar. (The library gives PT24H as a day, too.)
+        # A day over the change of clocks is a day of the calendar; 24 hours are 24 hours that pass.
+        (
+            "DTSTART;TZID=Europe/Berlin:20260328T120000 DURATION:PT24H",
+            "Europe/Berlin",
+            dated("2026-03-28T12:00", "2026-03-29T13:00"),
+        ),
+        (
+            "DTSTART;TZID=Europe/Berlin:20261024T120000 DURATION:+PT24H",
+            "Europe/Berlin",
+            dated("2026-10-24T12:00", "2026-10-25T11:00"),
+        ),
         (
             "DTSTART;TZID=Europe/Berlin:20260328T120000 DURATION:P1D",
             "Europe/Berlin",

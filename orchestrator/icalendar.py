@@ -25,7 +25,7 @@ MAX_REFUSED = 10
 MAX_NESTING = 5
 _ONLY_TIME = re.compile(rb"^(DURATION[^:\r\n]*:\+?PT[^\r\n]*)(\r?\n)", re.IGNORECASE | re.MULTILINE)
 _EXACT = "X-EXACT-DURATION"
-"""Marks a DURATION without days: 24 hours that pass (PT24H) are no day of the calendar (P1D), and the library forgets which it was."""
+"""Marks a DURATION without days: 24 hours that pass (PT24H) are no day (P1D), and the library forgets which it was."""
 _UNSUPPORTED = ("EXDATE", "RDATE", "EXRULE", "RECURRENCE-ID")
 
 

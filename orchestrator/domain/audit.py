@@ -37,10 +37,10 @@ class Seal:
     def add(self, entry: Mapping[str, Any]) -> None:
         """Take the next entry."""
         self.entries += 1
-        self._digest.update(f"{entry['id']} {entry['hash']}\n".encode())
+        self._digest.update(orjson.dumps(entry, option=orjson.OPT_SORT_KEYS) + b"\n")
 
     def document(self) -> dict[str, Any]:
-        """As it is written: how many entries there are, and one digest of all of them in their order."""
+        """As it is written: how many entries there are, and one digest of all of each of them, in their order."""
         return {"seal": {"entries": self.entries, "digest": self._digest.hexdigest()}}
 
 

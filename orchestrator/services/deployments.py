@@ -12,6 +12,7 @@ from orchestrator.repositories import deployments, steps
 from orchestrator.services import attempts, execution, requests
 from orchestrator.services.actors import Actor
 
+_NOT_PENDING = "deployment {} is not pending any more: only one that has not started gets another plan"
 ANSWERS = ("retry", "skip", "fail")
 
 
@@ -67,17 +68,11 @@ def enqueue(session: Session, order: requests.Order) -> int:
     """Create a deployment, end those whose place it takes, and have it looked at. Raises what `requests.create` raises."""
     made = requests.create(session, order)
     for superseded in made.supersedes:
-        _supersede(session, superseded, by=made.id)
+        held = execution.lock(session, superseded)
+        if held is not None and held.status is DeploymentStatus.PENDING:
+            execution.supersede(session, held, by=made.id)
     requests.nudge(session, made)
     return made.id
-
-
-def _supersede(session: Session, deployment_id: int, *, by: int) -> bool:
-    held = execution.lock(session, deployment_id)
-    if held is None or held.status is not DeploymentStatus.PENDING:
-        return False
-    execution.supersede(session, held, by=by)
-    return True
 
 
 def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
@@ -87,6 +82,8 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
     """
     row = deployments.get(session, deployment_id)
     actor.require_place(application=row.application, environment=row.environment)
+    if row.status != DeploymentStatus.PENDING:
+        raise ConflictError(_NOT_PENDING.format(deployment_id))
     if row.rolls_back_id is not None:
         raise RuleViolationError("a rollback keeps its plan; request another one")
     if row.override_windows:
@@ -103,13 +100,10 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
         override_windows=row.override_windows,
         replaces_id=deployment_id,
     )
-    made = requests.create(session, order)
-    if not _supersede(session, deployment_id, by=made.id):
-        raise ConflictError(f"deployment {deployment_id} is not pending any more: its plan is carried out")
-    for superseded in made.supersedes:
-        _supersede(session, superseded, by=made.id)
-    requests.nudge(session, made)
-    return made.id
+    made = enqueue(session, order)
+    if deployments.get(session, deployment_id).status != DeploymentStatus.SUPERSEDED:  # it started meanwhile
+        raise ConflictError(_NOT_PENDING.format(deployment_id))
+    return made
 
 
 def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:

@@ -45,7 +45,7 @@ class Order:
     override_windows: bool = False
     only_targets: frozenset[str] | None = None
     replaces_id: int | None = None
-    """A deployment that the caller ends for this one."""
+    """A deployment that has not started and whose place it takes, whatever the queue's policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _make_room(
 ) -> tuple[int, ...]:
     """Those that the queue's policy ends for this one, which may also say no. Rollbacks leave the others alone."""
     if environment is None or environment.queue == FIFO or order.rolls_back_id is not None:
-        return ()
+        return () if order.replaces_id is None else (order.replaces_id,)
     queued = deployments.queued_before(
         session, about.new_id, application_id=about.id, environment=order.environment
     )
@@ -99,7 +99,7 @@ def _make_room(
         raise ConflictError(
             f"deployment {before[0].id} of {about.name} in {order.environment} goes on, and the queue there takes no other"
         )
-    return tuple(row.id for row in before if row.status == DeploymentStatus.PENDING)
+    return tuple(row.id for row in queued if row.status == DeploymentStatus.PENDING)
 
 
 def _check_times(order: Order) -> None:

@@ -73,6 +73,16 @@ def test_a_changed_entry_is_found_even_under_a_new_seal(
     assert "3: entry 2 of user:1 was changed: its hash does not fit" in says(sealed(entries))
 
 
+@pytest.mark.parametrize(("name", "value"), [("actor", "eve"), ("id", 4)])
+def test_what_no_hash_covers_is_under_the_seal(
+    entries: list[dict[str, Any]], name: str, value: object
+) -> None:
+    whole = sealed(entries)
+    entries[2][name] = value
+    whole[2] = json.dumps(entries[2]).encode()
+    assert any("the seal is for 5 entries with another digest" in each for each in says(whole))
+
+
 def test_an_entry_that_is_left_out_is_found(entries: list[dict[str, Any]]) -> None:
     del entries[2]
     assert says(sealed(entries)) == ["4: entry 3 of user:1: entry 2 is missing before it"]

@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import patch
 
 from kombu.exceptions import OperationalError as BrokerAwayError
@@ -51,11 +50,11 @@ class Broker:
         self.messages: list[Sent] = []
         self.away = False
 
-    def send_task(self, name: str, args: tuple[int], *, queue: str, **_options: Any) -> None:
-        """As Celery's."""
+    def send(self, task: str, subject_id: int, *, queue: str, shown: str) -> None:
+        """As `Sender`'s."""
         if self.away:
             raise BrokerAwayError
-        self.messages.append(Sent(TaskName(name), args[0], queue))
+        self.messages.append(Sent(TaskName(task), subject_id, queue))
         self.messages.sort()  # no statement promises in which order it sends, and an example must come out the same again
 
 
@@ -76,7 +75,7 @@ class System:
         """Put the edges in place (time, broker, targets); at the end nothing of it is left."""
         with ExitStack() as edges:
             edges.enter_context(self.clocks.everywhere())
-            edges.enter_context(patch.object(queue, "_producer", lambda: self.broker))
+            edges.enter_context(patch.object(queue, "_sender", lambda: self.broker))
             edges.enter_context(patch.object(queue, "_breaker", queue._Breaker()))
             edges.enter_context(patch.object(SimulatedTarget, "site", self.site))
             edges.enter_context(patch.object(driving, "time", SimpleNamespace(sleep=lambda _: None)))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.models.deployment import Deployment
+from orchestrator.prepared import execute
 from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
@@ -189,7 +190,7 @@ def subject(
         "release_id": release_id,
         "environment": environment,
     }
-    return session.execute(_SUBJECT, params).one_or_none()
+    return execute(session, _SUBJECT, params).one_or_none()
 
 
 def insert(
@@ -206,7 +207,7 @@ def insert(
     values = {name: getattr(new, name) for name in new.__dataclass_fields__}
     documents = {"document": document, "waves": waves, "steps": steps, "targets": targets, "events": events}
     params = values | {name: orjson.dumps(value).decode() for name, value in documents.items()}
-    session.execute(_INSERT, params)
+    execute(session, _INSERT, params)
 
 
 def queued_before(
@@ -219,14 +220,14 @@ def queued_before(
 
 def surroundings(session: Session, deployment_id: int) -> Row[Any]:
     """Who holds the slot, and how many wait before this one."""
-    return session.execute(_SURROUNDINGS, {"id": deployment_id}).one()
+    return execute(session, _SURROUNDINGS, {"id": deployment_id}).one()
 
 
 def last_successes(session: Session, release_id: int, environments: Sequence[str]) -> dict[str, Row[Any]]:
     """For those of these environments in which this very release has succeeded: when it did last, and whether that is being,
     or was, rolled back."""
     params = {"release_id": release_id, "environments": list(environments)}
-    return {row.environment: row for row in session.execute(_LAST_SUCCESSES, params)}
+    return {row.environment: row for row in execute(session, _LAST_SUCCESSES, params)}
 
 
 def last_in(session: Session, application: str, environment: str) -> Row[Any] | None:
@@ -285,7 +286,7 @@ _FIND_MANY = text(_WHOLE + " WHERE d.id = ANY(:ids)")
 
 def get(session: Session, deployment_id: int) -> Row[Any]:
     """One deployment with what its readers want to see, a pending one with its `surroundings`. Raises NotFoundError."""
-    row = session.execute(_GET, {"id": deployment_id}).one_or_none()
+    row = execute(session, _GET, {"id": deployment_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no deployment {deployment_id}")
     return row

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.engine import HAND_OUT_AT_ONCE, OpenAttempt
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.models.deployment import Deployment
+from orchestrator.prepared import execute
 from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
@@ -62,6 +64,8 @@ _HAND_OUT = """
     SELECT deployment_id, handed.id, attempt FROM handed JOIN woken ON woken.id = deployment_id ORDER BY handed.id
     RETURNING id
 """
+
+_WRITE = "{noted}UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id"
 
 _CLOSE_UNSTARTED = text("""
     WITH withdrawn AS (
@@ -143,34 +147,33 @@ class IdleAttempt(OpenAttempt):
 
 def lock(session: Session, deployment_id: int) -> Row[Any] | None:
     """The deployment and its current wave, locked until the transaction ends; None where there is none."""
-    return session.execute(_LOCK, {"id": deployment_id, "most": HAND_OUT_AT_ONCE}).one_or_none()
+    return execute(session, _LOCK, {"id": deployment_id, "most": HAND_OUT_AT_ONCE}).one_or_none()
 
 
 def idle_attempts(session: Session, deployment_id: int) -> list[IdleAttempt]:
     """Attempts that nobody holds, at most 200."""
-    rows = session.execute(_IDLE_ATTEMPTS, {"id": deployment_id})
+    rows = execute(session, _IDLE_ATTEMPTS, {"id": deployment_id})
     return [IdleAttempt(r.id, r.step_id, r.claimed, r.not_before, r.node) for r in rows]
 
 
 def next_lease_end(session: Session, deployment_id: int) -> datetime | None:
     """When the first lease that is held now would lapse."""
-    found: datetime | None = session.execute(_NEXT_LEASE_END, {"id": deployment_id}).scalar()
+    found: datetime | None = execute(session, _NEXT_LEASE_END, {"id": deployment_id}).scalar()
     return found
 
 
 def has_unstarted(session: Session, deployment_id: int) -> bool:
     """Whether any wave still has waiting steps."""
-    return bool(session.execute(_UNSTARTED, {"id": deployment_id}).scalar())
+    return bool(execute(session, _UNSTARTED, {"id": deployment_id}).scalar())
 
 
 def hand_out(
     session: Session, deployment_id: int, wave: int, steps: Sequence[int], *, change: Change
 ) -> list[int]:
     """Make waiting steps ready, each with a new attempt, and write the change of their deployment; the attempts' ids."""
-    noted = f"noted AS ({FROM_JSON})," if change.events else ""
-    statement = text(_HAND_OUT.format(noted=noted, assignments=change.assignments()))
+    statement = _hand_out(change.assignments(), records=bool(change.events))
     params = change.params() | {"id": deployment_id, "wave": wave, "steps": list(steps)}
-    made = list(session.execute(statement, params).scalars())
+    made = list(execute(session, statement, params).scalars())
     if not made:
         raise RuntimeError(f"deployment {deployment_id} or its steps changed although the row was locked")
     return made
@@ -203,9 +206,18 @@ def count_move(session: Session, deployment_id: int, wave: int, *, old: StepStat
 
 def write(session: Session, deployment_id: int, change: Change) -> None:
     """Write the change of a locked deployment."""
-    noted = f"WITH noted AS ({FROM_JSON}) " if change.events else ""
-    statement = text(
-        f"{noted}UPDATE deployments SET {change.assignments()} WHERE id = :id AND status = :old RETURNING id"
-    )
-    if session.execute(statement, change.params() | {"id": deployment_id}).first() is None:
+    statement = _write(change.assignments(), records=bool(change.events))
+    if execute(session, statement, change.params() | {"id": deployment_id}).first() is None:
         raise RuntimeError(f"deployment {deployment_id} changed although its row was locked")
+
+
+@cache
+def _hand_out(assignments: str, *, records: bool) -> TextClause:
+    noted = f"noted AS ({FROM_JSON})," if records else ""
+    return text(_HAND_OUT.format(noted=noted, assignments=assignments))
+
+
+@cache
+def _write(assignments: str, *, records: bool) -> TextClause:
+    noted = f"WITH noted AS ({FROM_JSON}) " if records else ""
+    return text(_WRITE.format(noted=noted, assignments=assignments))

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from orchestrator.prepared import execute
+
 _DUE = text("""
     UPDATE deployments SET wake_at = clock_timestamp() + make_interval(secs => :push_seconds)
     WHERE id IN (
@@ -61,7 +63,7 @@ def take_due(
 ) -> list[Row[Any]]:
     """Deployments whose `wake_at` has come, each given to one caller only, and pushed on in case its message is lost."""
     params = {"limit": limit, "push_seconds": push_seconds, "overdue_seconds": overdue_seconds}
-    return list(session.execute(_DUE, params))
+    return list(execute(session, _DUE, params))
 
 
 def wake_overdue(session: Session, ids: Sequence[int]) -> None:
@@ -99,7 +101,7 @@ def wake_waiting(
         "only_behind": only_behind,
         "release_id": release_id,
     }
-    return list(session.execute(_WAKE_WAITING, params).scalars())
+    return list(execute(session, _WAKE_WAITING, params).scalars())
 
 
 def wake_closed(session: Session, environment: str) -> list[int]:

@@ -2,6 +2,9 @@
 
 import re
 import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
 from flask import Flask, Response, g, request
@@ -25,6 +28,7 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
+
 
 _access = log.get("api.access")
 
@@ -65,8 +69,23 @@ def create_app(settings: Settings | None = None) -> Flask:
         api.register_blueprint(blueprint)
     openapi.init(app, api)
     _observe(app)
+    app.wsgi_app = _with_security_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
     check_permissions(app)
     return app
+
+
+def _with_security_headers(serve: WSGIApplication) -> WSGIApplication:
+    """Add those headers that an answer does not have, whoever made it."""
+
+    def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:
+            present = {name.lower() for name, _ in headers}
+            missing = [each for each in _SECURITY_HEADERS.items() if each[0].lower() not in present]
+            return start_response(status, [*headers, *missing], *rest)
+
+        return serve(environ, start)
+
+    return wrapped
 
 
 def check_permissions(app: Flask) -> None:
@@ -94,8 +113,6 @@ def _observe(app: Flask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         response.headers[REQUEST_ID] = g.request_id
-        present = {name.lower() for name, _ in response.headers}
-        response.headers.extend(each for each in _SECURITY_HEADERS.items() if each[0].lower() not in present)
         _access.info(
             "request",
             method=request.method,

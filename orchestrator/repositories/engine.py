@@ -55,7 +55,7 @@ _HAND_OUT = """
     ), counted AS (
         UPDATE waves SET waiting = waiting - (SELECT count(*) FROM handed), ready = ready + (SELECT count(*) FROM handed)
         WHERE deployment_id = :id AND index = :wave
-    ), {noted} woken AS (
+    ), {others} woken AS (
         UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id
     )
     INSERT INTO attempts (deployment_id, step_id, number)
@@ -92,6 +92,11 @@ _SKIP_TARGET = text("""
     WHERE deployment_id = :id AND index = wave_index
 """)
 
+# From now on nobody can tell how the release that was there before is.
+_LEAVE = """
+    UPDATE health_watches w SET left_by = b.id, due_at = NULL FROM deployments b
+    WHERE b.id = :id AND w.application_id = b.application_id AND w.environment = b.environment AND w.left_by IS NULL
+"""
 
 _STAMPS = {
     DeploymentStatus.RUNNING: ", started_at = coalesce(started_at, clock_timestamp())",
@@ -130,6 +135,12 @@ class Change:
             params["events"] = orjson.dumps(self.events).decode()
         return params
 
+    def others(self) -> str:
+        """What is written beside the row, as parts of a WITH that others follow."""
+        begins = self.old is DeploymentStatus.PENDING and self.new is DeploymentStatus.RUNNING
+        parts = {"noted": FROM_JSON if self.events else "", "left_behind": _LEAVE if begins else ""}
+        return "".join(f"{name} AS ({part}), " for name, part in parts.items() if part)
+
     def _ends(self) -> bool:
         return self.new in TERMINAL
 
@@ -167,8 +178,7 @@ def hand_out(
     session: Session, deployment_id: int, wave: int, steps: Sequence[int], *, change: Change
 ) -> list[int]:
     """Make waiting steps ready, each with a new attempt, and write the change of their deployment; the attempts' ids."""
-    noted = f"noted AS ({FROM_JSON})," if change.events else ""
-    statement = text(_HAND_OUT.format(noted=noted, assignments=change.assignments()))
+    statement = text(_HAND_OUT.format(others=change.others(), assignments=change.assignments()))
     params = change.params() | {"id": deployment_id, "wave": wave, "steps": list(steps)}
     made = list(session.execute(statement, params).scalars())
     if not made:
@@ -203,9 +213,10 @@ def count_move(session: Session, deployment_id: int, wave: int, *, old: StepStat
 
 def write(session: Session, deployment_id: int, change: Change) -> None:
     """Write the change of a locked deployment."""
-    noted = f"WITH noted AS ({FROM_JSON}) " if change.events else ""
+    others = change.others().removesuffix(", ")
     statement = text(
-        f"{noted}UPDATE deployments SET {change.assignments()} WHERE id = :id AND status = :old RETURNING id"
+        f"{f'WITH {others} ' if others else ''}"
+        f"UPDATE deployments SET {change.assignments()} WHERE id = :id AND status = :old RETURNING id"
     )
     if session.execute(statement, change.params() | {"id": deployment_id}).first() is None:
         raise RuntimeError(f"deployment {deployment_id} changed although its row was locked")

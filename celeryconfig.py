@@ -25,6 +25,7 @@ task_create_missing_queues = True
 task_routes = {
     TaskName.ADVANCE: {"queue": QueueName.DEPLOYMENTS},
     TaskName.RUN_STEP: {"queue": QueueName.DEPLOYMENTS},
+    TaskName.ASK_FOR_HEALTH: {"queue": QueueName.DEPLOYMENTS},
     TaskName.TICK: {"queue": QueueName.DEFAULT},
 }
 

@@ -31,6 +31,7 @@ class TaskName(StrEnum):
 
     ADVANCE = "deployments.advance"
     RUN_STEP = "steps.run"
+    ASK_FOR_HEALTH = "health.ask"
     TICK = "recovery.tick"
 
 

@@ -19,6 +19,7 @@ OUTLIVED_SECONDS = 15.0
 app = make_celery()
 app.autodiscover_tasks(["workers.tasks"], related_name="deployments", force=True)
 app.autodiscover_tasks(["workers.tasks"], related_name="steps", force=True)
+app.autodiscover_tasks(["workers.tasks"], related_name="health", force=True)
 app.autodiscover_tasks(["workers.tasks"], related_name="recovery", force=True)
 
 

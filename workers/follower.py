@@ -15,6 +15,7 @@ from orchestrator.services import attempts
 from orchestrator.services.attempts import Claim, Output
 from workers.context import WorkerContext
 from workers.driving import drive, prepare
+from workers.health import ask_for_health
 from workers.leases import Hold
 from workers.sink import Sink
 
@@ -38,6 +39,10 @@ class Follower:
     def run_step(self, attempt_id: int) -> None:
         """Follow one attempt, unless somebody else does."""
         self._follow_all(lambda session: attempts.claim(session, attempt_id, self._ours.worker))
+
+    def ask_for_health(self, deployment_id: int) -> None:
+        """Ask how the release is that a deployment put there, as long as it soaks."""
+        ask_for_health(self._ours, deployment_id)
 
     def _taker(self) -> attempts.Worker | None:
         return None if self._ours.leases.stopping else self._ours.worker

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from orchestrator import log
-from orchestrator.repositories import heartbeats, waking
+from orchestrator.repositories import health, heartbeats, waking
 from workers.context import WorkerContext
 from workers.follower import Follower
 from workers.tasks.shell import guarded
@@ -19,7 +19,7 @@ _logger = log.get(__name__)
 
 
 class Poller:
-    """Says that this node lives, and advances deployments that are overdue, in threads of its own."""
+    """Says that this node lives, and does what is overdue of deployments and health checks, in threads of its own."""
 
     def __init__(self, ours: WorkerContext) -> None:
         self._ours = ours
@@ -36,3 +36,13 @@ class Poller:
         for row in due:
             _logger.info("overdue_deployment_advanced", deployment=row.id)
             self._pool.submit(guarded, "overdue", row.id, partial(Follower.advance, deployment_id=row.id))
+        self._ask_for_health()
+
+    def _ask_for_health(self) -> None:
+        with self._ours.database.transaction() as session:
+            due = health.take_due(
+                session, limit=AT_ONCE, push_seconds=PUSH_SECONDS, overdue_seconds=OVERDUE_SECONDS
+            )
+        for row in due:
+            ask = partial(Follower.ask_for_health, deployment_id=row.deployment_id)
+            self._pool.submit(guarded, "overdue health check", row.deployment_id, ask)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.domain.pipeline_approvals import read_approvals
+from orchestrator.domain.pipeline_checks import read_health
 from orchestrator.domain.pipeline_parts import (
     KnownPlugins,
     check_settings,
@@ -38,6 +39,7 @@ _ENVIRONMENT_KEYS = (
     "queue",
     "approvals",
     "soak",
+    "health",
     "auto",
     "when_closed",
     "jitter",
@@ -69,6 +71,7 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
             queue=section.choice("queue", QUEUES),
             approvals=read_approvals(section),
             soak_seconds=_soak(section),
+            health=read_health(section, plugins),
             auto=_auto(section),
             when_closed=WhenClosed(section.choice("when_closed", tuple(WhenClosed))),
             jitter_seconds=int(section.seconds("jitter", default=0, least=1, most=LONGEST_JITTER_SECONDS)),

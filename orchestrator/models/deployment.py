@@ -101,6 +101,9 @@ class Deployment(Timestamps, Base):
     promote_after: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     soak_seconds: Mapped[int] = mapped_column(server_default="0")
     """How long its release has to have been in the environments of `promote_after`."""
+    health: Mapped[Json | None]
+    """How its environment is asked for its health after its success: by which revision of the pipeline, how often, for which
+    soaks; null: not at all."""
     promotes: Mapped[bool] = mapped_column(server_default=false())
     """Its success sends its release on to other environments."""
     when_closed: Mapped[str] = mapped_column(server_default="finish")

@@ -34,13 +34,18 @@ _INSERT = text(f"""
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
             approval_rules, override_windows, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
-            soak_seconds, promotes, when_closed, jitter_seconds, wave_count, step_count, event_seq, event_hash, wake_at)
+            soak_seconds, health, promotes, when_closed, jitter_seconds, wave_count, step_count, event_seq, event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
             CAST(:approval_rules AS jsonb), :override_windows,
             :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
-            :soak_seconds, :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count, :event_seq, :event_hash,
-            clock_timestamp() + make_interval(secs => :first_wake_seconds))
+            :soak_seconds, CAST(:health AS jsonb), :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count,
+            :event_seq, :event_hash, clock_timestamp() + make_interval(secs => :first_wake_seconds))
+    ), h AS (
+        -- Its release has soaked for the lengths that were asked for before; this one may be another.
+        UPDATE health_watches SET soaks = array_append(soaks, CAST(:soak_seconds AS bigint)), due_at = clock_timestamp()
+        WHERE application_id = :application_id AND environment = ANY(:promote_after) AND left_by IS NULL
+          AND release_id = :release_id AND :soak_seconds > 0 AND NOT :soak_seconds = ANY(soaks)
     ), p AS (
         INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))
     ), w AS (
@@ -102,10 +107,13 @@ _QUEUED = text("""
 _LAST_SUCCESSES = text("""
     SELECT d.environment, d.ended_at, EXISTS (
         SELECT 1 FROM deployments b WHERE b.rolls_back_id = d.id AND b.status IN ('pending', 'running', 'paused', 'succeeded')
-    ) AS rolled_back
-    FROM (SELECT DISTINCT ON (environment) id, environment, ended_at FROM deployments
+    ) AS rolled_back, CAST(d.health ->> 'every_seconds' AS float) AS health_every_seconds,
+        coalesce(h.counts_from, d.ended_at) AS counts_from, coalesce(h.checked_at, d.ended_at) AS checked_at,
+        coalesce(h.because, '') AS because, coalesce(h.failing, 0) > 0 AS failing, h.left_by
+    FROM (SELECT DISTINCT ON (environment) id, environment, ended_at, health FROM deployments
           WHERE release_id = :release_id AND environment = ANY(:environments) AND status = 'succeeded'
           ORDER BY environment, id DESC) d
+    LEFT JOIN health_watches h ON h.deployment_id = d.id
 """)
 
 _LAST_IN = text("""
@@ -167,6 +175,7 @@ class NewDeployment:
     on_failure: str
     promote_after: list[str]
     soak_seconds: int
+    health: str | None
     promotes: bool
     when_closed: str
     jitter_seconds: int
@@ -224,8 +233,8 @@ def surroundings(session: Session, deployment_id: int) -> Row[Any]:
 
 
 def last_successes(session: Session, release_id: int, environments: Sequence[str]) -> dict[str, Row[Any]]:
-    """For those of these environments in which this very release has succeeded: when it did last, and whether that is being,
-    or was, rolled back."""
+    """For those of these environments in which this very release has succeeded: when it did last, whether that is being, or
+    was, rolled back, and what the health checks have said since (`health_every_seconds` null: nobody asks)."""
     params = {"release_id": release_id, "environments": list(environments)}
     return {row.environment: row for row in execute(session, _LAST_SUCCESSES, params)}
 

@@ -57,7 +57,7 @@ _HAND_OUT = """
     ), counted AS (
         UPDATE waves SET waiting = waiting - (SELECT count(*) FROM handed), ready = ready + (SELECT count(*) FROM handed)
         WHERE deployment_id = :id AND index = :wave
-    ), {noted} woken AS (
+    ), {others} woken AS (
         UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id
     )
     INSERT INTO attempts (deployment_id, step_id, number)
@@ -65,7 +65,7 @@ _HAND_OUT = """
     RETURNING id
 """
 
-_WRITE = "{noted}UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id"
+_WRITE = "{others}UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id"
 
 _CLOSE_UNSTARTED = text("""
     WITH withdrawn AS (
@@ -96,6 +96,11 @@ _SKIP_TARGET = text("""
     WHERE deployment_id = :id AND index = wave_index
 """)
 
+# From now on nobody can tell how the release that was there before is.
+_LEAVE = """
+    UPDATE health_watches w SET left_by = b.id, due_at = NULL FROM deployments b
+    WHERE b.id = :id AND w.application_id = b.application_id AND w.environment = b.environment AND w.left_by IS NULL
+"""
 
 _STAMPS = {
     DeploymentStatus.RUNNING: ", started_at = coalesce(started_at, clock_timestamp())",
@@ -134,6 +139,12 @@ class Change:
             params["events"] = orjson.dumps(self.events).decode()
         return params
 
+    def others(self) -> str:
+        """What is written beside the row, as parts of a WITH that others follow."""
+        begins = self.old is DeploymentStatus.PENDING and self.new is DeploymentStatus.RUNNING
+        parts = {"noted": FROM_JSON if self.events else "", "left_behind": _LEAVE if begins else ""}
+        return "".join(f"{name} AS ({part}), " for name, part in parts.items() if part)
+
     def _ends(self) -> bool:
         return self.new in TERMINAL
 
@@ -171,7 +182,7 @@ def hand_out(
     session: Session, deployment_id: int, wave: int, steps: Sequence[int], *, change: Change
 ) -> list[int]:
     """Make waiting steps ready, each with a new attempt, and write the change of their deployment; the attempts' ids."""
-    statement = _hand_out(change.assignments(), records=bool(change.events))
+    statement = _hand_out(change.assignments(), others=change.others())
     params = change.params() | {"id": deployment_id, "wave": wave, "steps": list(steps)}
     made = list(execute(session, statement, params).scalars())
     if not made:
@@ -206,18 +217,17 @@ def count_move(session: Session, deployment_id: int, wave: int, *, old: StepStat
 
 def write(session: Session, deployment_id: int, change: Change) -> None:
     """Write the change of a locked deployment."""
-    statement = _write(change.assignments(), records=bool(change.events))
+    statement = _write(change.assignments(), others=change.others())
     if execute(session, statement, change.params() | {"id": deployment_id}).first() is None:
         raise RuntimeError(f"deployment {deployment_id} changed although its row was locked")
 
 
 @cache
-def _hand_out(assignments: str, *, records: bool) -> TextClause:
-    noted = f"noted AS ({FROM_JSON})," if records else ""
-    return text(_HAND_OUT.format(noted=noted, assignments=assignments))
+def _hand_out(assignments: str, *, others: str) -> TextClause:
+    return text(_HAND_OUT.format(others=others, assignments=assignments))
 
 
 @cache
-def _write(assignments: str, *, records: bool) -> TextClause:
-    noted = f"WITH noted AS ({FROM_JSON}) " if records else ""
-    return text(_WRITE.format(noted=noted, assignments=assignments))
+def _write(assignments: str, *, others: str) -> TextClause:
+    together = f"WITH {others.removesuffix(', ')} " if others else ""
+    return text(_WRITE.format(others=together, assignments=assignments))

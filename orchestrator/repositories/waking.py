@@ -58,6 +58,17 @@ _WAKE_WAITING = text("""
 """)
 
 
+# As above: one that is due may be looking at the checks as they were.
+_WAKE_SOAKING = text("""
+    UPDATE deployments SET wake_at = clock_timestamp(), held_until = least(held_until, clock_timestamp())
+    WHERE id IN (
+        SELECT id FROM deployments
+        WHERE release_id = :release_id AND status = 'pending' AND :environment = ANY(promote_after) AND soak_seconds > 0
+        ORDER BY id FOR NO KEY UPDATE)
+    RETURNING id
+""")
+
+
 def take_due(
     session: Session, *, limit: int, push_seconds: float, overdue_seconds: float = 0.0
 ) -> list[Row[Any]]:
@@ -107,3 +118,10 @@ def wake_waiting(
 def wake_closed(session: Session, environment: str) -> list[int]:
     """Wake those that were stopped between two waves in an environment."""
     return list(session.execute(_WAKE_CLOSED, {"environment": environment}).scalars())
+
+
+def wake_soaking(session: Session, release_id: int, environment: str) -> list[int]:
+    """Wake those that wait until a release has soaked in an environment."""
+    return list(
+        session.execute(_WAKE_SOAKING, {"release_id": release_id, "environment": environment}).scalars()
+    )

@@ -11,10 +11,11 @@ from orchestrator.domain import gates
 from orchestrator.domain.access import Role
 from orchestrator.domain.approvals import ApprovalRule, Approver
 from orchestrator.domain.engine import NUDGE_AGAIN, Decision, Snapshot, WaveCounts, decide
+from orchestrator.domain.health import Health
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.domain.windows import WhenClosed
 from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
-from orchestrator.repositories import deployments, engine, promotions, waking
+from orchestrator.repositories import deployments, engine, health, promotions, waking
 from orchestrator.repositories.engine import Change
 from orchestrator.services import openings, rollbacks
 from orchestrator.services.records import DeploymentRecorder
@@ -186,6 +187,7 @@ def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -
         rolled_back_in=[name for name in missing if name in been],
         succeeded_since=max(good.values()) if good and not missing else None,
         soak=timedelta(seconds=row.soak_seconds),
+        health=[_health(each) for each in been.values() if each.health_every_seconds is not None],
         scheduled_for=row.scheduled_for,
         locks=[_held_lock(each) for each in around.locks or ()],
         approval_rules=[ApprovalRule.of(each) for each in row.approval_rules or ()],
@@ -193,6 +195,18 @@ def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -
         override_windows=row.override_windows,
         jitter=timedelta(seconds=row.jitter_seconds),
         approvers=[_approver(each) for each in around.approvers or ()],
+    )
+
+
+def _health(found: Row[Any]) -> Health:
+    return Health(
+        environment=found.environment,
+        every=timedelta(seconds=found.health_every_seconds),
+        counts_from=found.counts_from,
+        checked_at=found.checked_at,
+        because=found.because,
+        failing=found.failing,
+        left_by=found.left_by,
     )
 
 
@@ -265,6 +279,8 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
         promotions.add(session, held.id)
     if new in TERMINAL:
         flush(session, held)
+        if new is DeploymentStatus.SUCCEEDED and held.row.health is not None:
+            health.add(session, held.id)
         _wake(session, held, only_behind=old is DeploymentStatus.PENDING)
 
 

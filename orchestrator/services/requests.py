@@ -167,6 +167,7 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "on_failure": plan.on_failure,
         "promote_after": list(environment.after) if environment else [],
         **_by_itself(order, environment, pipeline),
+        "health": _health(environment, pipeline, about.pipeline_revision),
         "wave_count": len(plan.waves),
         "step_count": plan.step_count,
         "first_wake_seconds": FIRST_WAKE_SECONDS,
@@ -183,6 +184,15 @@ def _by_itself(order: Order, environment: EnvironmentSpec | None, pipeline: Pipe
         "when_closed": str(environment.when_closed),
         "jitter_seconds": environment.jitter_seconds,
     }
+
+
+def _health(environment: EnvironmentSpec | None, pipeline: Pipeline, revision: int) -> str | None:
+    """How the environment is asked for its health after the success, of a rollback too."""
+    if environment is None or environment.health is None:
+        return None
+    soaks = pipeline.soaks_after(environment.name)
+    found = {"revision": revision, "every_seconds": environment.health.every_seconds, "soaks": soaks}
+    return orjson.dumps(found).decode()
 
 
 def _approval_rules(order: Order, environment: EnvironmentSpec | None) -> str | None:

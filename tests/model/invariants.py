@@ -38,8 +38,9 @@ def one_active_a_slot(now: Evidence, _site: Site) -> Found:
 
 
 def started_once(now: Evidence, site: Site) -> Found:
-    """I2: no run twice, none without a claim, none for what succeeded already."""
+    """I2: no run twice, none without a claim, none for what succeeded already, none after its attempt's end."""
     yield from (f"run {run} was started {n} times" for run, n in site.starts.items() if n > 1)
+    yield from (f"run {run} was started after its attempt had ended" for run in site.late)
     claimed = {attempt.run for attempt in now.attempts if attempt.token}
     yield from (f"run {run} was started without a claim" for run in site.starts.keys() - claimed)
     cut_off = _cut_off(now) | now.doubtful

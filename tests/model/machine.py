@@ -15,7 +15,7 @@ from tests.model.harness import Harness
 from tests.model.invariants import violations
 from tests.model.process import Process
 from tests.model.puppets import Puppet
-from tests.model.settling import settle
+from tests.model.settling import MOST_POINTS, settle
 from tests.model.system import NODES, VERSIONS, Sent, System
 
 MOST_DEPLOYMENTS = 8
@@ -178,6 +178,27 @@ class Model(RuleBasedStateMachine):
         for message in list(self.system.broker.messages):
             self._deliver(message, which, after)
         process.stopped = False
+        self._go_on(process, puppet, after)
+
+    @precondition(lambda self: self._movable)
+    @disturbance(which=some, before=st.integers(0, 8), after=st.integers(1, 6))
+    def stop_until_given_up(self, which: int, before: int, after: int) -> None:
+        """Its whole node stopped, best right before a start, until it counts as lost and a person has answered; it wakes."""
+        process, puppet = pick(self._movable, which)
+        for _ in range(before):
+            if puppet.where != "starts its run":
+                process.resume(puppet)
+        node = [each for each in self.system.processes if each.node == process.node]
+        for each in node:
+            each.stopped = True
+        self.system.let_time_pass(self.system.node_lost_seconds + 9.0)
+        self.system.tick()
+        for message in list(self.system.broker.messages):
+            self._deliver(message, which, MOST_POINTS)
+        for deployment_id in self._look().asking:
+            self.system.answer(deployment_id, "retry")
+        for each in node:
+            each.stopped = False
         self._go_on(process, puppet, after)
 
     @disturbance(node=st.sampled_from(NODES))

@@ -20,6 +20,7 @@ from orchestrator.queue import QueueName, TaskName, node_queue
 from orchestrator.repositories import users
 from orchestrator.services import deployments, pipelines, releases, rollbacks
 from orchestrator.services.actors import Actor
+from tests.model import evidence
 from tests.model.process import Process
 from tests.model.puppets import Puppet
 from tests.model.site import SimulatedTarget, Site
@@ -65,7 +66,7 @@ class System:
     def __init__(self, database: Database, settings: Settings, clocks: Clocks) -> None:
         self.database = database
         self.clocks = clocks
-        self.site = Site()
+        self.site = Site(is_over=lambda run: evidence.is_over(database.engine, run))
         self.broker = Broker()
         self._settings = settings
         self._numbers = count(1)

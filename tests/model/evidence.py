@@ -122,6 +122,7 @@ def worth_meeting(now: Evidence, site: Site) -> Iterator[str]:
     yield from ("attempt with output" for attempt in now.attempts if attempt.output_bytes)
     yield from ("lease taken over" for change in now.tokens if change.old)
     yield from (event.kind for event in now.events if event.kind.startswith("step."))
+    yield from (f"pending, held by {row.held_by}" for row in now.deployments if row.held_by)
     yield from ("paused" for change in now.statuses if change.new == "paused")
     yield from ("started while in doubt" for new, _ in site.overlaps)
     yield from ("aborted before it started" for run in site.runs.values() if run.name not in site.starts)

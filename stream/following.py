@@ -52,6 +52,8 @@ class Following:
         exhausted = await self._send_pieces(upto, ended=ended)
         if not exhausted:
             return False
+        if ended and self._version != self.topic.version:
+            return False  # it ended while we sent how it stood before
         if ended:
             await self._send_end()
             return True

@@ -10,5 +10,5 @@ def now() -> datetime:
 
 
 def monotonic() -> float:
-    """Seconds on a clock that never jumps; only differences mean something."""
-    return time.monotonic()
+    """Seconds on a clock that never jumps and goes on while the machine sleeps; only differences mean something."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -168,7 +168,7 @@ class _RunAtTarget:
         if self._refusal:
             self._target.abort(self._run, grace_seconds=0)
             return Ended(Outcome.FAILED, failure=self._refusal)
-        self._target.start(self._run, self._command)
+        self._target.start(replace(self._run, start_by=self._slice.hold.acts_until), self._command)
         return None
 
     def _take(self, poll: Poll) -> Ended | None:

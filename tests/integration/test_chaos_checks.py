@@ -19,6 +19,7 @@ from orchestrator.services import attempts
 from orchestrator.services.attempts import Output
 from tests.chaos import history
 from tests.chaos.evidence import collect
+from tests.chaos.followers import Followed
 from tests.chaos.invariants import INVARIANTS, Violation, check
 from tests.chaos.ledger import Entry
 from tests.chaos.world import Bearer, bearers
@@ -48,6 +49,8 @@ class Scene:
     accepted_at: dict[int, float] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
     severed: frozenset[str] = frozenset()
+    followed: list[Followed] = field(default_factory=list)
+    """Who followed the three, in their order."""
 
     def sql(self, statement: str, **params: object) -> list[tuple[object, ...]]:
         """Write what the database would refuse otherwise: no trigger fires."""
@@ -75,6 +78,7 @@ class Scene:
             "accepted_at": self.accepted_at,
             "contradictions": self.contradictions,
             "severed": self.severed,
+            "followed": self.followed,
         }
         found = check(collect(self.connection, self.folder, **seen))
         self.connection.rollback()
@@ -117,6 +121,9 @@ def tell(scene: Scene) -> None:
     """Write the ledger, the commands' own copies and the targets' state, as commands would have."""
     for folder in ("out", "state"):
         (scene.folder / folder).mkdir()
+    for deployment, end in ((scene.good, "succeeded"), (scene.bad, "failed"), (scene.wide, "succeeded")):
+        shown = ["pending", "running", "running", end]
+        scene.followed.append(Followed(deployment, statuses=shown, end=end, connections=2))
     with scene.connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
         cursor.execute("""
             SELECT a.deployment_id || '-' || s.id || '-' || a.number AS run, a.started_at, a.ended_at, a.exit_code, r.version,
@@ -133,6 +140,10 @@ def tell(scene: Scene) -> None:
         (scene.folder / "out" / row.run).write_bytes(OUTPUT)
         if row.exit_code == 0:
             (scene.folder / "state" / row.place).write_text(f"{row.version}\n")
+        _, step, number = (int(part) for part in row.run.split("-"))
+        followed = next(each for each in scene.followed if row.run.startswith(f"{each.deployment_id}-"))
+        followed.pieces += [(step, number, 0, "one\n"), (step, number, 4, "two\nthree\n")]
+        followed.steps[step] = "succeeded" if row.exit_code == 0 else "failed"
 
 
 def test_nothing_is_found_where_all_is_well(scene: Scene) -> None:
@@ -326,6 +337,48 @@ def nothing_is_said_of_a_target(scene: Scene) -> None:
     scene.sql("DELETE FROM installations WHERE deployment_id = %(id)s", id=scene.wide)
 
 
+def piece_was_not_told(scene: Scene) -> None:
+    del scene.followed[2].pieces[1]
+
+
+def end_of_the_log_was_not_told(scene: Scene) -> None:
+    scene.followed[0].pieces.pop()
+
+
+def piece_was_told_twice(scene: Scene) -> None:
+    scene.followed[2].pieces.insert(2, scene.followed[2].pieces[1])
+
+
+def pieces_came_in_another_order(scene: Scene) -> None:
+    pieces = scene.followed[2].pieces
+    pieces[0:4] = [*pieces[2:4], *pieces[0:2]]
+
+
+def other_text_was_told(scene: Scene) -> None:
+    step, number, start, _ = scene.followed[0].pieces[1]
+    scene.followed[0].pieces[1] = (step, number, start, "two\nthr\ufffde\n")
+
+
+def other_end_was_told(scene: Scene) -> None:
+    scene.followed[1].end = "succeeded"
+
+
+def end_was_not_told(scene: Scene) -> None:
+    scene.followed[1].end = None
+
+
+def end_was_not_shown(scene: Scene) -> None:
+    scene.followed[1].statuses.pop()
+
+
+def status_went_back(scene: Scene) -> None:
+    scene.followed[1].statuses.insert(2, "pending")
+
+
+def step_was_shown_otherwise(scene: Scene) -> None:
+    scene.followed[1].steps[next(iter(scene.followed[1].steps))] = "succeeded"
+
+
 PLANTED: list[tuple[str, Callable[[Scene], None], str]] = [
     ("I1", two_are_active, "has the active deployments"),
     ("I1", two_were_active, "started at"),
@@ -364,6 +417,16 @@ PLANTED: list[tuple[str, Callable[[Scene], None], str]] = [
     ("I11", out_of_line, "which came first"),
     ("I12", target_has_another, "has 2, and installations says 1"),
     ("I12", nothing_is_said_of_a_target, "installations says None"),
+    ("live", piece_was_not_told, "as piece 1 of the log"),
+    ("live", end_of_the_log_was_not_told, "got nothing as piece"),
+    ("live", piece_was_told_twice, "as piece 2 of the log"),
+    ("live", pieces_came_in_another_order, "as piece 0 of the log"),
+    ("live", other_text_was_told, "as piece 1 of the log"),
+    ("live", other_end_was_told, "ended as succeeded, and it is failed"),
+    ("live", end_was_not_told, "was never told its end"),
+    ("live", end_was_not_shown, "was shown ['running'] last"),
+    ("live", status_went_back, "and it was ['pending', 'running', 'failed']"),
+    ("live", step_was_shown_otherwise, "as succeeded last, and it is failed"),
 ]
 
 
@@ -378,7 +441,8 @@ def test_a_violation_is_named(
 
 
 def test_every_invariant_is_planted_here() -> None:
-    assert {name for name, _, _ in PLANTED} == set(INVARIANTS) == {f"I{number}" for number in range(1, 13)}
+    all_of_them = {f"I{number}" for number in range(1, 13)} | {"live"}
+    assert {name for name, _, _ in PLANTED} == set(INVARIANTS) == all_of_them
 
 
 def test_what_a_run_left_alive_is_found_in_proc(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def requires(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             if permission is not Permission.PUBLIC:
-                authenticate().require(permission)
+                authenticate().require_somewhere(permission)
             return view(*args, **kwargs)
 
         setattr(guarded, _PERMISSION, permission)

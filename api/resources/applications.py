@@ -15,7 +15,7 @@ from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import FieldProblem, InvalidInputError, NotFoundError
 from orchestrator.repositories import applications as rows
-from orchestrator.services import pipelines
+from orchestrator.services import pipelines, places
 
 YAML = ("application/yaml", "text/yaml", "application/x-yaml")
 
@@ -41,6 +41,18 @@ def list_applications(query: dict[str, Any]) -> Response:
 def get_application(name: str) -> Response:
     """Read one application with its environments and targets."""
     return json_response(schemas.present(rows.get(session(), name)))
+
+
+@blueprint.route("/<name:name>", methods=["PATCH"])
+@requires(Permission.SELF)
+@blueprint.arguments(schemas.ApplicationChanges)
+@blueprint.response(200, schemas.Application)
+def change_application(body: dict[str, Any], name: str) -> Response:
+    """Hand an application over to another owner: its owner and admins do."""
+    with transaction(session()):
+        places.hand_over(session(), name, **body, actor=current_actor())
+        shown = schemas.present(rows.get(session(), name))
+    return json_response(shown)
 
 
 @blueprint.route("/<name:name>/pipeline", methods=["GET"])

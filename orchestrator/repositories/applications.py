@@ -115,9 +115,26 @@ def environments(session: Session) -> list[Row[Any]]:
     return list(session.execute(text("SELECT * FROM environments ORDER BY position, name")))
 
 
-def get_environment(session: Session, name: str) -> Row[Any]:
+def get_environment(session: Session, name: str, *, lock: bool = False) -> Row[Any]:
     """One environment. Raises NotFoundError."""
-    row = session.execute(text("SELECT * FROM environments WHERE name = :name"), {"name": name}).one_or_none()
+    statement = text("SELECT * FROM environments WHERE name = :name" + (" FOR NO KEY UPDATE" if lock else ""))
+    row = session.execute(statement, {"name": name}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no environment {name!r}")
     return row
+
+
+def set_owner(session: Session, application_id: int, *, owner_id: int) -> None:
+    """Make it somebody else's."""
+    statement = text(
+        "UPDATE applications SET owner_id = :owner_id, updated_at = clock_timestamp() WHERE id = :id"
+    )
+    session.execute(statement, {"id": application_id, "owner_id": owner_id})
+
+
+def set_restricted(session: Session, environment_id: int, *, restricted: bool) -> None:
+    """Say whether a deployer needs a grant that names it."""
+    statement = text(
+        "UPDATE environments SET restricted = :restricted, updated_at = clock_timestamp() WHERE id = :id"
+    )
+    session.execute(statement, {"id": environment_id, "restricted": restricted})

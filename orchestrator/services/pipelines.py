@@ -86,11 +86,10 @@ def apply(session: Session, *, name: str, source: str, actor: Actor, dry_run: bo
         raise InvalidInputError(
             "the pipeline is for another application", problems=[FieldProblem("/application", detail)]
         )
-    actor.require(Permission.CONFIGURE)
-    actor.require_place(application=name, environment=None)
+    actor.require_place(Permission.CONFIGURE, application=name, environment=None)
     existing = applications.find(session, name, lock=True)
     if existing is not None:
-        actor.require_ownership(existing.owner_id, f"the application {name}")
+        _require_ownership(existing, actor)
     document = to_document(pipeline)
     environments = [environment.name for environment in pipeline.environments]
     changed = existing is None or existing.document != document or existing.source != source
@@ -107,7 +106,7 @@ def _write(
     application = applications.find(session, pipeline.application, lock=True)
     if application is None:
         raise RuntimeError(f"application {pipeline.application} vanished")
-    actor.require_ownership(application.owner_id, f"the application {pipeline.application}")
+    _require_ownership(application, actor)
     applications.ensure_environments(session, [e.name for e in pipeline.environments])
     revision = applications.add_pipeline(
         session,
@@ -124,6 +123,11 @@ def _write(
     )
     records.record(session, subject, "pipeline.applied", actor_id=actor.id, at=clock.now(), data=data)
     return revision
+
+
+def _require_ownership(application: Row[Any], actor: Actor) -> None:
+    what = f"the application {application.name}"
+    actor.require_ownership(application.owner_id, what, application=application.name, environment=None)
 
 
 def _target_rows(pipeline: Pipeline) -> list[dict[str, Any]]:

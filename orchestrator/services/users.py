@@ -15,7 +15,7 @@ from orchestrator.domain.errors import (
     UnauthenticatedError,
 )
 from orchestrator.repositories import users
-from orchestrator.services import records
+from orchestrator.services import actors, records
 from orchestrator.services.actors import Actor
 
 
@@ -123,6 +123,4 @@ def _record(session: Session, user_id: int, kind: str, *, actor_id: int, data: d
 def find_actor(session: Session | Connection, sign_in_id: str) -> Actor | None:
     """Who acts with this sign-in; None where it or its user has ended: one indexed SELECT."""
     row: Row[Any] | None = users.find_actor(session, sign_in_id)
-    if row is None:
-        return None
-    return Actor(row.id, row.username, Role(row.role), sign_in_id, tuple(row.teams))
+    return None if row is None else actors.of_row(row, sign_in_id)

@@ -5,14 +5,16 @@ from typing import Any
 from flask import Response
 
 from api.auth import current_actor, requires
+from api.conditional import if_match
 from api.extensions import session
 from api.idempotency import create_once
 from api.pagination import window
 from api.parsing import Blueprint
-from api.responses import json_response
+from api.responses import changed_response, json_response, tagged_response
 from api.schemas import grants as schemas
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
+from orchestrator.presenting.json import dumps
 from orchestrator.repositories import grants as rows
 from orchestrator.services import grants
 
@@ -57,7 +59,7 @@ def list_grants(query: dict[str, Any]) -> Response:
 @blueprint.response(200, schemas.Grant)
 def get_grant(grant_id: int) -> Response:
     """Read one."""
-    return json_response(_shown(grant_id))
+    return tagged_response(dumps(_shown(grant_id)))
 
 
 @blueprint.route("/<id:grant_id>", methods=["DELETE"])
@@ -66,9 +68,9 @@ def get_grant(grant_id: int) -> Response:
 def remove_grant(grant_id: int) -> Response:
     """Take a role away, from the next request on; removing it twice is removing it once."""
     with transaction(session()):
-        grants.remove(session(), grant_id, actor=current_actor())
+        grants.remove(session(), grant_id, actor=current_actor(), precondition=if_match(schemas.present))
         shown = _shown(grant_id)
-    return json_response(shown)
+    return changed_response(shown)
 
 
 def _shown(grant_id: int) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from typing import Any
 from flask import Response
 
 from api.auth import current_actor, optional_actor, requires
+from api.conditional import if_match
 from api.extensions import services, session
 from api.idempotency import Made, create_once
 from api.pagination import PageArgs, window
 from api.parsing import Blueprint
-from api.responses import json_response, raw_response, tagged_response
+from api.responses import changed_response, json_response, raw_response, tagged_response
 from api.schemas import users as schemas
 from orchestrator import cache
 from orchestrator.db import after_commit, transaction
@@ -97,6 +98,12 @@ def get_user(user_id: int) -> Response:
 def change_user(body: dict[str, Any], user_id: int) -> Response:
     """Change a user: people their own e-mail address, admins everything. Who is deactivated is logged out at once."""
     with transaction(session()):
-        users.change(session(), user_id, users.Changes(**body), actor=current_actor())
+        users.change(
+            session(),
+            user_id,
+            users.Changes(**body),
+            actor=current_actor(),
+            precondition=if_match(schemas.present),
+        )
         after_commit(session(), lambda: services().cache.forget(cache.USERS))
-    return json_response(schemas.present(rows.get(session(), user_id)))
+    return changed_response(schemas.present(rows.get(session(), user_id)))

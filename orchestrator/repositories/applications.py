@@ -22,6 +22,8 @@ _READ = """
     LEFT JOIN users pu ON pu.id = p.created_by
 """
 
+_LOCK = text("SELECT id FROM applications WHERE name = :name FOR NO KEY UPDATE")
+
 _ADD_PIPELINE = text("""
     WITH app AS (
         UPDATE applications SET pipeline_revision = pipeline_revision + 1, description = :description,
@@ -61,8 +63,9 @@ def ensure(session: Session, name: str, *, description: str, owner_id: int) -> N
 
 def find(session: Session, name: str, *, lock: bool = False) -> Row[Any] | None:
     """The application with its current pipeline, by name."""
-    statement = text(_READ + " WHERE a.name = :name" + (" FOR NO KEY UPDATE OF a" if lock else ""))
-    return session.execute(statement, {"name": name}).one_or_none()
+    if lock:  # first, and by itself: who waited for it would else join what it was with what it has become
+        session.execute(_LOCK, {"name": name})
+    return session.execute(text(_READ + " WHERE a.name = :name"), {"name": name}).one_or_none()
 
 
 def get(session: Session, name: str) -> Row[Any]:

@@ -12,6 +12,7 @@ from orchestrator.domain.errors import ConflictError, ForbiddenError, NotFoundEr
 from orchestrator.repositories import applications, grants, users
 from orchestrator.services import records
 from orchestrator.services.actors import Actor
+from orchestrator.services.preconditions import Precondition, always
 
 
 def create(
@@ -55,11 +56,12 @@ def create(
     return grant_id
 
 
-def remove(session: Session, grant_id: int, *, actor: Actor) -> None:
+def remove(session: Session, grant_id: int, *, actor: Actor, precondition: Precondition = always) -> None:
     """Take a role away; a second call does nothing. Who may give it may take it. Raises NotFoundError, ForbiddenError."""
     row = grants.get(session, grant_id, lock=True)
     found = applications.get(session, row.application)
     _require_giving(actor, found, role=Role(row.role), environments=row.environments)
+    precondition(row)
     if grants.remove(session, grant_id, removed_by=actor.id):
         _record(session, grant_id, "grant.removed", actor, {"application": row.application})
 

@@ -25,6 +25,7 @@ from orchestrator.repositories import applications
 from orchestrator.services import records
 from orchestrator.services.actors import Actor
 from orchestrator.services.pipeline_files import read_pipeline
+from orchestrator.services.preconditions import Precondition, always, require_there
 from orchestrator.targets.base import Target
 
 ENGINE_SETTINGS = frozenset({"within", "interval"})
@@ -75,7 +76,15 @@ def _probe_check(kind: type[Check]) -> SettingsCheck:
     return check
 
 
-def apply(session: Session, *, name: str, source: str, actor: Actor, dry_run: bool = False) -> Applied:
+def apply(
+    session: Session,
+    *,
+    name: str,
+    source: str,
+    actor: Actor,
+    dry_run: bool = False,
+    precondition: Precondition = always,
+) -> Applied:
     """Check the YAML and make it the application's pipeline; the same text a second time changes nothing.
 
     Raises InvalidInputError with the line of each mistake, ForbiddenError for an application of somebody else's.
@@ -90,6 +99,7 @@ def apply(session: Session, *, name: str, source: str, actor: Actor, dry_run: bo
     existing = applications.find(session, name, lock=True)
     if existing is not None:
         _require_ownership(existing, actor)
+    require_there(existing, precondition)
     document = to_document(pipeline)
     environments = [environment.name for environment in pipeline.environments]
     changed = existing is None or existing.document != document or existing.source != source

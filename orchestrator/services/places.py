@@ -8,9 +8,12 @@ from orchestrator.domain.errors import ForbiddenError, NotFoundError, RuleViolat
 from orchestrator.repositories import applications, users
 from orchestrator.services import actors, records
 from orchestrator.services.actors import Actor
+from orchestrator.services.preconditions import Precondition, always
 
 
-def hand_over(session: Session, name: str, *, owner: str, actor: Actor) -> None:
+def hand_over(
+    session: Session, name: str, *, owner: str, actor: Actor, precondition: Precondition = always
+) -> None:
     """Make an application somebody else's; its owner and admins may. Handing it to its owner does nothing.
 
     Raises NotFoundError, ForbiddenError, RuleViolationError for somebody who may not store its pipeline.
@@ -21,6 +24,7 @@ def hand_over(session: Session, name: str, *, owner: str, actor: Actor) -> None:
         raise NotFoundError(f"there is no application {name!r}")
     if actor.id != found.owner_id and actor.role_in(name, None) is not Role.ADMIN:
         raise ForbiddenError(f"{name} is handed over by its owner {found.owner} and by admins")
+    precondition(found)
     user = users.find_by_login(session, owner)
     if user is None:
         raise NotFoundError(f"there is no user {owner!r}")
@@ -43,13 +47,16 @@ def hand_over(session: Session, name: str, *, owner: str, actor: Actor) -> None:
     )
 
 
-def restrict(session: Session, name: str, *, restricted: bool, actor: Actor) -> None:
+def restrict(
+    session: Session, name: str, *, restricted: bool, actor: Actor, precondition: Precondition = always
+) -> None:
     """Say whether a deployer needs a grant that names this environment. What waits to be deployed there stays.
 
     Raises NotFoundError, ForbiddenError.
     """
     actor.require_place(Permission.OPERATE, application=None, environment=name)
     found = applications.get_environment(session, name, lock=True)
+    precondition(found)
     if found.restricted == restricted:
         return
     applications.set_restricted(session, found.id, restricted=restricted)

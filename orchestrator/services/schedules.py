@@ -16,6 +16,7 @@ from orchestrator.repositories import applications, releases, schedules
 from orchestrator.repositories import deployments as rows
 from orchestrator.services import actors, deployments, records
 from orchestrator.services.actors import Actor
+from orchestrator.services.preconditions import Precondition, always
 
 LATE = timedelta(hours=1)
 """An occurrence that nobody could look at for so long is left out."""
@@ -61,12 +62,13 @@ def create(
     return schedule_id
 
 
-def remove(session: Session, schedule_id: int, *, actor: Actor) -> None:
+def remove(session: Session, schedule_id: int, *, actor: Actor, precondition: Precondition = always) -> None:
     """Request nothing more; a second call does nothing. Its owner and operators may. Raises NotFoundError, ForbiddenError."""
     row = schedules.get(session, schedule_id, lock=True)
     place = {"application": row.application, "environment": row.environment}
     actor.require_place(Permission.DEPLOY, **place)
     actor.require_ownership(row.created_by, f"schedule {schedule_id} of {row.created_by_name}", **place)
+    precondition(row)
     if schedules.remove(session, schedule_id, removed_by=actor.id):
         _record(session, schedule_id, "schedule.removed", actor.id, {})
 

@@ -15,6 +15,7 @@ from orchestrator.icalendar import read_freezes
 from orchestrator.repositories import applications, waking, windows
 from orchestrator.services import execution, openings, records
 from orchestrator.services.actors import Actor
+from orchestrator.services.preconditions import Precondition, always
 
 
 def create(
@@ -58,10 +59,13 @@ def _add(session: Session, environment: str, draft: RuleDraft, actor: Actor) -> 
     return rule_id
 
 
-def remove(session: Session, kind: RuleKind, rule_id: int, *, actor: Actor) -> None:
+def remove(
+    session: Session, kind: RuleKind, rule_id: int, *, actor: Actor, precondition: Precondition = always
+) -> None:
     """Let a window or a freeze hold no more; a second call does nothing. Raises NotFoundError, ForbiddenError."""
-    row = windows.get(session, str(kind), rule_id)
+    row = windows.get(session, str(kind), rule_id, lock=True)
     actor.require_place(Permission.OPERATE, application=None, environment=row.environment)
+    precondition(row)
     if windows.remove(session, rule_id, removed_by=actor.id):
         _record(session, rule_id, f"{kind}.removed", actor, {"environment": row.environment})
         _wake(session, row.environment, f"{kind} {rule_id} was removed")

@@ -94,6 +94,8 @@ def _observe(app: Flask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         response.headers[REQUEST_ID] = g.request_id
+        if "standing" in g:
+            response.headers.extend(g.standing.headers)
         present = {name.lower() for name, _ in response.headers}
         response.headers.extend(each for each in _SECURITY_HEADERS.items() if each[0].lower() not in present)
         _access.info(

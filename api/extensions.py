@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from api.metrics import CACHE
+from api.quotas import Quotas
 from api.rates import LoginRates
 from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
@@ -41,6 +42,7 @@ class Services:
     """Connections without transactions: for the one SELECT that each request begins with."""
     tokens: TokenReader
     login_rates: LoginRates
+    quotas: Quotas
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -61,6 +63,9 @@ def init(app: Flask, settings: Settings) -> None:
         lookups=lookups,
         tokens=TokenReader(settings.secret_key),
         login_rates=LoginRates(settings.redis_url, settings.login_limit),
+        quotas=Quotas(
+            settings.redis_url, limit=settings.rate_limit, anonymous_limit=settings.anonymous_rate_limit
+        ),
     )
 
 

@@ -28,6 +28,10 @@ class Settings:
     """Cost of a password hash, 4 to 16."""
     login_limit: int = 10
     """Logins a minute for one account from one address; an address has six times as many, and an account ten from everywhere."""
+    rate_limit: int = 6000
+    """Requests a minute of one user's logins together, and of each API token."""
+    anonymous_rate_limit: int = 600
+    """Requests a minute of one address without a valid token."""
     trusted_proxies: int = 0
     """How many proxies before web add to X-Forwarded-For; 0: the address is that of the connection."""
     open_registration: bool = False

@@ -5,6 +5,7 @@ import uuid
 
 import structlog
 from flask import Flask, Response, g, request
+from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
@@ -12,7 +13,7 @@ from api import auth, errors, extensions, health_checks, metrics, openapi
 from api.parsing import MAX_BODY_BYTES, MAX_ID
 from api.resources import BLUEPRINTS
 from orchestrator import clock, log
-from orchestrator.config import Settings
+from orchestrator.config import Settings, names_in
 from orchestrator.domain.errors import MisconfiguredError
 
 REQUEST_ID = "X-Request-ID"
@@ -25,6 +26,17 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
+PREFLIGHT_SECONDS = 600
+_EXPOSED_HEADERS = (
+    "ETag",
+    "Idempotent-Replayed",
+    "Location",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    REQUEST_ID,
+)
 
 _access = log.get("api.access")
 
@@ -64,9 +76,35 @@ def create_app(settings: Settings | None = None) -> Flask:
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     openapi.init(app, api)
+    _share(app, settings)
     _observe(app)
     check_permissions(app)
     return app
+
+
+def _share(app: Flask, settings: Settings) -> None:
+    """Let pages of other origins in, if any are named. Nothing else of the answers changes."""
+    if settings.cors_origins:
+        CORS(
+            app,
+            resources=r"/api/*",
+            origins=names_in(settings.cors_origins),
+            methods=names_in(settings.cors_methods),
+            allow_headers=names_in(settings.cors_headers),
+            supports_credentials=settings.cors_credentials,
+            expose_headers=_EXPOSED_HEADERS,
+            max_age=PREFLIGHT_SECONDS,
+            send_wildcard=True,
+            always_send=False,
+            vary_header=False,
+        )
+        app.after_request(_vary)
+
+
+def _vary(response: Response) -> Response:
+    """Also where no other origin asked: a cache must not give that answer to one that does."""
+    response.vary.add("Origin")
+    return response
 
 
 def check_permissions(app: Flask) -> None:

@@ -62,12 +62,12 @@ def list_users(query: dict[str, Any]) -> Response:
     part = window("users", query)
     if part.after is not None:
         return json_response(_page(query))
-    store = services().cache
-    found = store.get(cache.user_list_key(part.skip, part.limit), namespace=cache.USERS)
-    if isinstance(found, bytes):
-        return raw_response(found)
-    body = dumps(_page(query))
-    store.put(found, body, seconds=cache.USER_SECONDS)
+    body = services().cache.read(
+        cache.user_list_key(part.skip, part.limit),
+        namespace=cache.USERS,
+        seconds=cache.USER_SECONDS,
+        load=lambda: dumps(_page(query)),
+    )
     return raw_response(body)
 
 
@@ -82,12 +82,12 @@ def _page(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, schemas.User)
 def get_user(user_id: int) -> Response:
     """Read one user."""
-    store = services().cache
-    found = store.get(cache.user_key(user_id), namespace=cache.USERS)
-    if isinstance(found, bytes):
-        return tagged_response(found)
-    body = dumps(schemas.present(rows.get(session(), user_id)))
-    store.put(found, body, seconds=cache.USER_SECONDS)
+    body = services().cache.read(
+        cache.user_key(user_id),
+        namespace=cache.USERS,
+        seconds=cache.USER_SECONDS,
+        load=lambda: dumps(schemas.present(rows.get(session(), user_id))),
+    )
     return tagged_response(body)
 
 

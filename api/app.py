@@ -8,6 +8,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
 from flask import Flask, Response, g, request
+from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
@@ -15,7 +16,7 @@ from api import auth, errors, extensions, health_checks, metrics, openapi
 from api.parsing import MAX_BODY_BYTES, MAX_ID
 from api.resources import BLUEPRINTS
 from orchestrator import clock, log
-from orchestrator.config import Settings
+from orchestrator.config import Settings, names_in
 from orchestrator.domain.errors import MisconfiguredError
 
 REQUEST_ID = "X-Request-ID"
@@ -28,6 +29,17 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
+PREFLIGHT_SECONDS = 600
+_EXPOSED_HEADERS = (
+    "ETag",
+    "Idempotent-Replayed",
+    "Location",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    REQUEST_ID,
+)
 
 
 _access = log.get("api.access")
@@ -68,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     openapi.init(app, api)
+    _share(app, settings)
     _observe(app)
     app.wsgi_app = _with_security_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
     check_permissions(app)
@@ -86,6 +99,31 @@ def _with_security_headers(serve: WSGIApplication) -> WSGIApplication:
         return serve(environ, start)
 
     return wrapped
+
+
+def _share(app: Flask, settings: Settings) -> None:
+    """Let pages of other origins in, if any are named. Nothing else of the answers changes."""
+    if settings.cors_origins:
+        CORS(
+            app,
+            resources=r"/api/*",
+            origins=names_in(settings.cors_origins),
+            methods=names_in(settings.cors_methods),
+            allow_headers=names_in(settings.cors_headers),
+            supports_credentials=settings.cors_credentials,
+            expose_headers=_EXPOSED_HEADERS,
+            max_age=PREFLIGHT_SECONDS,
+            send_wildcard=True,
+            always_send=False,
+            vary_header=False,
+        )
+        app.after_request(_vary)
+
+
+def _vary(response: Response) -> Response:
+    """Also where no other origin asked: a cache must not give that answer to one that does."""
+    response.vary.add("Origin")
+    return response
 
 
 def check_permissions(app: Flask) -> None:
@@ -113,6 +151,8 @@ def _observe(app: Flask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         response.headers[REQUEST_ID] = g.request_id
+        if "standing" in g:
+            response.headers.extend(g.standing.headers)
         _access.info(
             "request",
             method=request.method,

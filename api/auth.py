@@ -9,7 +9,9 @@ from flask import Flask, g, request
 from flask_jwt_extended import create_access_token, create_refresh_token
 
 from api.extensions import services
+from api.quotas import Standing
 from orchestrator.domain.access import Permission
+from orchestrator.domain.errors import TooManyRequestsError, UnauthenticatedError
 from orchestrator.services import credentials
 from orchestrator.services.actors import Actor
 from orchestrator.services.sign_ins import REFRESH_LIFETIME, SignedIn
@@ -34,20 +36,50 @@ def init(app: Flask, secret_key: str) -> None:
     )
 
 
-def requires(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let only those in who have the permission, and write down on the view what it asks for. Outermost but for the route."""
+def requires(
+    permission: Permission, *, is_counted: bool = True
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let only those in who have the permission, and write down on the view what it asks for. Outermost but for the route.
+
+    Each request is counted, but for those of load balancers, whom nobody must keep from asking.
+    """
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             if permission is not Permission.PUBLIC:
-                authenticate().require(permission)
+                _authenticate_and_count().require_somewhere(permission)
+            elif is_counted:
+                _count_anonymous()
             return view(*args, **kwargs)
 
         setattr(guarded, _PERMISSION, permission)
         return guarded
 
     return decorate
+
+
+def _authenticate_and_count() -> Actor:
+    try:
+        actor = authenticate()
+    except UnauthenticatedError:
+        _count_anonymous()
+        raise
+    _count(services().quotas.spend(actor))
+    return actor
+
+
+def _count_anonymous() -> None:
+    _count(services().quotas.spend_anonymous(request.remote_addr or ""))
+
+
+def _count(standing: Standing) -> None:
+    """Let the answer say how it stands. Raises TooManyRequestsError for one request too many."""
+    g.standing = standing
+    if standing.wait_seconds is not None:
+        raise TooManyRequestsError(
+            f"more than {standing.limit} requests a minute; wait", retry_after_seconds=standing.wait_seconds
+        )
 
 
 def permission_of(view: Callable[..., Any]) -> Permission | None:

@@ -10,6 +10,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session
 
 from api.metrics import CACHE
+from api.quotas import Quotas
 from api.rates import LoginRates
 from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
@@ -39,6 +40,7 @@ class Services:
     lookups: Lookups
     tokens: TokenReader
     login_rates: LoginRates
+    quotas: Quotas
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -59,6 +61,9 @@ def init(app: Flask, settings: Settings) -> None:
         lookups=Lookups(settings, on_restart=engine.dispose),
         tokens=TokenReader(settings.secret_key),
         login_rates=LoginRates(settings.redis_url, settings.login_limit),
+        quotas=Quotas(
+            settings.redis_url, limit=settings.rate_limit, anonymous_limit=settings.anonymous_rate_limit
+        ),
     )
 
 

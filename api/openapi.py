@@ -34,8 +34,21 @@ CREATING = {
     "create_window",
     "create_freeze",
     "create_schedule",
+    "create_grant",
 }
-TAGGED = {"get_release", "get_deployment", "get_user"}
+CHANGED = {
+    "change_user": "get_user",
+    "change_application": "get_application",
+    "change_environment": "get_environment",
+    "apply_pipeline": "get_pipeline",
+    "release_lock": "get_lock",
+    "remove_window": "get_window",
+    "remove_freeze": "get_freeze",
+    "remove_schedule": "get_schedule",
+    "remove_grant": "get_grant",
+}
+"""What takes If-Match, and what gives the ETag for it."""
+TAGGED = {"get_release", "get_deployment", *CHANGED.values()}
 PUBLIC_STATUSES = (400, 404, 405, 413, 415, 422, 429, 500, 503)
 _DESCRIPTION = (
     "Records releases and ships them to environments. Errors are RFC 9457 problems with a stable `code`. "
@@ -131,6 +144,10 @@ def _complete_operation(operation: dict[str, Any], view: tuple[str, Permission])
         responses["401"] = {"$ref": "#/components/responses/Problem"}
     if name in CREATING:
         _add_idempotency(operation)
+    if name in CHANGED:
+        meaning = f"The ETag of what you have seen (`{CHANGED[name]}`): 412 where it has changed since."
+        operation.setdefault("parameters", []).append(_header("If-Match", meaning))
+        responses["412"] = {"$ref": "#/components/responses/Problem"}
     if name in TAGGED:
         operation.setdefault("parameters", []).append(
             _header("If-None-Match", "The ETag of what is there, for 304.")

@@ -21,9 +21,20 @@ def raw_response(body: bytes, status: int = 200, *, headers: Mapping[str, str] |
     return Response(body, status=status, headers=headers, mimetype=JSON)
 
 
+def tag_of(body: bytes) -> str:
+    """The ETag of what is shown, made of its bytes."""
+    return f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def changed_response(value: Any) -> Response:
+    """What a thing has become, with the ETag that its GET gives from now on."""
+    body = dumps(value)
+    return raw_response(body, headers={"ETag": tag_of(body)})
+
+
 def tagged_response(body: bytes) -> Response:
-    """As `raw_response` with an ETag made of the bytes; 304 where the client has these bytes already."""
-    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    """As `raw_response` with its ETag; 304 where the client has these bytes already."""
+    tag = tag_of(body)
     sent = request.headers.get("If-None-Match", "")
     if sent and (sent == tag or request.if_none_match.contains_weak(tag.strip('"'))):
         return Response(status=304, headers={"ETag": tag})

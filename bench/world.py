@@ -21,6 +21,8 @@ from orchestrator.embedded.processes import Processes, Site
 from orchestrator.embedded.stack import Stack, StackOptions
 
 ROOT = Path(__file__).resolve().parents[1]
+UNLIMITED = {"RATE_LIMIT": "1000000000"}
+"""One user sends everything that is measured. What counting costs is in the figures."""
 
 
 @dataclass
@@ -79,7 +81,9 @@ def world(*names: str, env: dict[str, str] | None = None) -> Iterator[World]:
     with tempfile.TemporaryDirectory(prefix="release-manager-bench-") as folder:
         Path(folder).chmod(0o711)
         options = StackOptions(
-            data_dir=Path(folder) / "data", env=own | {"LOG_LEVEL": "WARNING"} | (env or {}), flower_port=None
+            data_dir=Path(folder) / "data",
+            env=own | UNLIMITED | {"LOG_LEVEL": "WARNING"} | (env or {}),
+            flower_port=None,
         )
         with (
             Path(folder, "log").open("w") as log,

@@ -11,18 +11,31 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from orchestrator import clock, log
+from orchestrator.domain.errors import NotFoundError
 
-TIMEOUT_SECONDS = 0.2
+TIMEOUT_SECONDS = 0.1
+"""Redis that is slower than this is as good as away."""
 BREAKER_OPEN_SECONDS = 2.0
 REPAIR_SECONDS = 1.0
 
 RELEASES, RELEASE_LISTS, USERS = "releases", "release-lists", "users"
 RELEASE_SECONDS, USER_SECONDS, REFRESH_SECONDS = 1800, 600, 86_400
 _GENERATION_SECONDS = 86_400
+ABSENT_SECONDS, MOST_ABSENT = 30, 1000
+"""How long it is kept that something is not there, and of how many things of a namespace at once: anybody can ask for many."""
+JOIN_SECONDS = 1.0
+"""How long a thread waits for another one that loads the same."""
+_ABSENT = b"!"
+"""Begins what is kept of something that is not there; no JSON does."""
 
 # Stored only if nothing of the namespace changed since its generation was read, which was before Postgres was read.
 _PUT = """
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
+if KEYS[4] then
+  if redis.call('SCARD', KEYS[4]) >= tonumber(ARGV[5]) then return 0 end
+  redis.call('SADD', KEYS[4], KEYS[1])
+  redis.call('EXPIRE', KEYS[4], ARGV[3])
+end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
 redis.call('SADD', KEYS[3], KEYS[1])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
@@ -31,6 +44,10 @@ return 1
 _FORGET = """
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[2])) do redis.call('DEL', key) end
+redis.call('DEL', KEYS[2])
+"""
+_FORGET_ONE = """
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('DEL', KEYS[2])
 """
 
@@ -64,6 +81,14 @@ class Miss:
     generation: str | None
 
 
+class _Load:
+    """One thread's look into Postgres, for which others wait."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.value: bytes | None = None
+
+
 class Cache:
     """Bytes under keys, in namespaces that are forgotten as a whole. Every call answers within TIMEOUT_SECONDS."""
 
@@ -75,13 +100,51 @@ class Cache:
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        self._open_until = 0.0
+        self._open_until: float | None = None
+        """While it is set, Redis was away or slow when it was asked last; None: it answers."""
         self._lock = threading.Lock()
         self._unforgotten: set[str] = set()
+        self._loads: dict[Miss, _Load] = {}
+
+    def read(self, key: str, *, namespace: str, seconds: int, load: Callable[[], bytes]) -> bytes:
+        """What is kept under a key; else what `load` reads from Postgres, which is kept. Raises what `load` raises.
+
+        Of those who miss it at once in this process one loads. Others have seen the same generation, so nothing was forgotten
+        between its look and theirs. That something is not there (NotFoundError) is kept, too, but shortly.
+        """
+        found = self.get(key, namespace=namespace)
+        if isinstance(found, bytes):
+            if found.startswith(_ABSENT):
+                raise NotFoundError(found.removeprefix(_ABSENT).decode())
+            return found
+        if found.generation is None:
+            return load()
+        with self._lock:
+            ahead = self._loads.get(found)
+            mine = None if ahead is not None else self._loads.setdefault(found, _Load())
+        if mine is not None:
+            return self._load(found, mine, load, seconds=seconds)
+        if ahead is not None and ahead.done.wait(JOIN_SECONDS) and ahead.value is not None:
+            return ahead.value
+        return load()
+
+    def _load(self, miss: Miss, mine: _Load, load: Callable[[], bytes], *, seconds: int) -> bytes:
+        try:
+            mine.value = load()
+            self.put(miss, mine.value, seconds=seconds)
+        except NotFoundError as error:
+            self._put_absent(miss, error.message)
+            raise
+        else:
+            return mine.value
+        finally:
+            with self._lock:
+                del self._loads[miss]
+            mine.done.set()
 
     def get(self, key: str, *, namespace: str) -> bytes | Miss:
         """What is kept under a key, or the miss to `put` with."""
-        found = self._call(lambda: self._redis.get(key))
+        found = self._call(lambda: self._redis.get(key)) if namespace not in self._unforgotten else None
         if isinstance(found, bytes):
             self._note_lookup("hit")
             return found
@@ -97,14 +160,24 @@ class Cache:
         names = (miss.key, _generation_key(miss.namespace), f"cache:keys:{miss.namespace}")
         self._call(lambda: self._redis.eval(_PUT, 3, *names, value, mark, seconds, RELEASE_SECONDS))
 
+    def _put_absent(self, miss: Miss, message: str) -> None:
+        space, value = miss.namespace, _ABSENT + message.encode()
+        names = (miss.key, _generation_key(space), f"cache:keys:{space}", f"cache:absent:{space}")
+        arguments = (value, str(miss.generation), ABSENT_SECONDS, RELEASE_SECONDS, MOST_ABSENT)
+        self._call(lambda: self._redis.eval(_PUT, 4, *names, *arguments))
+
     def forget(self, namespace: str) -> None:
         """Drop all of a namespace; call it after the commit. While Redis is away it is tried again until it is done."""
         if not self._forget_now(namespace):
-            with self._lock:
-                first = not self._unforgotten
-                self._unforgotten.add(namespace)
-            if first:
-                self._repair_later()
+            self._forget_later(namespace)
+
+    def forget_one(self, key: str, *, namespace: str) -> None:
+        """As `forget`, for one key: the others stay."""
+        names, mark = (_generation_key(namespace), key), secrets.token_hex(8)
+        if not self._call(
+            lambda: self._redis.eval(_FORGET_ONE, 2, *names, mark, _GENERATION_SECONDS) or True
+        ):
+            self._forget_later(namespace)
 
     def note(self, key: str, value: str, *, seconds: int) -> None:
         """Write something that nobody reads as truth, if Redis is there."""
@@ -122,13 +195,20 @@ class Cache:
         found = self._call(lambda: self._redis.set(key, new, nx=True, get=True, ex=_GENERATION_SECONDS))
         if isinstance(found, bytes):
             return found.decode()
-        return new if self._open_until <= clock.monotonic() else None
+        return new if self._open_until is None else None
 
     def _forget_now(self, namespace: str) -> bool:
         names = (_generation_key(namespace), f"cache:keys:{namespace}")
         mark = secrets.token_hex(8)
         done = self._call(lambda: self._redis.eval(_FORGET, 2, *names, mark, _GENERATION_SECONDS) or True)
         return done is not None
+
+    def _forget_later(self, namespace: str) -> None:
+        with self._lock:
+            first = not self._unforgotten
+            self._unforgotten.add(namespace)
+        if first:
+            self._repair_later()
 
     def _repair_later(self) -> None:
         timer = threading.Timer(REPAIR_SECONDS, self._repair)
@@ -144,14 +224,25 @@ class Cache:
             self._repair_later()
 
     def _call(self, action: Callable[[], object]) -> object:
-        if clock.monotonic() < self._open_until:
+        if self._open_until is not None and not self._may_try():
             return None
         try:
-            return action()
+            answer = action()
         except (RedisError, OSError) as error:
             self._open_until = clock.monotonic() + BREAKER_OPEN_SECONDS
             _logger.warning("cache_away", error=type(error).__name__, instead="Postgres")
             return None
+        self._open_until = None
+        return answer
+
+    def _may_try(self) -> bool:
+        """Once in a while one thread finds out whether Redis is back; the others do not wait for that."""
+        with self._lock:
+            now = clock.monotonic()
+            if self._open_until is None or now < self._open_until:
+                return self._open_until is None
+            self._open_until = now + BREAKER_OPEN_SECONDS
+            return True
 
 
 def _generation_key(namespace: str) -> str:

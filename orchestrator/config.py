@@ -1,6 +1,7 @@
 """Settings, from environment variables; read once at start, refused loudly when they cannot work."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from orchestrator.domain.errors import MisconfiguredError
 
 MIN_SECRET_BYTES = 32
+_ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +30,20 @@ class Settings:
     """Cost of a password hash, 4 to 16."""
     login_limit: int = 10
     """Logins a minute for one account from one address; an address has six times as many, and an account ten from everywhere."""
+    rate_limit: int = 6000
+    """Requests a minute of one user's logins together, and of each API token."""
+    anonymous_rate_limit: int = 600
+    """Requests a minute of one address without a valid token."""
     trusted_proxies: int = 0
     """How many proxies before web add to X-Forwarded-For; 0: the address is that of the connection."""
+    cors_origins: str = ""
+    """Origins whose pages may read the API's answers in a browser, as https://ui.example.com, with commas; empty: none, *: all."""
+    cors_methods: str = "GET,POST,PUT,PATCH,DELETE"
+    """Methods those may use."""
+    cors_headers: str = "Authorization,Content-Type,Idempotency-Key,If-Match,If-None-Match,X-Request-ID"
+    """Headers those may send."""
+    cors_credentials: bool = False
+    """Whether those may send cookies and client certificates; tokens go in a header, which needs none."""
     open_registration: bool = False
     """Whether anyone may create an account; otherwise only admins, after the first user."""
     db_pool_size: int = 5
@@ -93,10 +107,15 @@ class Settings:
                 values[name] = _convert(raw, spec.type)
             except ValueError as error:
                 problems.append(f"{name.upper()} {error}")
-        problems += _missing(values)
+        problems += _missing(values) + _cors_problems(values)
         if problems:
             raise MisconfiguredError("the settings cannot be used: " + "; ".join(problems))
         return cls(**values)  # type: ignore[arg-type]  # every value was converted to its field's type above
+
+
+def names_in(text: str) -> list[str]:
+    """What is listed with commas."""
+    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 def _convert(raw: str, kind: object) -> object:
@@ -136,4 +155,18 @@ def _missing(values: Mapping[str, object]) -> list[str]:
     rounds = values.get("bcrypt_rounds", 12)
     if not isinstance(rounds, int) or not 4 <= rounds <= 16:
         problems.append("BCRYPT_ROUNDS must be between 4 and 16")
+    return problems
+
+
+def _cors_problems(values: Mapping[str, object]) -> list[str]:
+    """Origins are compared as they are written, so what no browser would send is a mistake."""
+    origins = names_in(str(values.get("cors_origins", "")))
+    wrong = [each for each in origins if each != "*" and not _ORIGIN.fullmatch(each)]
+    problems = [
+        f"CORS_ORIGINS holds {each!r}, which is no origin such as https://ui.example.com" for each in wrong
+    ]
+    if "*" in origins and len(origins) > 1:
+        problems.append("CORS_ORIGINS holds * beside other origins")
+    if "*" in origins and values.get("cors_credentials"):
+        problems.append("CORS_CREDENTIALS needs origins by name in CORS_ORIGINS, and not *")
     return problems

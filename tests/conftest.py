@@ -53,6 +53,8 @@ def environment(database_url: str, redis_url: str, data_dir: Path) -> dict[str, 
         "DATA_DIR": str(data_dir),
         "BCRYPT_ROUNDS": "4",
         "LOGIN_LIMIT": "10000",
+        "RATE_LIMIT": "1000000",
+        "ANONYMOUS_RATE_LIMIT": "1000000",
     }
 
 

@@ -7,6 +7,7 @@ from api.resources import (
     deployments,
     diagnosis,
     environments,
+    grants,
     health,
     installations,
     locks,
@@ -21,6 +22,7 @@ from api.resources import (
 BLUEPRINTS = (
     tokens.blueprint,
     users.blueprint,
+    grants.blueprint,
     audit.blueprint,
     auth.blueprint,
     applications.blueprint,

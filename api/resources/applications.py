@@ -6,16 +6,18 @@ from flask import Response, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from api.auth import current_actor, requires
+from api.conditional import if_match
 from api.extensions import session
 from api.pagination import PageArgs, window
 from api.parsing import Blueprint
-from api.responses import json_response
+from api.responses import changed_response, json_response, tagged_response
 from api.schemas import applications as schemas
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import FieldProblem, InvalidInputError, NotFoundError
+from orchestrator.presenting.json import dumps
 from orchestrator.repositories import applications as rows
-from orchestrator.services import pipelines
+from orchestrator.services import pipelines, places
 
 YAML = ("application/yaml", "text/yaml", "application/x-yaml")
 
@@ -40,7 +42,21 @@ def list_applications(query: dict[str, Any]) -> Response:
 @blueprint.response(200, schemas.Application)
 def get_application(name: str) -> Response:
     """Read one application with its environments and targets."""
-    return json_response(schemas.present(rows.get(session(), name)))
+    return tagged_response(dumps(schemas.present(rows.get(session(), name))))
+
+
+@blueprint.route("/<name:name>", methods=["PATCH"])
+@requires(Permission.SELF)
+@blueprint.arguments(schemas.ApplicationChanges)
+@blueprint.response(200, schemas.Application)
+def change_application(body: dict[str, Any], name: str) -> Response:
+    """Hand an application over to another owner: its owner and admins do."""
+    with transaction(session()):
+        places.hand_over(
+            session(), name, **body, actor=current_actor(), precondition=if_match(schemas.present)
+        )
+        shown = schemas.present(rows.get(session(), name))
+    return changed_response(shown)
 
 
 @blueprint.route("/<name:name>/pipeline", methods=["GET"])
@@ -51,7 +67,7 @@ def get_pipeline(name: str) -> Response:
     found = rows.get(session(), name)
     if found.document is None:
         raise NotFoundError(f"{name} has no pipeline yet")
-    return json_response(schemas.present_pipeline(found))
+    return tagged_response(dumps(schemas.present_pipeline(found)))
 
 
 @blueprint.route("/<name:name>/pipeline", methods=["PUT"])
@@ -70,7 +86,12 @@ def apply_pipeline(query: dict[str, Any], name: str) -> Response:
     dry_run = query["dry_run"]
     with transaction(session()):
         applied = pipelines.apply(
-            session(), name=name, source=_yaml_text(), actor=current_actor(), dry_run=dry_run
+            session(),
+            name=name,
+            source=_yaml_text(),
+            actor=current_actor(),
+            dry_run=dry_run,
+            precondition=if_match(schemas.present_pipeline),
         )
     status = 201 if applied.created and not dry_run else 200
     return json_response(schemas.present_applied(applied), status)

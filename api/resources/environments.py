@@ -5,17 +5,20 @@ from typing import Any
 
 from flask import Response
 
-from api.auth import requires
+from api.auth import current_actor, requires
+from api.conditional import if_match
 from api.extensions import session
 from api.pagination import PageArgs, window
 from api.parsing import Blueprint
-from api.responses import json_response
+from api.responses import changed_response, json_response, tagged_response
 from api.schemas import calendars as calendar_schemas
 from api.schemas import environments as schemas
 from orchestrator import clock
+from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
+from orchestrator.presenting.json import dumps
 from orchestrator.repositories import applications as rows
-from orchestrator.services import calendars
+from orchestrator.services import calendars, places
 
 SHOWN_BY_ITSELF = timedelta(weeks=4)
 
@@ -41,7 +44,21 @@ def list_environments(query: dict[str, Any]) -> Response:
 @blueprint.response(200, schemas.Environment)
 def get_environment(name: str) -> Response:
     """Read one environment."""
-    return json_response(schemas.present(rows.get_environment(session(), name)))
+    return tagged_response(dumps(schemas.present(rows.get_environment(session(), name))))
+
+
+@blueprint.route("/<name:name>", methods=["PATCH"])
+@requires(Permission.OPERATE)
+@blueprint.arguments(schemas.EnvironmentChanges)
+@blueprint.response(200, schemas.Environment)
+def change_environment(body: dict[str, Any], name: str) -> Response:
+    """Restrict an environment to operators and to whom a grant names it for, or open it to all deployers again."""
+    with transaction(session()):
+        places.restrict(
+            session(), name, **body, actor=current_actor(), precondition=if_match(schemas.present)
+        )
+        shown = schemas.present(rows.get_environment(session(), name))
+    return changed_response(shown)
 
 
 @blueprint.route("/<name:name>/calendar", methods=["GET"])

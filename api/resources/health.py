@@ -17,7 +17,7 @@ blueprint = Blueprint("health", __name__, description="Whether everything is the
 
 
 @blueprint.route("/health", methods=["GET"])
-@requires(Permission.PUBLIC)
+@requires(Permission.PUBLIC, is_counted=False)
 @blueprint.response(200, schemas.Health)
 @blueprint.alt_response(503, schema=schemas.Health)
 def health() -> Response:
@@ -41,7 +41,7 @@ def health() -> Response:
 
 
 @blueprint.route("/health/live", methods=["GET"])
-@requires(Permission.PUBLIC)
+@requires(Permission.PUBLIC, is_counted=False)
 @blueprint.response(200, schemas.Alive)
 def live() -> Response:
     """Say that this process answers."""
@@ -49,7 +49,7 @@ def live() -> Response:
 
 
 @blueprint.route("/health/ready", methods=["GET"])
-@requires(Permission.PUBLIC)
+@requires(Permission.PUBLIC, is_counted=False)
 @blueprint.response(200, schemas.Alive)
 @blueprint.alt_response(503, schema=schemas.Alive)
 def ready() -> Response:

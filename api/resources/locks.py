@@ -5,14 +5,16 @@ from typing import Any
 from flask import Response
 
 from api.auth import current_actor, requires
+from api.conditional import if_match
 from api.extensions import session
 from api.idempotency import create_once
 from api.pagination import window
 from api.parsing import Blueprint
-from api.responses import json_response
+from api.responses import changed_response, json_response, tagged_response
 from api.schemas import locks as schemas
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
+from orchestrator.presenting.json import dumps
 from orchestrator.repositories import gates as rows
 from orchestrator.services import locks
 
@@ -54,7 +56,7 @@ def list_locks(query: dict[str, Any]) -> Response:
 @blueprint.response(200, schemas.Lock)
 def get_lock(lock_id: int) -> Response:
     """Read one lock."""
-    return json_response(schemas.present(rows.get_lock(session(), lock_id)))
+    return tagged_response(dumps(schemas.present(rows.get_lock(session(), lock_id))))
 
 
 @blueprint.route("/<id:lock_id>", methods=["DELETE"])
@@ -63,6 +65,6 @@ def get_lock(lock_id: int) -> Response:
 def release_lock(lock_id: int) -> Response:
     """Release a lock; releasing it twice is releasing it once. Whoever waited for it goes on."""
     with transaction(session()):
-        locks.release(session(), lock_id, actor=current_actor())
+        locks.release(session(), lock_id, actor=current_actor(), precondition=if_match(schemas.present))
         shown = schemas.present(rows.get_lock(session(), lock_id))
-    return json_response(shown)
+    return changed_response(shown)

@@ -33,7 +33,7 @@ def create_release(body: dict[str, Any]) -> Response:
 
     def create() -> int:
         release_id = releases.create(session(), **body, actor=actor)
-        after_commit(session(), lambda: services().cache.forget(cache.RELEASE_LISTS))
+        after_commit(session(), lambda: _forget(release_id))
         return release_id
 
     def show(release_id: int) -> dict[str, Any]:
@@ -41,6 +41,12 @@ def create_release(body: dict[str, Any]) -> Response:
 
     made = create_once(session(), create, user_id=actor.id, body=body, show=show)
     return json_response(made.shown, 201, headers={"Location": f"/api/v1/releases/{made.id}", **made.headers})
+
+
+def _forget(release_id: int) -> None:
+    """Lists lack it, and somebody may have asked for it before it was there."""
+    services().cache.forget(cache.RELEASE_LISTS)
+    services().cache.forget_one(cache.release_key(release_id), namespace=cache.RELEASES)
 
 
 @blueprint.route("/", methods=["GET"])
@@ -53,12 +59,12 @@ def list_releases(query: dict[str, Any]) -> Response:
     filters = {name: query[name] for name in FILTERS if name in query}
     if filters or part.after is not None or part.skip or part.limit != DEFAULT_LIMIT:
         return json_response(_page(part, filters))
-    store = services().cache
-    found = store.get(cache.RELEASE_LIST_KEY, namespace=cache.RELEASE_LISTS)
-    if isinstance(found, bytes):
-        return raw_response(found)
-    body = dumps(_page(part, {}))
-    store.put(found, body, seconds=cache.RELEASE_SECONDS)
+    body = services().cache.read(
+        cache.RELEASE_LIST_KEY,
+        namespace=cache.RELEASE_LISTS,
+        seconds=cache.RELEASE_SECONDS,
+        load=lambda: dumps(_page(part, {})),
+    )
     return raw_response(body)
 
 
@@ -72,10 +78,10 @@ def _page(part: Window, filters: dict[str, str]) -> dict[str, Any]:
 @blueprint.response(200, schemas.Release)
 def get_release(release_id: int) -> Response:
     """Read one release."""
-    store = services().cache
-    found = store.get(cache.release_key(release_id), namespace=cache.RELEASES)
-    if isinstance(found, bytes):
-        return tagged_response(found)
-    body = dumps(schemas.present(rows.get(session(), release_id)))
-    store.put(found, body, seconds=cache.RELEASE_SECONDS)
+    body = services().cache.read(
+        cache.release_key(release_id),
+        namespace=cache.RELEASES,
+        seconds=cache.RELEASE_SECONDS,
+        load=lambda: dumps(schemas.present(rows.get(session(), release_id))),
+    )
     return tagged_response(body)

@@ -5,14 +5,16 @@ from typing import Any
 from flask import Response
 
 from api.auth import current_actor, requires
+from api.conditional import if_match
 from api.extensions import session
 from api.idempotency import create_once
 from api.pagination import PageArgs, window
 from api.parsing import Blueprint
-from api.responses import json_response
+from api.responses import changed_response, json_response, tagged_response
 from api.schemas import schedules as schemas
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
+from orchestrator.presenting.json import dumps
 from orchestrator.repositories import schedules as rows
 from orchestrator.services import schedules
 
@@ -55,7 +57,7 @@ def list_schedules(query: dict[str, Any]) -> Response:
 @blueprint.response(200, schemas.Schedule)
 def get_schedule(schedule_id: int) -> Response:
     """Read one, with what came of its last time."""
-    return json_response(_shown(schedule_id))
+    return tagged_response(dumps(_shown(schedule_id)))
 
 
 @blueprint.route("/<id:schedule_id>", methods=["DELETE"])
@@ -64,9 +66,11 @@ def get_schedule(schedule_id: int) -> Response:
 def remove_schedule(schedule_id: int) -> Response:
     """Request nothing more; removing it twice is removing it once. What was requested goes on."""
     with transaction(session()):
-        schedules.remove(session(), schedule_id, actor=current_actor())
+        schedules.remove(
+            session(), schedule_id, actor=current_actor(), precondition=if_match(schemas.present)
+        )
         shown = _shown(schedule_id)
-    return json_response(shown)
+    return changed_response(shown)
 
 
 def _shown(schedule_id: int) -> dict[str, Any]:

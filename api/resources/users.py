@@ -5,11 +5,12 @@ from typing import Any
 from flask import Response
 
 from api.auth import current_actor, optional_actor, requires
+from api.conditional import if_match
 from api.extensions import services, session
 from api.idempotency import Made, create_once
 from api.pagination import PageArgs, window
 from api.parsing import Blueprint
-from api.responses import json_response, raw_response, tagged_response
+from api.responses import changed_response, json_response, raw_response, tagged_response
 from api.schemas import users as schemas
 from orchestrator import cache
 from orchestrator.db import after_commit, transaction
@@ -61,12 +62,12 @@ def list_users(query: dict[str, Any]) -> Response:
     part = window("users", query)
     if part.after is not None:
         return json_response(_page(query))
-    store = services().cache
-    found = store.get(cache.user_list_key(part.skip, part.limit), namespace=cache.USERS)
-    if isinstance(found, bytes):
-        return raw_response(found)
-    body = dumps(_page(query))
-    store.put(found, body, seconds=cache.USER_SECONDS)
+    body = services().cache.read(
+        cache.user_list_key(part.skip, part.limit),
+        namespace=cache.USERS,
+        seconds=cache.USER_SECONDS,
+        load=lambda: dumps(_page(query)),
+    )
     return raw_response(body)
 
 
@@ -81,12 +82,12 @@ def _page(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, schemas.User)
 def get_user(user_id: int) -> Response:
     """Read one user."""
-    store = services().cache
-    found = store.get(cache.user_key(user_id), namespace=cache.USERS)
-    if isinstance(found, bytes):
-        return tagged_response(found)
-    body = dumps(schemas.present(rows.get(session(), user_id)))
-    store.put(found, body, seconds=cache.USER_SECONDS)
+    body = services().cache.read(
+        cache.user_key(user_id),
+        namespace=cache.USERS,
+        seconds=cache.USER_SECONDS,
+        load=lambda: dumps(schemas.present(rows.get(session(), user_id))),
+    )
     return tagged_response(body)
 
 
@@ -97,6 +98,12 @@ def get_user(user_id: int) -> Response:
 def change_user(body: dict[str, Any], user_id: int) -> Response:
     """Change a user: people their own e-mail address, admins everything. Who is deactivated is logged out at once."""
     with transaction(session()):
-        users.change(session(), user_id, users.Changes(**body), actor=current_actor())
+        users.change(
+            session(),
+            user_id,
+            users.Changes(**body),
+            actor=current_actor(),
+            precondition=if_match(schemas.present),
+        )
         after_commit(session(), lambda: services().cache.forget(cache.USERS))
-    return json_response(schemas.present(rows.get(session(), user_id)))
+    return changed_response(schemas.present(rows.get(session(), user_id)))

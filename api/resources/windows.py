@@ -7,16 +7,18 @@ from flask import Response, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from api.auth import current_actor, requires
+from api.conditional import if_match
 from api.extensions import session
 from api.idempotency import create_once
 from api.pagination import window
 from api.parsing import Blueprint
-from api.responses import json_response
+from api.responses import changed_response, json_response, tagged_response
 from api.schemas import calendars as calendar_schemas
 from api.schemas import windows as schemas
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.windows import RuleKind
+from orchestrator.presenting.json import dumps
 from orchestrator.repositories import windows as rows
 from orchestrator.services import windows
 
@@ -80,7 +82,7 @@ def _blueprint(kind: RuleKind, path: str, description: str) -> Blueprint:
     @_named(f"get_{kind}")
     def get(rule_id: int) -> Response:
         """Read one, with what its author may not have meant."""
-        return json_response(schemas.present(rows.get(session(), str(kind), rule_id)))
+        return tagged_response(dumps(schemas.present(rows.get(session(), str(kind), rule_id))))
 
     @blueprint.route("/<id:rule_id>", methods=["DELETE"])
     @requires(Permission.OPERATE)
@@ -89,9 +91,11 @@ def _blueprint(kind: RuleKind, path: str, description: str) -> Blueprint:
     def remove(rule_id: int) -> Response:
         """Let one hold no more; removing it twice is removing it once."""
         with transaction(session()):
-            windows.remove(session(), kind, rule_id, actor=current_actor())
+            windows.remove(
+                session(), kind, rule_id, actor=current_actor(), precondition=if_match(schemas.present)
+            )
             shown = schemas.present(rows.get(session(), str(kind), rule_id))
-        return json_response(shown)
+        return changed_response(shown)
 
     return blueprint
 

@@ -7,7 +7,9 @@ import marshmallow as ma
 from marshmallow import fields
 from sqlalchemy import Row
 
+from api.parsing import Text
 from api.schemas.common import instant, page_of
+from api.schemas.users import USERNAME
 from orchestrator.services.pipelines import Applied
 
 
@@ -52,6 +54,18 @@ class EnvironmentOut(ma.Schema):
     after = fields.List(fields.String(), required=True)
     strategy = fields.String(required=True)
     targets = fields.List(fields.Nested(TargetOut), required=True)
+
+
+class ApplicationChanges(ma.Schema):
+    """What to change."""
+
+    owner = Text(
+        required=True,
+        shortest=1,
+        longest=63,
+        pattern=USERNAME,
+        metadata={"description": "The user name of somebody who may store its pipeline."},
+    )
 
 
 class Application(ma.Schema):

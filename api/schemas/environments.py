@@ -15,6 +15,15 @@ class Environment(ma.Schema):
     id = fields.Integer(required=True)
     name = fields.String(required=True)
     position = fields.Integer(required=True, metadata={"description": "Order of promotion, from 0."})
+    restricted = fields.Boolean(
+        required=True, metadata={"description": "A deployer needs a grant that names it."}
+    )
+
+
+class EnvironmentChanges(ma.Schema):
+    """What to change."""
+
+    restricted = fields.Boolean(required=True, truthy={True}, falsy={False})
 
 
 EnvironmentPage = page_of(Environment)
@@ -22,4 +31,4 @@ EnvironmentPage = page_of(Environment)
 
 def present(row: Row[Any]) -> dict[str, Any]:
     """An environment as it is sent."""
-    return {"id": row.id, "name": row.name, "position": row.position}
+    return {"id": row.id, "name": row.name, "position": row.position, "restricted": row.restricted}

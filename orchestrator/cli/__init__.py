@@ -27,10 +27,15 @@ COMMANDS = {
     "window": Lazy("orchestrator.cli.windows:window", "Say when deploying is allowed."),
     "freeze": Lazy("orchestrator.cli.windows:freeze", "Say when deploying is forbidden."),
     "status": Lazy("orchestrator.cli.status:status", "Show what runs where."),
-    "applications": Lazy("orchestrator.cli.applications:applications", "Look up applications."),
-    "environments": Lazy("orchestrator.cli.environments:environments", "Look up environments."),
+    "applications": Lazy(
+        "orchestrator.cli.applications:applications", "Look up applications, and hand them over."
+    ),
+    "environments": Lazy(
+        "orchestrator.cli.environments:environments", "Look up environments, and restrict them."
+    ),
     "user": Lazy("orchestrator.cli.user:user", "Create, change and list users."),
     "token": Lazy("orchestrator.cli.token:token", "Make API tokens for machines, list and revoke them."),
+    "grant": Lazy("orchestrator.cli.grant:grant", "Give roles for one application, and take them away."),
     "audit": Lazy("orchestrator.cli.audit:audit", "Say what happened, and prove that this is all of it."),
     "api": Lazy("orchestrator.cli.api:api", "Send any request to the API."),
     "completion": Lazy("orchestrator.cli.completion:completion", "Print the completion script of a shell."),

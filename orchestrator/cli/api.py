@@ -27,6 +27,9 @@ OUTSIDE = ("/api/", "/health", "/metrics", "/openapi.json", "/docs")
     "-F", "--typed", multiple=True, metavar="KEY=JSON", help="A field that is no text: 3, true, []."
 )
 @click.option("--input", "source", metavar="FILE", help="Send this file as the body; - is stdin.")
+@click.option(
+    "-H", "--header", "lines", multiple=True, metavar="NAME:VALUE", help="A header, such as If-Match."
+)
 @click.option("--content-type", default="application/json", show_default=True)
 @json_option
 def api(
@@ -36,6 +39,7 @@ def api(
     texts: tuple[str, ...],
     typed: tuple[str, ...],
     source: str | None,
+    lines: tuple[str, ...],
     content_type: str,
     as_json: bool,
 ) -> None:
@@ -48,7 +52,9 @@ def api(
         raise click.UsageError("Give fields or --input, not both.")
     body = _read(source) if source else json.dumps(fields).encode() if fields else None
     place = path if path.startswith("/") else f"/{path}"
-    headers = {"Content-Type": content_type} if body is not None else {}
+    headers = dict(_header(each) for each in lines)
+    if body is not None:
+        headers["Content-Type"] = content_type
     full = place if place.startswith(OUTSIDE) else API + place
     answer = connect().request(method.upper(), full, body=body, headers=headers)
     _print(answer, as_json=as_json)
@@ -69,6 +75,13 @@ def _pair(field: str) -> tuple[str, Any]:
     if not equals or not key:
         raise click.UsageError(f"{field!r}: write it as KEY=VALUE.")
     return key, value
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not name.strip():
+        raise click.UsageError(f"{line!r}: write it as NAME:VALUE.")
+    return name.strip(), value.strip()
 
 
 def _typed_pair(field: str) -> tuple[str, Any]:

@@ -1,4 +1,4 @@
-"""applications list, show."""
+"""applications list, show, change."""
 
 import click
 
@@ -55,6 +55,16 @@ def show(application: str, as_json: bool) -> None:
         }
         empty = "It has no environments."
         emit_list(found.get("environments") or (), columns, as_json=False, empty=empty)
+
+
+@applications.command()
+@click.argument("application", metavar="APP", shell_complete=complete_application)
+@click.option("--owner", required=True, metavar="NAME", help="Who owns it from now on.")
+@json_option
+def change(*, application: str, owner: str, as_json: bool) -> None:
+    """Hand APP over to another owner (its owner, admins)."""
+    changed = connect().call("PATCH", f"/applications/{application}", body={"owner": owner})
+    emit_record(changed, FIELDS, as_json=as_json)
 
 
 def _after(environment: Record) -> object:

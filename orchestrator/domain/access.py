@@ -1,5 +1,7 @@
-"""Who may do what: roles, what each adds, and the permission that a route declares."""
+"""Who may do what: roles, what each adds, what is granted for an application, and the permission that a route declares."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.domain.errors import ForbiddenError
@@ -37,6 +39,25 @@ _LEAST_ROLE: dict[Permission, Role] = {
     Permission.ADMINISTER: Role.ADMIN,
 }
 _RANK = {role: rank for rank, role in enumerate(Role)}
+BY_APPLICATION = frozenset({Permission.CREATE_RELEASE, Permission.CONFIGURE, Permission.DEPLOY})
+"""What a role for one application lets somebody ask for; the service behind the route looks for which."""
+GRANTED_ROLES = (Role.DEPLOYER, Role.OPERATOR, Role.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role for one application."""
+
+    application: str
+    role: Role
+    environments: frozenset[str] = frozenset()
+    """Only in these; none: in all but those that are restricted."""
+
+    def counts_in(self, environment: str | None, *, is_restricted: bool) -> bool:
+        """Whether it is for this environment; None: for all of them."""
+        if self.environments:
+            return environment in self.environments
+        return not is_restricted or at_least(self.role, Role.OPERATOR)
 
 
 def least_role(permission: Permission) -> Role | None:
@@ -55,10 +76,32 @@ def allows(role: Role, permission: Permission) -> bool:
     return least is None or _RANK[role] >= _RANK[least]
 
 
-def require(role: Role, permission: Permission) -> None:
-    """Raise ForbiddenError that says which role is needed."""
+def role_in(
+    role: Role,
+    grants: Iterable[Grant],
+    *,
+    application: str | None,
+    environment: str | None,
+    is_restricted: bool = False,
+) -> Role:
+    """The role somebody has for an application in an environment; None: for all of them.
+
+    The greater of their own and what is granted. In a restricted environment a deployer's own counts for nothing.
+    """
+    own = Role.VIEWER if is_restricted and role is Role.DEPLOYER else role
+    granted = [
+        each.role
+        for each in grants
+        if each.application == application and each.counts_in(environment, is_restricted=is_restricted)
+    ]
+    return max(own, *granted, key=_RANK.__getitem__) if granted else own
+
+
+def require(role: Role, permission: Permission, *, place: str = "") -> None:
+    """Raise ForbiddenError that says which role is needed, and where."""
     if not allows(role, permission):
-        raise ForbiddenError(f"this needs the role {least_role(permission)} or higher; yours is {role}")
+        needed, there = least_role(permission), " there" if place else ""
+        raise ForbiddenError(f"this needs the role {needed} or higher{place}; yours{there} is {role}")
 
 
 def owns_or_operates(*, actor_id: int, role: Role, owner_id: int) -> bool:

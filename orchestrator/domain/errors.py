@@ -48,6 +48,12 @@ class ConflictError(OrchestratorError):
     code = "conflict"
 
 
+class PreconditionFailedError(OrchestratorError):
+    """It is not what you have seen: somebody changed it meanwhile; read it again."""
+
+    code = "precondition_failed"
+
+
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
     """One thing wrong with an input: where (a JSON pointer or a line of a file) and what to do."""

@@ -7,6 +7,7 @@ from orchestrator.models.deployment import Deployment, Installation, Plan
 from orchestrator.models.environment import Environment, Target
 from orchestrator.models.event import Event, Heartbeat, IdempotencyKey
 from orchestrator.models.gate import Approval, Lock, WindowRule
+from orchestrator.models.grant import Grant
 from orchestrator.models.health import HealthWatch, TargetHealth
 from orchestrator.models.release import Release
 from orchestrator.models.schedule import Promotion, Schedule
@@ -22,6 +23,7 @@ __all__ = [
     "Deployment",
     "Environment",
     "Event",
+    "Grant",
     "HealthWatch",
     "Heartbeat",
     "IdempotencyKey",

@@ -1,6 +1,6 @@
 """Where releases go."""
 
-from sqlalchemy import ForeignKey, UniqueConstraint, true
+from sqlalchemy import ForeignKey, UniqueConstraint, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.models.base import Base, Id, Json, Timestamps
@@ -14,6 +14,8 @@ class Environment(Timestamps, Base):
     id: Mapped[Id]
     name: Mapped[str] = mapped_column(unique=True)
     position: Mapped[int] = mapped_column(server_default="0")
+    restricted: Mapped[bool] = mapped_column(server_default=false())
+    """Whether a deployer needs a grant that names it."""
 
 
 class Target(Timestamps, Base):

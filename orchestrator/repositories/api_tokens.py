@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
+from orchestrator.repositories.users import RIGHTS
 
 _READ = """
     SELECT t.id, t.user_id, t.name, t.hint, t.scopes, t.applications, t.environments, t.created_at, t.expires_at,
@@ -25,9 +26,9 @@ _REVOKE = text("""
 """)
 
 # Written at most once a minute: a row that every request changes would be the slowest of all.
-_USE = text("""
+_USE = text(f"""
     WITH found AS (
-        SELECT t.id AS token_id, u.id, u.username, u.role, u.teams, t.scopes, t.applications, t.environments,
+        SELECT t.id AS token_id, {RIGHTS}, t.scopes, t.applications, t.environments,
             extract(epoch FROM t.expires_at) AS expires, t.last_used_at
         FROM api_tokens t JOIN users u ON u.id = t.user_id
         WHERE t.hash = :hash AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp() AND u.active

@@ -22,6 +22,8 @@ _READ = """
     LEFT JOIN users pu ON pu.id = p.created_by
 """
 
+_LOCK = text("SELECT id FROM applications WHERE name = :name FOR NO KEY UPDATE")
+
 _ADD_PIPELINE = text("""
     WITH app AS (
         UPDATE applications SET pipeline_revision = pipeline_revision + 1, description = :description,
@@ -61,8 +63,9 @@ def ensure(session: Session, name: str, *, description: str, owner_id: int) -> N
 
 def find(session: Session, name: str, *, lock: bool = False) -> Row[Any] | None:
     """The application with its current pipeline, by name."""
-    statement = text(_READ + " WHERE a.name = :name" + (" FOR NO KEY UPDATE OF a" if lock else ""))
-    return session.execute(statement, {"name": name}).one_or_none()
+    if lock:  # first, and by itself: who waited for it would else join what it was with what it has become
+        session.execute(_LOCK, {"name": name})
+    return session.execute(text(_READ + " WHERE a.name = :name"), {"name": name}).one_or_none()
 
 
 def get(session: Session, name: str) -> Row[Any]:
@@ -124,9 +127,26 @@ def environments(session: Session) -> list[Row[Any]]:
     return list(session.execute(text("SELECT * FROM environments ORDER BY position, name")))
 
 
-def get_environment(session: Session, name: str) -> Row[Any]:
+def get_environment(session: Session, name: str, *, lock: bool = False) -> Row[Any]:
     """One environment. Raises NotFoundError."""
-    row = session.execute(text("SELECT * FROM environments WHERE name = :name"), {"name": name}).one_or_none()
+    statement = text("SELECT * FROM environments WHERE name = :name" + (" FOR NO KEY UPDATE" if lock else ""))
+    row = session.execute(statement, {"name": name}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no environment {name!r}")
     return row
+
+
+def set_owner(session: Session, application_id: int, *, owner_id: int) -> None:
+    """Make it somebody else's."""
+    statement = text(
+        "UPDATE applications SET owner_id = :owner_id, updated_at = clock_timestamp() WHERE id = :id"
+    )
+    session.execute(statement, {"id": application_id, "owner_id": owner_id})
+
+
+def set_restricted(session: Session, environment_id: int, *, restricted: bool) -> None:
+    """Say whether a deployer needs a grant that names it."""
+    statement = text(
+        "UPDATE environments SET restricted = :restricted, updated_at = clock_timestamp() WHERE id = :id"
+    )
+    session.execute(statement, {"id": environment_id, "restricted": restricted})

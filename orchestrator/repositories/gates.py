@@ -65,9 +65,10 @@ def release_lock(session: Session, lock_id: int, *, released_by: int) -> bool:
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
-def get_lock(session: Session, lock_id: int) -> Row[Any]:
-    """One lock. Raises NotFoundError."""
-    row = session.execute(text(_READ + " WHERE l.id = :id"), {"id": lock_id}).one_or_none()
+def get_lock(session: Session, lock_id: int, *, hold: bool = False) -> Row[Any]:
+    """One lock; `hold` its row. Raises NotFoundError."""
+    statement = text(f"{_READ} WHERE l.id = :id{' FOR NO KEY UPDATE OF l' if hold else ''}")
+    row = session.execute(statement, {"id": lock_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no lock {lock_id}")
     return row

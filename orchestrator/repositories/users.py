@@ -25,11 +25,17 @@ _END = text("""
     WHERE id = :id AND ended_at IS NULL
 """)
 
-# Every request begins with it, so it goes to the driver as it is: compiling a text() costs more than Postgres takes.
-_ACTOR = text("""
-    SELECT u.id, u.username, u.role, u.teams FROM sign_ins s JOIN users u ON u.id = s.user_id
+RIGHTS = """u.id, u.username, u.role, u.teams, u.active,
+    (SELECT json_agg(json_build_array(a.name, g.role, g.environments))
+     FROM grants g JOIN applications a ON a.id = g.application_id
+     WHERE g.removed_at IS NULL AND (g.user_id = u.id OR g.team = ANY(u.teams))) AS grants,
+    (SELECT array_agg(e.name) FROM environments e WHERE e.restricted) AS restricted"""
+"""All that says what the user `u` may do, in the statement that finds them."""
+
+_ACTOR = text(f"""
+    SELECT {RIGHTS} FROM sign_ins s JOIN users u ON u.id = s.user_id
     WHERE s.id = :id AND s.ended_at IS NULL AND u.active
-""")
+""")  # nothing of it comes from outside
 
 
 def insert(session: Session, *, email: str, username: str, password_hash: str, role: str) -> int | None:
@@ -139,6 +145,16 @@ def end_sign_ins_of(session: Session, user_id: int, *, because: str, but: str | 
 def find_actor(session: Session | Connection, sign_in_id: str) -> Row[Any] | None:
     """The active user behind a sign-in that has not ended."""
     return execute(session, _ACTOR, {"id": sign_in_id}).one_or_none()
+
+
+def get_actor(session: Session, user_id: int) -> Row[Any]:
+    """Somebody and what they may do. Raises NotFoundError."""
+    row = session.execute(
+        text(f"SELECT {RIGHTS} FROM users u WHERE u.id = :id"), {"id": user_id}
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no user {user_id}")
+    return row
 
 
 def going_on(session: Session, sign_in_ids: Sequence[str]) -> set[str]:

@@ -42,9 +42,10 @@ def remove(session: Session, rule_id: int, *, removed_by: int) -> bool:
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
-def get(session: Session, kind: str, rule_id: int) -> Row[Any]:
+def get(session: Session, kind: str, rule_id: int, *, lock: bool = False) -> Row[Any]:
     """One window or one freeze. Raises NotFoundError."""
-    statement = text(_READ + " WHERE w.id = :id AND w.document ->> 'kind' = :kind")
+    held = " FOR NO KEY UPDATE OF w" if lock else ""
+    statement = text(f"{_READ} WHERE w.id = :id AND w.document ->> 'kind' = :kind{held}")
     row = session.execute(statement, {"id": rule_id, "kind": kind}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no {kind} {rule_id}")

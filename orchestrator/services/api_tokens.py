@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from orchestrator import clock
-from orchestrator.domain.access import Permission, Role
+from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import RuleViolationError
 from orchestrator.domain.limits import Limits
 from orchestrator.repositories import api_tokens, applications
-from orchestrator.services import records
+from orchestrator.services import actors, records
 from orchestrator.services.actors import Actor
 
 PREFIX = "drm_"
@@ -46,7 +46,7 @@ def create(
     """
     actor.require_person("making an API token")
     for scope in scopes:
-        actor.require(Permission(scope))
+        actor.require_somewhere(Permission(scope))
     for application in applications_:
         applications.get(session, application)
     for environment in environments:
@@ -99,10 +99,7 @@ def find_actor(connection: Session | Connection, token: str) -> tuple[Actor, flo
     if row is None:
         return None
     limits = Limits.of(row.scopes, row.applications, row.environments)
-    actor = Actor(
-        row.id, row.username, Role(row.role), f"token:{row.token_id}", tuple(row.teams), limits=limits
-    )
-    return actor, float(row.expires)
+    return actors.of_row(row, f"token:{row.token_id}", limits=limits), float(row.expires)
 
 
 def _draw() -> str:

@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from orchestrator.domain.access import Role
 from orchestrator.domain.approvals import ApprovalRule, Approver
 from orchestrator.domain.errors import ConflictError, ForbiddenError, NotFoundError, RuleViolationError
 from orchestrator.domain.statuses import DeploymentStatus
@@ -25,11 +26,12 @@ def approve(
         raise ConflictError(
             f"the plan of deployment {deployment_id} is {held.row.plan_hash}; look at it before you approve it"
         )
+    role = _role(held, actor)
     said = gates.approve(
         session,
         deployment_id,
         user_id=actor.id,
-        role=str(actor.role),
+        role=str(role),
         teams=actor.teams,
         reason=reason,
         again=any(rule.expires_seconds for rule in _rules(held)),
@@ -40,7 +42,7 @@ def approve(
         "deployment.approved",
         actor_id=actor.id,
         at=held.row.now,
-        data={"reason": reason, "role": str(actor.role), "plan_hash": held.row.plan_hash},
+        data={"reason": reason, "role": str(role), "plan_hash": held.row.plan_hash},
     )
     for attempt in execution.proceed(session, held):
         execution.nudge(session, held, attempt)
@@ -64,12 +66,16 @@ def _asked(session: Session, deployment_id: int, actor: Actor) -> Locked:
         raise ForbiddenError("who requested a deployment cannot approve it; somebody else has to")
     now = held.row.now
     is_author = releases.get(session, held.row.release_id).created_by == actor.id
-    who = Approver(actor.username, actor.role, now, actor.teams, is_author=is_author)
+    who = Approver(actor.username, _role(held, actor), now, actor.teams, is_author=is_author)
     if not any(rule.accepts(who, now) for rule in rules):
         needed = " and ".join(str(rule) for rule in rules)
         author = "; who recorded the release does not count" if any(rule.but_author for rule in rules) else ""
         raise ForbiddenError(f"this deployment asks for {needed}; you are none of them{author}")
     return held
+
+
+def _role(held: Locked, actor: Actor) -> Role:
+    return actor.role_in(held.row.application, held.row.environment)
 
 
 def _rules(held: Locked) -> list[ApprovalRule]:

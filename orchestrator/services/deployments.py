@@ -34,9 +34,9 @@ def request(
 
     Raises what `requests.create` raises, ForbiddenError for an override.
     """
-    actor.require_place(application=application, environment=environment)
+    actor.require_place(Permission.DEPLOY, application=application, environment=environment)
     if override_windows:
-        actor.require(Permission.OPERATE)
+        actor.require_place(Permission.OPERATE, application=application, environment=environment)
         if not reason:
             raise RuleViolationError("who overrides the windows says why: give a `reason`")
     order = requests.Order(
@@ -81,13 +81,13 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
     Raises ConflictError for one that has started, and what `requests.create` raises.
     """
     row = deployments.get(session, deployment_id)
-    actor.require_place(application=row.application, environment=row.environment)
+    actor.require_place(Permission.DEPLOY, application=row.application, environment=row.environment)
     if row.status != DeploymentStatus.PENDING:
         raise ConflictError(_NOT_PENDING.format(deployment_id))
     if row.rolls_back_id is not None:
         raise RuleViolationError("a rollback keeps its plan; request another one")
     if row.override_windows:
-        actor.require(Permission.OPERATE)
+        actor.require_place(Permission.OPERATE, application=row.application, environment=row.environment)
     order = requests.Order(
         application=row.application,
         environment=row.environment,
@@ -109,7 +109,7 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
 def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
     """Request the same release for the same environment once more; the new id. Raises ConflictError while the old one goes on."""
     row = deployments.get(session, deployment_id)
-    actor.require_place(application=row.application, environment=row.environment)
+    actor.require_place(Permission.DEPLOY, application=row.application, environment=row.environment)
     if DeploymentStatus(row.status) not in TERMINAL:
         raise ConflictError(f"deployment {deployment_id} is {row.status}; a retry is for one that has ended")
     if row.status == DeploymentStatus.SUCCEEDED:
@@ -173,7 +173,7 @@ def _lock(session: Session, deployment_id: int, actor: Actor) -> execution.Locke
     held = execution.lock(session, deployment_id)
     if held is None:
         raise NotFoundError(f"there is no deployment {deployment_id}")
-    actor.require_place(application=held.row.application, environment=held.row.environment)
+    actor.require_place(Permission.DEPLOY, application=held.row.application, environment=held.row.environment)
     return held
 
 

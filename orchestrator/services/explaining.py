@@ -106,12 +106,13 @@ def _changes(
     session: Session, row: Row[Any], around: Surroundings, now: datetime, actor: Actor
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """What the actor may do, and what of the surroundings would be otherwise then."""
-    operates = allows(actor.role, Permission.OPERATE)
+    role = actor.role_in(row.application, row.environment)
+    operates, operates_all = (allows(each, Permission.OPERATE) for each in (role, actor.role))
     others = [each for each in around.approvers if each.username != actor.username]
     mine = [each for each in around.approvers if each.username == actor.username]
     if around.approval_rules and actor.id != row.requested_by:
         is_author = releases.get(session, row.release_id).created_by == actor.id
-        me = Approver(actor.username, actor.role, now, actor.teams, is_author=is_author)
+        me = Approver(actor.username, role, now, actor.teams, is_author=is_author)
         open_rules = [rule for rule, _ in unmet(around.approval_rules, around.approvers, now)]
         if any(rule.accepts(me, now) and not any(rule.accepts(a, now) for a in mine) for rule in open_rules):
             yield "approve it", {"approvers": [*others, me]}
@@ -122,9 +123,9 @@ def _changes(
     if around.opening is None or not operates:
         return
     frozen = {active.rule.id for active in around.opening.freezes}
-    if frozen:
+    if frozen and operates_all:
         rules = [each for each in row.rules["rules"] if each["id"] not in frozen]
         thawed = openings.opening({**row.rules, "rules": rules}, now)
         yield f"remove freeze {', '.join(map(str, sorted(frozen)))}", {"opening": thawed}
-    elif not (around.opening.is_open or around.override_windows):
+    elif not (frozen or around.opening.is_open or around.override_windows):
         yield "request it again with override_windows and a reason", {"override_windows": True}

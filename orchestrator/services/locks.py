@@ -12,6 +12,7 @@ from orchestrator.domain.gates import LOCK
 from orchestrator.repositories import applications, gates, waking
 from orchestrator.services import execution, records
 from orchestrator.services.actors import Actor
+from orchestrator.services.preconditions import Precondition, always
 
 
 def create(
@@ -28,8 +29,8 @@ def create(
 
     Without an application it needs an operator. Raises NotFoundError, ForbiddenError, RuleViolationError.
     """
-    actor.require(Permission.DEPLOY if application is not None else Permission.OPERATE)
-    actor.require_place(application=application, environment=environment)
+    needed = Permission.DEPLOY if application is not None else Permission.OPERATE
+    actor.require_place(needed, application=application, environment=environment)
     if expires_at is not None and expires_at <= clock.now():
         raise RuleViolationError("`expires_at` must lie in the future")
     lock_id = gates.add_lock(
@@ -51,11 +52,13 @@ def create(
     return lock_id
 
 
-def release(session: Session, lock_id: int, *, actor: Actor) -> None:
+def release(session: Session, lock_id: int, *, actor: Actor, precondition: Precondition = always) -> None:
     """Release a lock and wake whoever waited for it; a second call does nothing. Its owner and operators may."""
-    lock = gates.get_lock(session, lock_id)
-    actor.require_place(application=lock.application, environment=lock.environment)
-    actor.require_ownership(lock.created_by, f"lock {lock_id} of {lock.created_by_name}")
+    lock = gates.get_lock(session, lock_id, hold=True)
+    place = {"application": lock.application, "environment": lock.environment}
+    actor.require_place(Permission.DEPLOY, **place)
+    actor.require_ownership(lock.created_by, f"lock {lock_id} of {lock.created_by_name}", **place)
+    precondition(lock)
     if not gates.release_lock(session, lock_id, released_by=actor.id):
         return
     _record(session, lock_id, "lock.released", actor, {})

@@ -25,6 +25,7 @@ from orchestrator.repositories import applications
 from orchestrator.services import records
 from orchestrator.services.actors import Actor
 from orchestrator.services.pipeline_files import read_pipeline
+from orchestrator.services.preconditions import Precondition, always, require_there
 from orchestrator.targets.base import Target
 
 ENGINE_SETTINGS = frozenset({"within", "interval"})
@@ -75,7 +76,15 @@ def _probe_check(kind: type[Check]) -> SettingsCheck:
     return check
 
 
-def apply(session: Session, *, name: str, source: str, actor: Actor, dry_run: bool = False) -> Applied:
+def apply(
+    session: Session,
+    *,
+    name: str,
+    source: str,
+    actor: Actor,
+    dry_run: bool = False,
+    precondition: Precondition = always,
+) -> Applied:
     """Check the YAML and make it the application's pipeline; the same text a second time changes nothing.
 
     Raises InvalidInputError with the line of each mistake, ForbiddenError for an application of somebody else's.
@@ -86,11 +95,11 @@ def apply(session: Session, *, name: str, source: str, actor: Actor, dry_run: bo
         raise InvalidInputError(
             "the pipeline is for another application", problems=[FieldProblem("/application", detail)]
         )
-    actor.require(Permission.CONFIGURE)
-    actor.require_place(application=name, environment=None)
+    actor.require_place(Permission.CONFIGURE, application=name, environment=None)
     existing = applications.find(session, name, lock=True)
     if existing is not None:
-        actor.require_ownership(existing.owner_id, f"the application {name}")
+        _require_ownership(existing, actor)
+    require_there(existing, precondition)
     document = to_document(pipeline)
     environments = [environment.name for environment in pipeline.environments]
     changed = existing is None or existing.document != document or existing.source != source
@@ -116,7 +125,7 @@ def _write(
     application = applications.find(session, pipeline.application, lock=True)
     if application is None:
         raise RuntimeError(f"application {pipeline.application} vanished")
-    actor.require_ownership(application.owner_id, f"the application {pipeline.application}")
+    _require_ownership(application, actor)
     applications.ensure_environments(session, [e.name for e in pipeline.environments])
     revision = applications.add_pipeline(
         session,
@@ -133,6 +142,11 @@ def _write(
     )
     records.record(session, subject, "pipeline.applied", actor_id=actor.id, at=clock.now(), data=data)
     return revision
+
+
+def _require_ownership(application: Row[Any], actor: Actor) -> None:
+    what = f"the application {application.name}"
+    actor.require_ownership(application.owner_id, what, application=application.name, environment=None)
 
 
 def _target_rows(pipeline: Pipeline) -> list[dict[str, Any]]:

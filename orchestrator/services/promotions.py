@@ -5,11 +5,12 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import OrchestratorError
 from orchestrator.domain.pipeline_specs import EnvironmentSpec
 from orchestrator.repositories import applications, promotions
 from orchestrator.repositories import deployments as rows
-from orchestrator.services import deployments, execution, pipelines, requests
+from orchestrator.services import actors, deployments, execution, pipelines, requests
 from orchestrator.services.execution import Locked
 
 
@@ -54,11 +55,19 @@ def _promote_to(session: Session, environment: EnvironmentSpec, held: Locked, ro
         requested_by=row.requested_by,
     )
     try:
+        _require_right(session, order)
         made = deployments.enqueue(session, order)
     except OrchestratorError as error:
         _record(held, "deployment.not_promoted", to | {"why": error.message})
         return
     _record(held, "deployment.promoted", to | {"deployment": made})
+
+
+def _require_right(session: Session, order: requests.Order) -> None:
+    """A pipeline's `auto` leads nobody where they may not deploy themselves, as they may now."""
+    if order.requested_by is not None:
+        actor, _ = actors.of_user(session, order.requested_by)
+        actor.require_place(Permission.DEPLOY, application=order.application, environment=order.environment)
 
 
 def _record(held: Locked, kind: str, data: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from sqlalchemy.orm import Session
 
 from orchestrator import clock
+from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import ConflictError
 from orchestrator.repositories import applications, releases
 from orchestrator.services import records
@@ -14,7 +15,7 @@ def create(session: Session, *, name: str, version: str, artifact: str, changes:
 
     Raises NotFoundError for an unknown application, ConflictError for a version that is there already, ForbiddenError.
     """
-    actor.require_application(name)
+    actor.require_application(Permission.CREATE_RELEASE, name)
     application = applications.get(session, name)
     release_id = releases.insert(
         session,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import ConflictError, OrchestratorError, RuleViolationError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
 from orchestrator.repositories import deployments
@@ -39,7 +40,7 @@ def create_automatic(session: Session, failed: Row[Any], *, at: datetime) -> Not
 def request(session: Session, deployment_id: int, *, actor: Actor, reason: str) -> int:
     """Roll back a deployment that has ended; the new deployment's id. Raises ConflictError while it goes on."""
     row = deployments.get(session, deployment_id)
-    actor.require_place(application=row.application, environment=row.environment)
+    actor.require_place(Permission.DEPLOY, application=row.application, environment=row.environment)
     if DeploymentStatus(row.status) not in TERMINAL:
         raise ConflictError(
             f"deployment {deployment_id} is {row.status}; cancel it first, or wait for its end"

@@ -8,14 +8,15 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, recurrence
-from orchestrator.domain.access import Permission, Role
+from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import OrchestratorError, RuleViolationError
 from orchestrator.domain.window_reading import read_rule
 from orchestrator.domain.windows import HORIZON, RuleKind
-from orchestrator.repositories import applications, releases, schedules, users
+from orchestrator.repositories import applications, releases, schedules
 from orchestrator.repositories import deployments as rows
-from orchestrator.services import deployments, records
+from orchestrator.services import actors, deployments, records
 from orchestrator.services.actors import Actor
+from orchestrator.services.preconditions import Precondition, always
 
 LATE = timedelta(hours=1)
 """An occurrence that nobody could look at for so long is left out."""
@@ -37,7 +38,7 @@ def create(
     It takes what succeeded last `from_environment`, else the newest release, in the name of who made the schedule.
     Raises NotFoundError, InvalidInputError for an expression or a zone that cannot be used, RuleViolationError.
     """
-    actor.require(Permission.DEPLOY)
+    actor.require_place(Permission.DEPLOY, application=application, environment=environment)
     actor.require_person("a schedule")  # it would go on when the token is revoked
     next_at = following(cron, zone, clock.now())
     if next_at is None:
@@ -61,11 +62,13 @@ def create(
     return schedule_id
 
 
-def remove(session: Session, schedule_id: int, *, actor: Actor) -> None:
+def remove(session: Session, schedule_id: int, *, actor: Actor, precondition: Precondition = always) -> None:
     """Request nothing more; a second call does nothing. Its owner and operators may. Raises NotFoundError, ForbiddenError."""
     row = schedules.get(session, schedule_id, lock=True)
-    actor.require_place(application=row.application, environment=row.environment)
-    actor.require_ownership(row.created_by, f"schedule {schedule_id} of {row.created_by_name}")
+    place = {"application": row.application, "environment": row.environment}
+    actor.require_place(Permission.DEPLOY, **place)
+    actor.require_ownership(row.created_by, f"schedule {schedule_id} of {row.created_by_name}", **place)
+    precondition(row)
     if schedules.remove(session, schedule_id, removed_by=actor.id):
         _record(session, schedule_id, "schedule.removed", actor.id, {})
 
@@ -136,11 +139,9 @@ def _release(session: Session, row: Row[Any]) -> tuple[int, str]:
 
 
 def _actor(session: Session, user_id: int) -> Actor:
-    user = users.get(session, user_id)
-    actor = Actor(user.id, user.username, Role(user.role), "", tuple(user.teams))
-    if not user.active:
-        raise RuleViolationError(f"{user.username}, who made the schedule, is not active any more")
-    actor.require(Permission.DEPLOY)
+    actor, is_active = actors.of_user(session, user_id)
+    if not is_active:
+        raise RuleViolationError(f"{actor.username}, who made the schedule, is not active any more")
     return actor
 
 

@@ -15,8 +15,9 @@ from orchestrator.domain.errors import (
     UnauthenticatedError,
 )
 from orchestrator.repositories import users
-from orchestrator.services import records
+from orchestrator.services import actors, records
 from orchestrator.services.actors import Actor
+from orchestrator.services.preconditions import Precondition, always
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,14 @@ def _role_of(actor: Actor | None, *, role: Role | None, is_open: bool, is_first:
     return Role.VIEWER
 
 
-def change(session: Session, user_id: int, changes: Changes, *, actor: Actor) -> None:
+def change(
+    session: Session,
+    user_id: int,
+    changes: Changes,
+    *,
+    actor: Actor,
+    precondition: Precondition = always,
+) -> None:
     """Change a user. Somebody who is deactivated is logged out everywhere at once.
 
     People change their own e-mail address; role, teams and activity are for admins, and one active admin must stay.
@@ -92,6 +100,7 @@ def change(session: Session, user_id: int, changes: Changes, *, actor: Actor) ->
         actor.require(Permission.ADMINISTER)
     users.lock_registration(session)
     row = users.get(session, user_id, lock=True)
+    precondition(row)
     role = changes.role if changes.role is not None else Role(row.role)
     active = changes.active if changes.active is not None else bool(row.active)
     was_admin = row.role == Role.ADMIN and row.active
@@ -123,6 +132,4 @@ def _record(session: Session, user_id: int, kind: str, *, actor_id: int, data: d
 def find_actor(session: Session | Connection, sign_in_id: str) -> Actor | None:
     """Who acts with this sign-in; None where it or its user has ended: one indexed SELECT."""
     row: Row[Any] | None = users.find_actor(session, sign_in_id)
-    if row is None:
-        return None
-    return Actor(row.id, row.username, Role(row.role), sign_in_id, tuple(row.teams))
+    return None if row is None else actors.of_row(row, sign_in_id)

@@ -15,14 +15,14 @@ from orchestrator.icalendar import read_freezes
 from orchestrator.repositories import applications, waking, windows
 from orchestrator.services import execution, openings, records
 from orchestrator.services.actors import Actor
+from orchestrator.services.preconditions import Precondition, always
 
 
 def create(
     session: Session, kind: RuleKind, *, environment: str, document: Mapping[str, Any], actor: Actor
 ) -> int:
     """Add a window or a freeze; its id. Raises InvalidInputError with every mistake, NotFoundError, ForbiddenError."""
-    actor.require(Permission.OPERATE)
-    actor.require_place(application=None, environment=environment)
+    actor.require_place(Permission.OPERATE, application=None, environment=environment)
     draft = read_rule({**document, "kind": str(kind)}, check=recurrence.check)
     name = applications.get_environment(session, environment).name
     rule_id = _add(session, name, draft, actor)
@@ -37,8 +37,7 @@ def import_freezes(
 
     Events without a zone of their own are in `zone`. Raises InvalidInputError, NotFoundError, ForbiddenError.
     """
-    actor.require(Permission.OPERATE)
-    actor.require_place(application=None, environment=environment)
+    actor.require_place(Permission.OPERATE, application=None, environment=environment)
     name = applications.get_environment(session, environment).name
     held = windows.of_environment(session, name, application=None).rules or []
     known = [each["document"] for each in held]
@@ -60,11 +59,13 @@ def _add(session: Session, environment: str, draft: RuleDraft, actor: Actor) -> 
     return rule_id
 
 
-def remove(session: Session, kind: RuleKind, rule_id: int, *, actor: Actor) -> None:
+def remove(
+    session: Session, kind: RuleKind, rule_id: int, *, actor: Actor, precondition: Precondition = always
+) -> None:
     """Let a window or a freeze hold no more; a second call does nothing. Raises NotFoundError, ForbiddenError."""
-    actor.require(Permission.OPERATE)
-    row = windows.get(session, str(kind), rule_id)
-    actor.require_place(application=None, environment=row.environment)
+    row = windows.get(session, str(kind), rule_id, lock=True)
+    actor.require_place(Permission.OPERATE, application=None, environment=row.environment)
+    precondition(row)
     if windows.remove(session, rule_id, removed_by=actor.id):
         _record(session, rule_id, f"{kind}.removed", actor, {"environment": row.environment})
         _wake(session, row.environment, f"{kind} {rule_id} was removed")

@@ -215,6 +215,8 @@ class Installation:
             "SECRET_KEY": SECRET_KEY,
             "DATA_DIR": str(data_dir),
             "BCRYPT_ROUNDS": "4",
+            "RATE_LIMIT": "1000000",
+            "ANONYMOUS_RATE_LIMIT": "1000000",
             "LOG_LEVEL": "INFO",
             "PYTHONUNBUFFERED": "1",
         }

@@ -31,6 +31,10 @@ class Link:
     upstream: int
     port: int = 0
     mode: Mode = Mode.OPEN
+    delay_seconds: float = 0.0
+    """How late each piece arrives."""
+    pieces: int = 0
+    """How many pieces the process sent."""
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
     forth: asyncio.Event = field(default_factory=asyncio.Event)
     back: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,8 +68,8 @@ class Link:
             answers, there = await asyncio.open_connection("127.0.0.1", self.upstream)
             self.writers.add(there)
             pumps = [
-                asyncio.ensure_future(_pump(reader, there, self.forth)),
-                asyncio.ensure_future(_pump(answers, writer, self.back)),
+                asyncio.ensure_future(self._pump(reader, there, self.forth)),
+                asyncio.ensure_future(self._pump(answers, writer, self.back)),
             ]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             for pump in pumps:
@@ -79,13 +83,17 @@ class Link:
                     self.writers.discard(each)
                     each.transport.abort()
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
-    while piece := await reader.read(_PIECE_BYTES):
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event
+    ) -> None:
+        while piece := await reader.read(_PIECE_BYTES):
+            self.pieces += gate is self.forth
+            await gate.wait()
+            if self.delay_seconds and gate is self.back:
+                await asyncio.sleep(self.delay_seconds)
+            writer.write(piece)
+            await writer.drain()
         await gate.wait()
-        writer.write(piece)
-        await writer.drain()
-    await gate.wait()
 
 
 class Proxy:
@@ -122,9 +130,14 @@ class Proxy:
         if reset:
             self._call(link.reset)
 
+    def slow(self, name: str, seconds: float) -> None:
+        """Let a store's answers come that late from now on."""
+        self.links[name].delay_seconds = seconds
+
     def heal(self) -> None:
-        """Open every link."""
+        """Open every link, and make it quick."""
         for name in self.links:
+            self.slow(name, 0.0)
             self.turn(name, Mode.OPEN)
 
     async def _listen(self, link: Link) -> None:

@@ -77,6 +77,23 @@ def test_two_ticks_promote_it_once(world: World) -> None:
     assert len(in_production(world)) == 1
 
 
+def test_it_goes_only_where_who_requested_it_may_deploy_by_then(world: World) -> None:
+    staging = to_staging(world)
+    world.execute("UPDATE users SET role = 'viewer'")
+    promote(world, staging)
+    why = "this needs the role deployer or higher for shop in production; yours there is viewer"
+    data = {"environment": "production", "why": why}
+    assert last_event(world, staging) == ("deployment.not_promoted", data)
+    assert in_production(world) == []
+    world.execute("""
+        INSERT INTO grants (application_id, user_id, role, environments, created_by)
+        SELECT a.id, u.id, 'deployer', '{production}', u.id FROM applications a, users u
+    """)
+    world.execute("UPDATE promotions SET due_at = clock_timestamp()")
+    promote(world, staging)
+    assert len(in_production(world)) == 1
+
+
 def test_a_failure_and_a_rollback_go_nowhere(world: World) -> None:
     to_staging(world)
     second = to_staging(world, "1.1.0")

@@ -126,7 +126,10 @@ def test_why_nothing_could_be_requested_is_told(world: World, clocks: Clocks) ->
     ("change", "outcome"),
     [
         ("active = false", "left out: ada, who made the schedule, is not active any more"),
-        ("role = 'viewer'", "left out: this needs the role deployer or higher; yours is viewer"),
+        (
+            "role = 'viewer'",
+            "left out: this needs the role deployer or higher for shop in production; yours there is viewer",
+        ),
     ],
 )
 def test_it_may_only_what_its_maker_may(world: World, clocks: Clocks, change: str, outcome: str) -> None:

@@ -1,5 +1,6 @@
 """Who may call what: the page says what the code says, and real requests are answered so."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import pytest
 from api import access
 from api.access import NO, YES
 from orchestrator.domain.access import Role
-from tests.integration.api_world import V1, ApiWorld, Person, world
+from tests.integration.api_world import V1, ApiWorld, Person, pipeline_of, world
 
 __all__ = ["world"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "access.md"
 ROLES = [str(role) for role in Role]
+NUMBERS = itertools.count(1)
 
 
 def rows_under(heading: str) -> list[list[str]]:
@@ -62,6 +64,8 @@ def make(world: ApiWorld, owner: Person, request: str) -> tuple[str, str, dict[s
     """Something that belongs to the owner, and the request for it."""
     method, path = request.split(" ", 1)
     name = world.application("1.0")
+    if path == "/applications/{name}" or path.startswith("/grants/"):
+        return make_of_application(owner, method, path)
     if path == "/locks/{id}":
         body = {"application": name, "reason": "x", "warning_only": True}
     elif path == "/schedules/{id}":
@@ -73,6 +77,21 @@ def make(world: ApiWorld, owner: Person, request: str) -> tuple[str, str, dict[s
     made = owner.post(path.removesuffix("{id}"), json=body)
     assert made.status_code == 201, made.text
     return method, path.replace("{id}", str(made.get_json()["id"])), {}
+
+
+def make_of_application(owner: Person, method: str, path: str) -> tuple[str, str, dict[str, object]]:
+    """An application of the owner's, or a grant for it, and the request."""
+    name = f"mine-{next(NUMBERS)}"
+    put = {"data": pipeline_of(name), "content_type": "application/yaml"}
+    assert owner.call("PUT", f"/applications/{name}/pipeline", **put).status_code == 201
+    if method == "PATCH":
+        return method, f"/applications/{name}", {"owner": "admin"}
+    body = {"application": name, "team": "web", "role": "deployer"}
+    if method == "POST":
+        return method, "/grants/", body
+    made = owner.post("/grants/", json=body)
+    assert made.status_code == 201, made.text
+    return method, f"/grants/{made.get_json()['id']}", {}
 
 
 OWNED = [

@@ -45,7 +45,7 @@ def test_a_token_gives_no_more_than_its_user_has() -> None:
 
 def test_a_token_for_some_places_is_for_no_other_and_not_for_all() -> None:
     actor = limited(applications=("shop",), environments=("staging",))
-    actor.require_place(application="shop", environment="staging")
+    actor.require_place(Permission.DEPLOY, application="shop", environment="staging")
     for application, environment in (
         ("pay", "staging"),
         ("shop", "production"),
@@ -53,12 +53,12 @@ def test_a_token_for_some_places_is_for_no_other_and_not_for_all() -> None:
         ("shop", None),
     ):
         with pytest.raises(ForbiddenError, match="this API token is for the"):
-            actor.require_place(application=application, environment=environment)
+            actor.require_place(Permission.DEPLOY, application=application, environment=environment)
 
 
 def test_an_operators_token_without_that_scope_owns_only_its_own() -> None:
-    actor = limited()
-    actor.require_ownership(1, "it")
+    actor, place = limited(), {"application": "shop", "environment": None}
+    actor.require_ownership(1, "it", **place)
     with pytest.raises(ForbiddenError, match="belongs to somebody else"):
-        actor.require_ownership(2, "it")
-    limited(scopes=("operate",)).require_ownership(2, "it")
+        actor.require_ownership(2, "it", **place)
+    limited(scopes=("operate",)).require_ownership(2, "it", **place)

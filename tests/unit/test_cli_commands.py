@@ -304,8 +304,9 @@ def test_status_says_what_is_not_well(cli: Cli) -> None:
 
 def test_api_sends_text_and_typed_fields_and_prints_errors_too(cli: Cli) -> None:
     cli.on("PATCH", "/users/3", problem(403, "forbidden", "Only admins."))
-    done = cli.run("api", "patch", "/users/3", "-f", "email=1.0", "-F", "active=false")
+    done = cli.run("api", "patch", "/users/3", "-f", "email=1.0", "-F", "active=false", "-H", 'If-Match: "a"')
     assert cli.server.requests[0].json() == {"email": "1.0", "active": False}
+    assert cli.server.requests[0].headers["if-match"] == '"a"'
     assert done.exit_code == 4
     assert json.loads(done.stdout)["detail"] == "Only admins."
     assert "Only admins." in done.stderr

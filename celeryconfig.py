@@ -26,6 +26,7 @@ task_routes = {
     TaskName.ADVANCE: {"queue": QueueName.DEPLOYMENTS},
     TaskName.RUN_STEP: {"queue": QueueName.DEPLOYMENTS},
     TaskName.TICK: {"queue": QueueName.DEFAULT},
+    TaskName.TELL: {"queue": QueueName.DEFAULT},
 }
 
 worker_prefetch_multiplier = 1

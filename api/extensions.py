@@ -17,7 +17,7 @@ from orchestrator.cache import Cache
 from orchestrator.config import Settings
 from orchestrator.db import engine_options, make_engine, tune
 from orchestrator.models import Base
-from orchestrator.security import PasswordHasher
+from orchestrator.security import PasswordHasher, Vault
 from orchestrator.services.cursors import Cursors
 from orchestrator.services.tokens import TokenReader
 
@@ -41,6 +41,7 @@ class Services:
     """Connections without transactions: for the one SELECT that each request begins with."""
     tokens: TokenReader
     login_rates: LoginRates
+    vault: Vault
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -61,6 +62,7 @@ def init(app: Flask, settings: Settings) -> None:
         lookups=lookups,
         tokens=TokenReader(settings.secret_key),
         login_rates=LoginRates(settings.redis_url, settings.login_limit),
+        vault=Vault(settings.secret_key),
     )
 
 

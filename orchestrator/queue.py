@@ -32,6 +32,7 @@ class TaskName(StrEnum):
     ADVANCE = "deployments.advance"
     RUN_STEP = "steps.run"
     TICK = "recovery.tick"
+    TELL = "notifications.tell"
 
 
 class QueueName(StrEnum):

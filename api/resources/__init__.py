@@ -15,6 +15,7 @@ from api.resources import (
     schedules,
     tokens,
     users,
+    webhooks,
     windows,
 )
 
@@ -31,6 +32,7 @@ BLUEPRINTS = (
     installations.blueprint,
     locks.blueprint,
     metrics.blueprint,
+    webhooks.blueprint,
     windows.windows_blueprint,
     windows.freezes_blueprint,
     diagnosis.blueprint,

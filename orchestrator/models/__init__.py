@@ -11,6 +11,7 @@ from orchestrator.models.release import Release
 from orchestrator.models.schedule import Promotion, Schedule
 from orchestrator.models.step import Attempt, LogChunk, Step, Wave
 from orchestrator.models.user import SignIn, User
+from orchestrator.models.webhook import Delivery, DeliveryTry, Outbox, Webhook
 
 __all__ = [
     "ApiToken",
@@ -18,6 +19,8 @@ __all__ = [
     "Approval",
     "Attempt",
     "Base",
+    "Delivery",
+    "DeliveryTry",
     "Deployment",
     "Environment",
     "Event",
@@ -26,6 +29,7 @@ __all__ = [
     "Installation",
     "Lock",
     "LogChunk",
+    "Outbox",
     "Pipeline",
     "Plan",
     "Promotion",
@@ -36,5 +40,6 @@ __all__ = [
     "Target",
     "User",
     "Wave",
+    "Webhook",
     "WindowRule",
 ]

@@ -31,6 +31,7 @@ COMMANDS = {
     "environments": Lazy("orchestrator.cli.environments:environments", "Look up environments."),
     "user": Lazy("orchestrator.cli.user:user", "Create, change and list users."),
     "token": Lazy("orchestrator.cli.token:token", "Make API tokens for machines, list and revoke them."),
+    "hook": Lazy("orchestrator.cli.hook:hook", "Let GitHub, GitLab and others announce releases."),
     "webhook": Lazy("orchestrator.cli.webhook:webhook", "Tell programs and people what happens."),
     "audit": Lazy("orchestrator.cli.audit:audit", "Say what happened, and prove that this is all of it."),
     "api": Lazy("orchestrator.cli.api:api", "Send any request to the API."),

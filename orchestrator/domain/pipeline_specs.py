@@ -71,6 +71,8 @@ class EnvironmentSpec:
     """How long a release has to have been in those it comes `after`."""
     auto: bool = False
     """A release comes here by itself once it succeeded in those it comes `after`."""
+    on_release: bool = False
+    """A release that another system announces comes here by itself."""
     when_closed: WhenClosed = WhenClosed.FINISH
     jitter_seconds: int = 0
     """Over how much time the starts after an opening are spread."""
@@ -95,6 +97,10 @@ class Pipeline:
     def promotes(self, name: str) -> tuple[EnvironmentSpec, ...]:
         """Give the environments to which a release goes by itself after its success in this one."""
         return tuple(each for each in self.environments if each.auto and name in each.after)
+
+    def on_release(self) -> tuple[EnvironmentSpec, ...]:
+        """Give the environments to which a release goes by itself when it is announced."""
+        return tuple(each for each in self.environments if each.on_release)
 
     def find_environment(self, name: str) -> EnvironmentSpec | None:
         """Give the environment of this name, if the pipeline has it."""
@@ -147,6 +153,7 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         **({} if environment.queue == FIFO else {"queue": environment.queue}),
         **({"soak": format_duration(environment.soak_seconds)} if environment.soak_seconds else {}),
         **({"auto": True} if environment.auto else {}),
+        **({"on_release": True} if environment.on_release else {}),
         **(
             {}
             if environment.when_closed is WhenClosed.FINISH

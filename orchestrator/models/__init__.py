@@ -7,6 +7,7 @@ from orchestrator.models.deployment import Deployment, Installation, Plan
 from orchestrator.models.environment import Environment, Target
 from orchestrator.models.event import Event, Heartbeat, IdempotencyKey
 from orchestrator.models.gate import Approval, Lock, WindowRule
+from orchestrator.models.hook import Hook, HookReceipt
 from orchestrator.models.release import Release
 from orchestrator.models.schedule import Promotion, Schedule
 from orchestrator.models.step import Attempt, LogChunk, Step, Wave
@@ -25,6 +26,8 @@ __all__ = [
     "Environment",
     "Event",
     "Heartbeat",
+    "Hook",
+    "HookReceipt",
     "IdempotencyKey",
     "Installation",
     "Lock",

@@ -8,13 +8,13 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, recurrence
-from orchestrator.domain.access import Permission, Role
+from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import OrchestratorError, RuleViolationError
 from orchestrator.domain.window_reading import read_rule
 from orchestrator.domain.windows import HORIZON, RuleKind
-from orchestrator.repositories import applications, releases, schedules, users
+from orchestrator.repositories import applications, releases, schedules
 from orchestrator.repositories import deployments as rows
-from orchestrator.services import deployments, records
+from orchestrator.services import deployments, records, users
 from orchestrator.services.actors import Actor
 
 LATE = timedelta(hours=1)
@@ -136,10 +136,7 @@ def _release(session: Session, row: Row[Any]) -> tuple[int, str]:
 
 
 def _actor(session: Session, user_id: int) -> Actor:
-    user = users.get(session, user_id)
-    actor = Actor(user.id, user.username, Role(user.role), "", tuple(user.teams))
-    if not user.active:
-        raise RuleViolationError(f"{user.username}, who made the schedule, is not active any more")
+    actor = users.acting(session, user_id, "who made the schedule")
     actor.require(Permission.DEPLOY)
     return actor
 

@@ -120,6 +120,17 @@ def _record(session: Session, user_id: int, kind: str, *, actor_id: int, data: d
     records.record(session, f"user:{user_id}", kind, actor_id=actor_id, at=clock.now(), data=data)
 
 
+def acting(session: Session, user_id: int, who: str) -> Actor:
+    """A user for whom something acts by itself, with the rights of this moment; `who` says why it is this one.
+
+    Raises RuleViolationError where the user is not active any more.
+    """
+    user = users.get(session, user_id)
+    if not user.active:
+        raise RuleViolationError(f"{user.username}, {who}, is not active any more")
+    return Actor(user.id, user.username, Role(user.role), "", tuple(user.teams))
+
+
 def find_actor(session: Session | Connection, sign_in_id: str) -> Actor | None:
     """Who acts with this sign-in; None where it or its user has ended: one indexed SELECT."""
     row: Row[Any] | None = users.find_actor(session, sign_in_id)

@@ -20,8 +20,6 @@ def text(settings: Mapping[str, Any], name: str, *, default: str | None = None, 
     """A line of text that must be there, unless there is a default. Raises SettingsRefusedError."""
     found = settings.get(name, default)
     if not isinstance(found, str) or not found:
-        if found == "" and default == "":
-            return ""
         raise SettingsRefusedError(name, "must be a text")
     if len(found) > longest or not found.isprintable():
         raise SettingsRefusedError(name, f"must be one line of at most {longest} characters")

@@ -8,9 +8,11 @@ import pytest
 from orchestrator.domain.networks import read_networks
 from orchestrator.notifications.base import Outside, Verdict
 from orchestrator.notifications.email import EmailChannel
+from orchestrator.notifications.github import GithubChannel
 from orchestrator.notifications.slack import SlackChannel
 from orchestrator.notifications.webhook import WebhookChannel
 from orchestrator.testing.channels import ChannelContract, Receiver
+from tests.github_server import REPOSITORY, TOKEN, github_server
 from tests.mail_server import mail_server
 from tests.unit.cli_server import ScriptedServer, scripted_server
 
@@ -74,6 +76,21 @@ class TestEmail(ChannelContract):
                 taken=lambda: len(box.mails),
                 outside=Outside(smtp_url=box.url, smtp_from="releases@example.com"),
                 outside_away=Outside(smtp_url="smtp://127.0.0.1:9", smtp_from="releases@example.com"),
+            )
+
+
+class TestGithub(ChannelContract):
+    channel = GithubChannel
+
+    @pytest.fixture
+    def receiver(self) -> Iterator[Receiver]:
+        with github_server() as github:
+            yield Receiver(
+                settings={"repository": REPOSITORY, "api_url": github.server.url},
+                away={"repository": REPOSITORY, "api_url": AWAY},
+                taken=lambda: sum(len(each) for each in github.statuses.values()),
+                secrets={"token": TOKEN},
+                outside=Outside(allowed_networks=LOOPBACK),
             )
 
 

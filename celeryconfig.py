@@ -27,6 +27,7 @@ task_routes = {
     TaskName.RUN_STEP: {"queue": QueueName.DEPLOYMENTS},
     TaskName.ASK_FOR_HEALTH: {"queue": QueueName.DEPLOYMENTS},
     TaskName.TICK: {"queue": QueueName.DEFAULT},
+    TaskName.TELL: {"queue": QueueName.DEFAULT},
 }
 
 worker_prefetch_multiplier = 1

@@ -17,7 +17,7 @@ from orchestrator.cache import Cache
 from orchestrator.config import Settings
 from orchestrator.db import Lookups, engine_options, tune
 from orchestrator.models import Base
-from orchestrator.security import PasswordHasher
+from orchestrator.security import PasswordHasher, Vault
 from orchestrator.services.cursors import Cursors
 from orchestrator.services.tokens import TokenReader
 
@@ -41,6 +41,7 @@ class Services:
     tokens: TokenReader
     login_rates: LoginRates
     quotas: Quotas
+    vault: Vault
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -64,6 +65,7 @@ def init(app: Flask, settings: Settings) -> None:
         quotas=Quotas(
             settings.redis_url, limit=settings.rate_limit, anonymous_limit=settings.anonymous_rate_limit
         ),
+        vault=Vault(settings.secret_key),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from orchestrator.domain.errors import MisconfiguredError
+from orchestrator.domain.networks import Network, read_networks
 
 MIN_SECRET_BYTES = 32
 _ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
@@ -76,6 +77,20 @@ class Settings:
     """How many one `stream` process serves at once."""
     stream_queue_bytes: int = 4_194_304
     """How far a follower may fall behind what happens before it is cut off and has to come back."""
+
+    webhook_allowed_networks: str = ""
+    """Private networks that webhooks may go to: CIDRs between commas."""
+    smtp_url: str = field(default="", repr=False)
+    """Where mail is handed in: smtp://user:password@host:587 or smtps://...; empty: no webhooks of the kind email."""
+    smtp_from: str = ""
+    """Who mail is from."""
+    delivery_retention_days: int = 30
+    """How long deliveries are kept that are over."""
+
+    @property
+    def allowed_networks(self) -> tuple[Network, ...]:
+        """The private networks that webhooks may go to."""
+        return read_networks(self.webhook_allowed_networks)
 
     @property
     def runs_dir(self) -> Path:
@@ -155,6 +170,23 @@ def _missing(values: Mapping[str, object]) -> list[str]:
     rounds = values.get("bcrypt_rounds", 12)
     if not isinstance(rounds, int) or not 4 <= rounds <= 16:
         problems.append("BCRYPT_ROUNDS must be between 4 and 16")
+    return problems + _wrong_outgoing(values)
+
+
+def _wrong_outgoing(values: Mapping[str, object]) -> list[str]:
+    problems: list[str] = []
+    try:
+        read_networks(str(values.get("webhook_allowed_networks", "")))
+    except ValueError as error:
+        problems.append(
+            f"WEBHOOK_ALLOWED_NETWORKS must be networks such as 10.0.0.0/8 between commas: {error}"
+        )
+    if "smtp_url" in values:
+        parts = urlsplit(str(values["smtp_url"]))
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+            problems.append("SMTP_URL must be smtp://host:port or smtps://host:port")
+        if "smtp_from" not in values:
+            problems.append("SMTP_FROM must be set where SMTP_URL is")
     return problems
 
 

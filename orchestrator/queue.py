@@ -33,6 +33,7 @@ class TaskName(StrEnum):
     RUN_STEP = "steps.run"
     ASK_FOR_HEALTH = "health.ask"
     TICK = "recovery.tick"
+    TELL = "notifications.tell"
 
 
 class QueueName(StrEnum):

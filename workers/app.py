@@ -21,6 +21,7 @@ app.autodiscover_tasks(["workers.tasks"], related_name="deployments", force=True
 app.autodiscover_tasks(["workers.tasks"], related_name="steps", force=True)
 app.autodiscover_tasks(["workers.tasks"], related_name="health", force=True)
 app.autodiscover_tasks(["workers.tasks"], related_name="recovery", force=True)
+app.autodiscover_tasks(["workers.tasks"], related_name="notifications", force=True)
 
 
 @setup_logging.connect

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator import log
 from orchestrator.config import Settings
 from orchestrator.db import Database
+from orchestrator.security import Vault
 from orchestrator.services.attempts import Worker
 from workers.leases import LeaseKeeper
 
@@ -21,6 +22,11 @@ class WorkerContext:
     database: Database
     leases: LeaseKeeper
     worker: Worker
+
+    @property
+    def vault(self) -> Vault:
+        """What opens the secrets of webhooks."""
+        return Vault(self.settings.secret_key)
 
 
 def node_id(data_dir: Path) -> str:

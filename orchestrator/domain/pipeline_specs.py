@@ -82,6 +82,8 @@ class EnvironmentSpec:
     """How the release that soaks here is asked whether it is well; None: nobody asks."""
     auto: bool = False
     """A release comes here by itself once it succeeded in those it comes `after`."""
+    on_release: bool = False
+    """A release that another system announces comes here by itself."""
     when_closed: WhenClosed = WhenClosed.FINISH
     jitter_seconds: int = 0
     """Over how much time the starts after an opening are spread."""
@@ -111,6 +113,10 @@ class Pipeline:
         """Give how many seconds a release soaks in this environment for each of those that come after it, once each."""
         found = {each.soak_seconds for each in self.environments if name in each.after}
         return tuple(sorted(found - {0}))
+
+    def on_release(self) -> tuple[EnvironmentSpec, ...]:
+        """Give the environments to which a release goes by itself when it is announced."""
+        return tuple(each for each in self.environments if each.on_release)
 
     def find_environment(self, name: str) -> EnvironmentSpec | None:
         """Give the environment of this name, if the pipeline has it."""
@@ -164,6 +170,7 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         **({"soak": format_duration(environment.soak_seconds)} if environment.soak_seconds else {}),
         **({"health": _health_document(environment.health)} if environment.health else {}),
         **({"auto": True} if environment.auto else {}),
+        **({"on_release": True} if environment.on_release else {}),
         **(
             {}
             if environment.when_closed is WhenClosed.FINISH

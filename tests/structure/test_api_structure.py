@@ -30,6 +30,9 @@ PUBLIC = {
     "/api/v1/users/",
     "/api/v1/auth/login",
     "/api/v1/auth/refresh",
+    "/api/v1/hooks/github/<id:hook_id>",
+    "/api/v1/hooks/gitlab/<id:hook_id>",
+    "/api/v1/hooks/generic/<id:hook_id>",
 }
 CLIENT_SIDE = ("orchestrator.client", "orchestrator.cli.")
 

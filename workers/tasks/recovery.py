@@ -8,7 +8,7 @@ from orchestrator.queue import Message, TaskName, send
 from orchestrator.repositories import health, heartbeats, promotions, schedules, waking
 from orchestrator.services import promotions as promoting
 from orchestrator.services import schedules as recurring
-from workers import context
+from workers import context, telling
 from workers.app import app
 
 AT_ONCE = 500
@@ -28,6 +28,7 @@ def tick() -> None:
     _ask_for_health()
     _run_errands(promotions.take_due, promoting.promote)
     _run_errands(schedules.take_due, recurring.run)
+    telling.hand_out(context.current())
 
 
 def _advance_due() -> None:

@@ -3,7 +3,6 @@
 import re
 import uuid
 
-import structlog
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter, IntegerConverter, Map
@@ -88,8 +87,10 @@ def _observe(app: Flask) -> None:
         sent = request.headers.get(REQUEST_ID, "")
         g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
         g.begun = clock.monotonic()
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        log.forget()
+        log.bind(request_id=g.request_id)
+        if deployment := (request.view_args or {}).get("deployment_id"):
+            log.bind(deployment=deployment)
 
     @app.after_request
     def end(response: Response) -> Response:

@@ -3,13 +3,18 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from orchestrator.domain.errors import MisconfiguredError
 
+LOOPBACK = "127.0.0.1"
 MIN_SECRET_BYTES = 32
+PLACEHOLDERS = ("changeme", "change-me", "change_me", "example", "password", "secret", "placeholder")
+MIN_DIFFERENT = 8
+"""Of 32 hexadecimal digits that are drawn, so few are different once in a hundred million times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,13 @@ class Settings:
     stream_queue_bytes: int = 4_194_304
     """How far a follower may fall behind what happens before it is cut off and has to come back."""
 
+    metrics_port: int = 0
+    """Where workers, beat and stream answer `/metrics`; empty: nowhere."""
+    metrics_address: str = LOOPBACK
+    """On which address they do; on any other than loopback only with METRICS_TOKEN."""
+    metrics_token: str = field(default="", repr=False)
+    """What has to be shown there as a bearer token, at least 32 bytes; empty: nothing."""
+
     @property
     def runs_dir(self) -> Path:
         """The folder of the runs that live on this node."""
@@ -93,10 +105,30 @@ class Settings:
                 values[name] = _convert(raw, spec.type)
             except ValueError as error:
                 problems.append(f"{name.upper()} {error}")
-        problems += _missing(values)
+        problems += _missing(values) + _weak(values)
         if problems:
             raise MisconfiguredError("the settings cannot be used: " + "; ".join(problems))
         return cls(**values)  # type: ignore[arg-type]  # every value was converted to its field's type above
+
+
+def _why_weak(secret: str) -> str | None:
+    """Why somebody would guess it; None: nobody will."""
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        return f"must have at least {MIN_SECRET_BYTES} bytes"
+    if len(set(secret)) < MIN_DIFFERENT:
+        return f"must have at least {MIN_DIFFERENT} different characters"
+    if secret in (secret + secret)[1:-1]:
+        return "only repeats a part of itself"
+    if any(word in secret.lower() for word in PLACEHOLDERS):
+        return "is a placeholder"
+    return None
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def _convert(raw: str, kind: object) -> object:
@@ -128,11 +160,21 @@ def _missing(values: Mapping[str, object]) -> list[str]:
             problems.append(
                 f"{name.upper()} must start with {' or '.join(sorted(s + '://' for s in schemes))}"
             )
+    return problems
+
+
+def _weak(values: Mapping[str, object]) -> list[str]:
+    """What keeps nobody out."""
+    problems = []
     secret = str(values.get("secret_key", ""))
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        problems.append(
-            f"SECRET_KEY must be set to at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`"
-        )
+    if reason := _why_weak(secret):
+        problems.append(f"SECRET_KEY {reason}: set it from `openssl rand -hex 32`")
+    token = str(values.get("metrics_token", ""))
+    if token and (reason := _why_weak(token)):
+        problems.append(f"METRICS_TOKEN {reason}: set it from `openssl rand -hex 32`")
+    address = str(values.get("metrics_address", LOOPBACK))
+    if "metrics_port" in values and not token and not _is_loopback(address):
+        problems.append("METRICS_ADDRESS lets others read the metrics: set METRICS_TOKEN")
     rounds = values.get("bcrypt_rounds", 12)
     if not isinstance(rounds, int) or not 4 <= rounds <= 16:
         problems.append("BCRYPT_ROUNDS must be between 4 and 16")

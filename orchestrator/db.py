@@ -8,6 +8,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from orchestrator.config import Settings
+from orchestrator.metrics import measure_queries
 from orchestrator.prepared import prepare_statements
 
 _AFTER_COMMIT = "orchestrator.after_commit"
@@ -41,6 +42,7 @@ def make_engine(settings: Settings, **options: Any) -> Engine:
 
 def tune(engine: Engine, settings: Settings) -> None:
     """What every engine of ours does, whoever made it."""
+    measure_queries(engine)
     if settings.db_prepare:
         prepare_statements(engine)
 

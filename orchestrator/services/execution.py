@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from orchestrator import metrics
+from orchestrator.db import after_commit
 from orchestrator.domain import gates
 from orchestrator.domain.access import Role
 from orchestrator.domain.approvals import ApprovalRule, Approver
@@ -261,6 +263,7 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
         if note.deployment_id is not None:
             nudge_advance(session, note.deployment_id, f"{held.row.application}, rollback of {held.id}")
     held.change.new = held.status = new
+    after_commit(session, metrics.DEPLOYMENTS.labels(held.row.environment, new).inc)
     if new is DeploymentStatus.SUCCEEDED and held.row.promotes:
         promotions.add(session, held.id)
     if new in TERMINAL:

@@ -22,29 +22,33 @@ class Settings:
     """Everything that can be set. The name of the environment variable is the field's in capitals."""
 
     database_url: str = field(repr=False)
-    """Where the truth is: postgresql://user:password@host:port/name."""
+    """Where the truth is: `postgresql://user:password@host:port/name`."""
     redis_url: str = field(repr=False)
-    """Broker, result backend and cache: redis://:password@host:port/0."""
+    """Broker and cache: `redis://:password@host:port/0`; also `rediss://` and `unix://`."""
     secret_key: str = field(repr=False)
-    """Signs tokens and cursors; at least 32 bytes, for example `openssl rand -hex 32`."""
+    """Signs tokens and cursors; at least 32 bytes, from `openssl rand -hex 32`; one that can be guessed is refused. A new one
+    logs everybody out."""
     data_dir: Path = Path(".data")
-    """Where a worker keeps the runs of its node, and `releasectl up` its stores."""
+    """Where a worker keeps the runs of its node, and `releasectl up` its stores. It must survive a restart of the worker."""
     bcrypt_rounds: int = 12
-    """Cost of a password hash, 4 to 16."""
+    """Cost of a password hash, 4 to 16; one more doubles the time of a login."""
     login_limit: int = 10
-    """Logins a minute for one account from one address; an address has six times as many, and an account ten from everywhere."""
+    """Logins a minute for one account from one address, in any sixty seconds; an address has six times as many, and an account
+    ten times from everywhere. More get 429 with `Retry-After`."""
     trusted_proxies: int = 0
-    """How many proxies before web add to X-Forwarded-For; 0: the address is that of the connection."""
+    """How many proxies stand before web and add to `X-Forwarded-For`; without, the address of a client is that of its
+    connection."""
     open_registration: bool = False
     """Whether anyone may create an account; otherwise only admins, after the first user."""
     db_pool_size: int = 5
-    """Connections a process keeps to Postgres."""
+    """Connections a process keeps to Postgres; under load it opens up to as many again."""
     db_prepare: bool = True
-    """Let Postgres keep the plans of statements; false behind a pooler that hands connections on between transactions."""
+    """Let Postgres keep the plans of statements it has seen before, a connection; `false` behind a pooler that hands connections
+    on between transactions."""
     db_echo: bool = False
     """Log every SQL statement."""
     log_level: str = "INFO"
-    """DEBUG, INFO, WARNING or ERROR."""
+    """DEBUG, INFO, WARNING or ERROR. Logs go to standard error, as JSON unless that is a terminal."""
     lease_seconds: float = 8.0
     """How long a worker's silence is tolerated before another goes on with its attempts."""
     slice_seconds: float = 20.0
@@ -52,28 +56,30 @@ class Settings:
     node_lost_seconds: float = 900.0
     """How long a worker node may be away before the runs that live on it count as lost."""
     log_limit_bytes: int = 64 * 1024 * 1024
-    """How much of an attempt's output is kept from its beginning; of a longer one also the last 256 KiB."""
+    """How much of an attempt's output is kept from its beginning; of a longer one also the last 256 KiB, with a line between
+    them that says how much was left out."""
     log_retention_days: int = 90
     """How long logs are kept."""
     run_retention_hours: int = 168
-    """How long a worker keeps the folder of a run that has ended."""
+    """How long a worker keeps the folder of a run that has ended (its script and its output)."""
     secrets_dir: str = ""
-    """Where a worker finds the values of secrets; empty: `secrets` in DATA_DIR."""
+    """Where a worker finds the values of [secrets](pipeline.md#secrets); empty: `secrets` in `DATA_DIR`."""
     flower_url: str = ""
     """Where Flower is shown to people; empty: no links to it."""
     stream_url: str = ""
-    """Where web sends those who follow a deployment: a `stream` process, as http://host:port; empty: they poll."""
+    """Where web sends those who follow a deployment, `https://host:port` of a `stream` process; empty: they poll. Under another
+    host name than the API's `releasectl` does not follow, and polls."""
     stream_limit: int = 2000
-    """How many one `stream` process serves at once."""
+    """How many one `stream` process serves at once; the next is answered 503 and polls."""
     stream_queue_bytes: int = 4_194_304
-    """How far a follower may fall behind what happens before it is cut off and has to come back."""
+    """How far a follower may fall behind what is written before it is cut off and has to come back."""
 
     metrics_port: int = 0
-    """Where workers, beat and stream answer `/metrics`; empty: nowhere."""
+    """Where worker, beat and stream answer `/metrics` ([operations](operations.md#metrics)); empty: nowhere."""
     metrics_address: str = LOOPBACK
-    """On which address they do; on any other than loopback only with METRICS_TOKEN."""
+    """On which address they do; on any other than loopback only with `METRICS_TOKEN`."""
     metrics_token: str = field(default="", repr=False)
-    """What has to be shown there as a bearer token, at least 32 bytes; empty: nothing."""
+    """What has to be shown there as a bearer token, at least 32 bytes."""
 
     @property
     def runs_dir(self) -> Path:

@@ -1,10 +1,11 @@
-"""`/metrics` of processes that answer no requests of their own: a port that is closed unless METRICS_PORT opens it."""
+"""`/metrics` and `/health/live` of processes that answer no requests of their own, on a port that METRICS_PORT opens."""
 
 import hmac
+import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -17,7 +18,7 @@ from orchestrator.config import Settings
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-PATH = "/metrics"
+METRICS, LIVE = "/metrics", "/health/live"
 PATIENCE_SECONDS = 5
 
 _logger = log.get(__name__)
@@ -27,6 +28,18 @@ class _Server(ThreadingMixIn, WSGIServer):
     """Answers in threads that end with the process."""
 
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Without asking who we are by name, which takes long where nobody knows."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class _Server6(_Server):
+    """The same for an address of version 6."""
+
+    address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):
@@ -38,13 +51,17 @@ class _Handler(WSGIRequestHandler):
         """Say nothing: a scrape every few seconds is no news."""
 
 
-def serve(settings: Settings) -> WSGIServer | None:
-    """Answer `/metrics` in a thread; None where nobody asked for it, or the port is taken: work goes on unwatched."""
+def serve(settings: Settings, *, lives: Callable[[], bool] = lambda: True) -> WSGIServer | None:
+    """Answer `/metrics`, and `/health/live` by what `lives` says, in a thread.
+
+    None where nobody asked for it, or the port is taken: work goes on unwatched.
+    """
     if not settings.metrics_port:
         return None
     address, port = settings.metrics_address, settings.metrics_port
     try:
-        server = make_server(address, port, application(settings.metrics_token), _Server, _Handler)
+        kind = _Server6 if ":" in address else _Server
+        server = make_server(address, port, application(settings.metrics_token, lives), kind, _Handler)
     except OSError as error:
         _logger.warning("metrics_port_unusable", address=address, port=port, error=error.strerror)
         return None
@@ -53,15 +70,19 @@ def serve(settings: Settings) -> WSGIServer | None:
     return server
 
 
-def application(token: str) -> "WSGIApplication":
-    """Everything this process counts, for who shows the token; for anyone where there is none."""
+def application(token: str, lives: Callable[[], bool]) -> "WSGIApplication":
+    """Everything this process counts, for who shows the token (anyone where there is none); to everyone whether it lives."""
     wanted = f"Bearer {token}".encode()
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ.get("PATH_INFO") == LIVE:
+            status = HTTPStatus.OK if lives() else HTTPStatus.SERVICE_UNAVAILABLE
+            start_response(f"{status.value} {status.phrase}", [])
+            return [b""]
         sent = environ.get("HTTP_AUTHORIZATION", "").encode("latin-1")
         if token and not hmac.compare_digest(sent, wanted):
             status, headers, body = HTTPStatus.UNAUTHORIZED, [("WWW-Authenticate", "Bearer")], b""
-        elif environ.get("PATH_INFO") != PATH or environ["REQUEST_METHOD"] != "GET":
+        elif environ.get("PATH_INFO") != METRICS or environ["REQUEST_METHOD"] != "GET":
             status, headers, body = HTTPStatus.NOT_FOUND, [], b""
         else:
             status, headers = HTTPStatus.OK, [("Content-Type", CONTENT_TYPE_LATEST)]

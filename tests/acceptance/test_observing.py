@@ -76,6 +76,7 @@ def test_nobody_reads_the_numbers_of_a_process_without_the_token(site: Installat
         url = f"http://127.0.0.1:{port}/metrics"
         assert urllib3.request("GET", url).status == 401
         assert urllib3.request("GET", url, headers={"Authorization": "Bearer guessed"}).status == 401
+        assert urllib3.request("GET", f"http://127.0.0.1:{port}/health/live").status == 200
 
 
 def test_lines_say_which_request_deployment_attempt_and_worker_they_are_about(site: Installation) -> None:

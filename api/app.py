@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-import structlog
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -145,8 +144,10 @@ def _observe(app: Flask) -> None:
         sent = request.headers.get(REQUEST_ID, "")
         g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
         g.begun = clock.monotonic()
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        log.forget()
+        log.bind(request_id=g.request_id)
+        if deployment := (request.view_args or {}).get("deployment_id"):
+            log.bind(deployment=deployment)
 
     @app.after_request
     def end(response: Response) -> Response:

@@ -7,5 +7,6 @@ from orchestrator.config import Settings
 
 _settings = Settings.from_env()
 log.configure(_settings.log_level)
+log.name_process(process="web")
 check_packages()
 app = create_app(_settings)

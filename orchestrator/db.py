@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from orchestrator.config import Settings
+from orchestrator.metrics import measure_queries
 from orchestrator.prepared import prepare_statements
 
 _AFTER_COMMIT = "orchestrator.after_commit"
@@ -45,6 +46,7 @@ def make_engine(settings: Settings, **options: Any) -> Engine:
 
 def tune(engine: Engine, settings: Settings) -> None:
     """What every engine of ours does, whoever made it."""
+    measure_queries(engine)
     if settings.db_prepare:
         prepare_statements(engine)
 

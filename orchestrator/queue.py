@@ -115,6 +115,7 @@ def send(message: Message) -> bool:
         if _breaker.trip():
             _logger.warning("broker_away", error=type(error).__name__, left_to="the tick")
         return False
+    _logger.debug("message_sent", task=message.task, subject=message.subject_id, queue=message.queue)
     return True
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from orchestrator import clock, log
 from stream.hub import Hub
 from stream.looking import Asked, Found, Looker
+from stream.metrics import LOOKS
 
 LOOK_EVERY_SECONDS = 0.12
 MOST_SHARE = 0.25
@@ -42,6 +43,7 @@ class Reader:
                 await self._hub.followed.wait()
                 more = await self._look()
                 took = self._took
+                LOOKS.observe(took)
                 await asyncio.sleep(0 if more else max(LOOK_EVERY_SECONDS - took, took / MOST_SHARE - took))
         finally:
             self._thread.shutdown(wait=False)

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from orchestrator.config import Settings
 from orchestrator.db import Database, Lookups
@@ -20,6 +23,7 @@ from stream.events import Key
 from stream.looking import MOST_STEPS
 
 THREADS = 4
+ANSWER_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -56,15 +60,17 @@ class Store:
         return await self._ask(lambda: self._steps(streams.Waves(deployment_id, low, high)))
 
     async def answers(self) -> bool:
-        """Whether Postgres does."""
+        """Whether Postgres does, within ANSWER_SECONDS."""
         try:
-            await self._ask(self._select_one)
-        except DBAPIError:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._ask(self._select_one)
+        except (DBAPIError, PoolTimeoutError, TimeoutError):
             return False
         return True
 
     async def _ask(self, ask: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        in_context = partial(copy_context().run, ask)  # so that what is logged says for whom
+        return await asyncio.get_running_loop().run_in_executor(self._threads, in_context)
 
     def _admit(self, authorization: str | None) -> tuple[Actor, float]:
         actor, good_until = credentials.admit(authorization, tokens=self._tokens, lookup=self._lookups)

@@ -58,6 +58,7 @@ def current() -> WorkerContext:
         lease_seconds=settings.lease_seconds,
         node_lost_seconds=settings.node_lost_seconds,
     )
+    log.name_process(process="worker", worker=worker.name)
     return WorkerContext(
         settings=settings,
         database=database,

@@ -223,7 +223,7 @@ class _RunAtTarget:
         """What the target could not do: try again, if that may help; past its timeout the step is aborted instead."""
         if not error.retryable:
             return Ended(Outcome.FAILED, failure=str(error))
-        _logger.warning("target_trouble", attempt=self._slice.claim.attempt_id, error=str(error))
+        _logger.warning("target_trouble", error=str(error))
         self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
         return None
 

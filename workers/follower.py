@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 from orchestrator import clock, log
 from orchestrator.domain.backoff import delay_seconds
 from orchestrator.domain.errors import LeaseLostError
+from orchestrator.domain.pipeline import VERIFY
 from orchestrator.services import attempts
 from orchestrator.services.attempts import Claim, Output
 from workers.context import WorkerContext
 from workers.driving import drive, prepare
 from workers.health import ask_for_health
 from workers.leases import Hold
+from workers.metrics import LEASES_LOST, STEPS
 from workers.sink import Sink
 
 DATABASE_AWAY = (DBAPIError, PoolTimeoutError)
@@ -55,15 +57,18 @@ class Follower:
             claim = take(session)
         while claim is not None:
             hold = self._ours.leases.hold(claim, claimed_at=claimed_at)
-            try:
-                claimed_at, claim = self._follow(claim, hold, slice_end)
-            except LeaseLostError:
-                _logger.info("lease_lost", attempt=hold.attempt_id)
-                return
-            finally:
-                self._ours.leases.drop(hold)
+            with log.about(deployment=claim.work.deployment_id, attempt=claim.attempt_id):
+                try:
+                    claimed_at, claim = self._follow(claim, hold, slice_end)
+                except LeaseLostError as error:
+                    LEASES_LOST.inc()
+                    _logger.info("lease_lost", why=error.message)
+                    return
+                finally:
+                    self._ours.leases.drop(hold)
 
     def _follow(self, claim: Claim, hold: Hold, slice_end: float) -> tuple[float, Claim | None]:
+        begun = clock.monotonic()
         prepared = prepare(claim, self._ours.settings)
         sink = Sink(
             claim,
@@ -80,6 +85,10 @@ class Follower:
         claimed_at = clock.monotonic()
         ended = replace(ended, output=sink.rest())
         following = self._persist(hold, lambda session: attempts.finish(session, claim, ended, worker))
+        kind = claim.work.target_kind if claim.work.check is None else VERIFY
+        seconds = claim.age_seconds + clock.monotonic() - begun
+        STEPS.labels(kind, ended.outcome).observe(seconds)
+        _logger.info("attempt_ended", outcome=ended.outcome, seconds=round(seconds, 3))
         return claimed_at, following
 
     def _write(self, claim: Claim, hold: Hold, output: Output) -> None:
@@ -94,7 +103,7 @@ class Follower:
             except DATABASE_AWAY as error:
                 if isinstance(error, DBAPIError) and not _may_pass(error):
                     raise
-                _logger.warning("write_failed", attempt=hold.attempt_id, error=type(error).__name__)
+                _logger.warning("write_failed", error=type(error).__name__)
             if not hold.is_valid():
                 break
             hold.woken.wait(delay_seconds(tries, first=0.1, most=1.0))

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from orchestrator import log
+from orchestrator import clock, log
 from orchestrator.repositories import health, heartbeats, waking
 from workers.context import WorkerContext
 from workers.follower import Follower
@@ -14,6 +14,7 @@ OVERDUE_SECONDS = 1.5
 AT_ONCE = 20
 PUSH_SECONDS = 5.0
 THREADS = 64
+STUCK_SECONDS = 60.0
 
 _logger = log.get(__name__)
 
@@ -24,9 +25,15 @@ class Poller:
     def __init__(self, ours: WorkerContext) -> None:
         self._ours = ours
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="overdue")
+        self._polled_at = clock.monotonic()
+
+    def lives(self) -> bool:
+        """Whether it has looked lately, in vain or not: a Postgres that is away is no reason to start this process anew."""
+        return clock.monotonic() - self._polled_at < STUCK_SECONDS
 
     def poll(self) -> None:
         """Look once."""
+        self._polled_at = clock.monotonic()
         with self._ours.database.transaction() as session:
             heartbeats.node(session, self._ours.worker.node)
         with self._ours.database.transaction() as session:

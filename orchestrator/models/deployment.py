@@ -47,6 +47,7 @@ class Deployment(Timestamps, Base):
         Index("ix_deployments_application", "application_id", "environment", text("id DESC")),
         Index("ix_deployments_status", "status", text("id DESC")),
         Index("ix_deployments_release", "release_id", "environment", "status"),
+        Index("ix_deployments_newest", "application_id", text("id DESC")),
         Index("ix_deployments_deployed_at", "deployed_at"),
         Index(
             "ix_deployments_rolls_back",

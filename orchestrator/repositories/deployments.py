@@ -105,14 +105,14 @@ _QUEUED = text("""
 """)
 
 _LAST_SUCCESSES = text("""
-    SELECT d.environment, d.ended_at, EXISTS (
+    SELECT d.release_id, d.environment, d.ended_at, EXISTS (
         SELECT 1 FROM deployments b WHERE b.rolls_back_id = d.id AND b.status IN ('pending', 'running', 'paused', 'succeeded')
     ) AS rolled_back, CAST(d.health ->> 'every_seconds' AS float) AS health_every_seconds,
         coalesce(h.counts_from, d.ended_at) AS counts_from, coalesce(h.checked_at, d.ended_at) AS checked_at,
         coalesce(h.because, '') AS because, coalesce(h.failing, 0) > 0 AS failing, h.left_by
-    FROM (SELECT DISTINCT ON (environment) id, environment, ended_at, health FROM deployments
-          WHERE release_id = :release_id AND environment = ANY(:environments) AND status = 'succeeded'
-          ORDER BY environment, id DESC) d
+    FROM (SELECT DISTINCT ON (release_id, environment) id, release_id, environment, ended_at, health FROM deployments
+          WHERE release_id = ANY(:release_ids) AND environment = ANY(:environments) AND status = 'succeeded'
+          ORDER BY release_id, environment, id DESC) d
     LEFT JOIN health_watches h ON h.deployment_id = d.id
 """)
 
@@ -232,11 +232,16 @@ def surroundings(session: Session, deployment_id: int) -> Row[Any]:
     return execute(session, _SURROUNDINGS, {"id": deployment_id}).one()
 
 
-def last_successes(session: Session, release_id: int, environments: Sequence[str]) -> dict[str, Row[Any]]:
-    """For those of these environments in which this very release has succeeded: when it did last, whether that is being, or
-    was, rolled back, and what the health checks have said since (`health_every_seconds` null: nobody asks)."""
-    params = {"release_id": release_id, "environments": list(environments)}
-    return {row.environment: row for row in execute(session, _LAST_SUCCESSES, params)}
+def last_successes(
+    session: Session, release_ids: Sequence[int], environments: Sequence[str]
+) -> dict[int, dict[str, Row[Any]]]:
+    """By release, for those of these environments in which this very release has succeeded: when it did last, whether that is
+    being, or was, rolled back, and what the health checks have said since (`health_every_seconds` null: nobody asks)."""
+    found: dict[int, dict[str, Row[Any]]] = {release_id: {} for release_id in release_ids}
+    params = {"release_ids": list(found), "environments": list(environments)}
+    for row in execute(session, _LAST_SUCCESSES, params):
+        found[row.release_id][row.environment] = row
+    return found
 
 
 def last_in(session: Session, application: str, environment: str) -> Row[Any] | None:
@@ -321,20 +326,35 @@ def pending_in(session: Session, environment: str, *, application: str | None, l
     return sorted(found, key=lambda row: int(row.id))
 
 
+_APPLICATION_ID = text("SELECT id FROM applications WHERE name = :application")
+_RELEASE_IDS = text("""
+    SELECT id FROM releases WHERE version = :version AND (CAST(:application AS text) IS NULL OR name = :application)
+""")
+
+
 def page(
     session: Session, filters: Mapping[str, str], *, before_id: int | None, skip: int, limit: int
 ) -> list[Row[Any]]:
-    """Newest first; `filters` by application, environment, status or version."""
-    columns = {
-        "application": "r.name",
-        "environment": "d.environment",
-        "status": "d.status",
-        "version": "r.version",
+    """Newest first; `filters` by application, environment, status or version. Reads about as many rows as it gives.
+
+    Names are looked up first: only of a value that it sees does Postgres know how rare it is, and which index finds it.
+    """
+    conditions = [f"d.{name} = :{name}" for name in ("environment", "status") if name in filters]
+    params: dict[str, Any] = {
+        "application": None,
+        **filters,
+        "before_id": before_id,
+        "skip": skip,
+        "limit": limit,
     }
-    conditions = [f"{columns[name]} = :{name}" for name in filters]
+    if "version" in filters:
+        params["release_ids"] = list(session.execute(_RELEASE_IDS, params).scalars())
+        conditions.append("d.release_id = ANY(:release_ids)")
+    elif "application" in filters:
+        params["application_id"] = session.execute(_APPLICATION_ID, params).scalar()
+        conditions.append("d.application_id = :application_id")
     if before_id is not None:
         conditions.append("d.id < :before_id")
     where = " WHERE " + " AND ".join(conditions) if conditions else ""
-    params = {**filters, "before_id": before_id, "skip": skip, "limit": limit}
     statement = text(f"{_PAGE}{where} ORDER BY d.id DESC OFFSET :skip LIMIT :limit")
     return list(session.execute(statement, params))

@@ -11,6 +11,14 @@ _HEARD = text("""
     ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
 """)
 
+# What the statement reads is as it was before it.
+_TICK = text("""
+    WITH before AS (SELECT heard_at FROM heartbeats WHERE source = :source)
+    INSERT INTO heartbeats (source, heard_at) VALUES (:source, clock_timestamp())
+    ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
+    RETURNING (SELECT extract(epoch FROM clock_timestamp() - heard_at)::float FROM before)
+""")
+
 _TURN = text("""
     INSERT INTO heartbeats (source, heard_at) VALUES (:source, clock_timestamp())
     ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
@@ -28,9 +36,10 @@ def node(session: Session, node_id: str) -> None:
     session.execute(_HEARD, {"source": NODE_PREFIX + node_id})
 
 
-def tick(session: Session) -> None:
-    """The clock ticks now."""
-    session.execute(_HEARD, {"source": TICK})
+def tick(session: Session) -> float | None:
+    """The clock ticks now; how long after the tick before this one, in seconds. None: it is the first."""
+    found: float | None = session.execute(_TICK, {"source": TICK}).scalar()
+    return found
 
 
 def node_silence_seconds(session: Session) -> float | None:

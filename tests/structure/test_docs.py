@@ -15,6 +15,7 @@ import pytest
 import api
 import orchestrator
 import stream
+from orchestrator import settings_page
 from orchestrator.cli import main
 from orchestrator.config import Settings
 from orchestrator.domain.errors import OrchestratorError
@@ -63,6 +64,13 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert {
         field.name.upper(): _default(field.default) for field in fields(Settings)
     }.items() <= documented.items()
+
+
+def test_the_reference_of_settings_is_as_the_code_has_it() -> None:
+    page = (DOCS / "settings.md").read_text()
+    command = "python -m orchestrator.settings_page docs/settings.md"
+    assert settings_page.write_into(page) == page, f"run {command}"
+    assert command in page
 
 
 def _modules_that_answer() -> Iterator[str]:

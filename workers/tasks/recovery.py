@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from orchestrator.queue import Message, TaskName, send
+from orchestrator.queue import TICK_SECONDS, Message, TaskName, send
 from orchestrator.repositories import health, heartbeats, promotions, schedules, waking
 from orchestrator.services import promotions as promoting
 from orchestrator.services import schedules as recurring
 from workers import context, telling
 from workers.app import app
+from workers.metrics import TICK_LAG
 
 AT_ONCE = 500
 PUSH_SECONDS = 3.0
@@ -23,7 +24,9 @@ ERRAND_PUSH_SECONDS = 30.0
 def tick() -> None:
     """Send on each deployment and each health check whose time has come; any number of beats may call it at once."""
     with context.current().database.transaction() as session:
-        heartbeats.tick(session)
+        since_last = heartbeats.tick(session)
+    if since_last is not None:
+        TICK_LAG.observe(max(0.0, since_last - TICK_SECONDS))
     _advance_due()
     _ask_for_health()
     _run_errands(promotions.take_due, promoting.promote)

@@ -68,7 +68,7 @@ class Health:
     """The deployment that has begun there since: nobody can ask any more."""
 
     def has_soaked(self, soak: timedelta) -> bool:
-        """Whether it was well for so long; what was so stays so."""
+        """Whether it was well for so long, up to a check from the end of that on."""
         return self.checked_at - self.counts_from >= soak
 
     def is_unknown(self, now: datetime) -> bool:

@@ -12,7 +12,7 @@ from orchestrator.checks.base import Check, Probe
 from orchestrator.domain.errors import OrchestratorError, PlanOfAnotherVersionError, SettingsRefusedError
 from orchestrator.domain.health import Answer, Known, next_check, settle
 from orchestrator.domain.pipeline import Pipeline
-from orchestrator.domain.pipeline_specs import HealthSpec, TargetSpec
+from orchestrator.domain.pipeline_specs import EnvironmentSpec, HealthSpec, TargetSpec
 from orchestrator.domain.plan import given_variables
 from orchestrator.domain.variables import expand_settings, merge_variables
 from orchestrator.repositories import health as watches
@@ -42,10 +42,9 @@ def take(session: Session, deployment_id: int, *, limit: int) -> list[Question]:
     about = watches.find(session, deployment_id)
     if about is None:
         return []
-    pipeline, spec = _pipeline(session, about)
-    environment = pipeline.find_environment(about.environment)
+    pipeline, environment, spec = _how(session, about)
     watch = watches.lock(session, deployment_id)
-    if watch is None or environment is None:
+    if watch is None:
         return []
     if watch.targets is None:
         watches.begin(session, deployment_id, [target.name for target in environment.targets])
@@ -56,7 +55,8 @@ def take(session: Session, deployment_id: int, *, limit: int) -> list[Question]:
     return [_question(row, about, spec, shared, targets[row.name]) for row in taken]
 
 
-def _pipeline(session: Session, about: Row[Any]) -> tuple[Pipeline, HealthSpec]:
+def _how(session: Session, about: Row[Any]) -> tuple[Pipeline, EnvironmentSpec, HealthSpec]:
+    """How the pipeline has it asked."""
     try:
         pipeline = pipelines.of_revision(session, about, int(about.health["revision"]))
     except OrchestratorError as error:
@@ -64,7 +64,7 @@ def _pipeline(session: Session, about: Row[Any]) -> tuple[Pipeline, HealthSpec]:
     environment = pipeline.find_environment(about.environment)
     if environment is None or environment.health is None:
         raise PlanOfAnotherVersionError(f"the pipeline does not say how {about.environment} is asked")
-    return pipeline, environment.health
+    return pipeline, environment, environment.health
 
 
 def _question(
@@ -157,19 +157,20 @@ def _settle_watch(session: Session, watch: Row[Any], together: Row[Any], *, beca
     watches.write(session, watch.deployment_id, values)
     changed = failing != (watch.failing > 0)
     if changed:
-        _note(session, watch, "health.failed" if failing else "health.recovered", why=because)
+        data = {"why": because} if failing else {"after": because}
+        _note(session, watch, "health.failed" if failing else "health.recovered", data)
     counts_anew = together.counts_from > watch.counts_from and not failing
     soaked = any(before < timedelta(seconds=soak) <= now for soak in watch.soaks)
     if changed or counts_anew or soaked:
         _wake(session, watch)
 
 
-def _note(session: Session, watch: Row[Any], kind: str, *, why: str) -> None:
+def _note(session: Session, watch: Row[Any], kind: str, data: dict[str, Any]) -> None:
     held = execution.lock(session, watch.deployment_id)
     if held is None:
         raise RuntimeError(f"deployment {watch.deployment_id} vanished")
-    data = {"environment": watch.environment, "why": why}
-    held.recorder.record(kind, actor_id=None, at=watch.now, data=data)
+    whole = {"environment": watch.environment, **data}
+    held.recorder.record(kind, actor_id=None, at=watch.now, data=whole)
     execution.flush(session, held)
 
 

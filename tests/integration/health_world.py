@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import pytest
+
 from orchestrator.checks.base import Probe
 from orchestrator.presenting.deployments import present_whole
 from orchestrator.repositories import health as watches
@@ -99,6 +101,17 @@ class Site:
             id=deployment,
         )
         return [(kind, data) for kind, data in found]
+
+
+@pytest.fixture
+def site(world: World, clocks: Clocks) -> Site:
+    """It is 12:00:00; staging is asked every minute."""
+    use_health(world)
+    return Site(world, clocks)
+
+
+def at(hour: int, minute: int, second: int = 0) -> datetime:
+    return datetime.fromisoformat(f"2026-11-23T{hour:02}:{minute:02}:{second:02}+00:00")
 
 
 def start_by_hand(world: World, deployment: int) -> bool:

@@ -1,34 +1,28 @@
 """A soak counts only while the environment is well: on real Postgres, with time that is told how to pass."""
 
-import threading
 from datetime import datetime, timedelta
 
-import pytest
-
-from orchestrator.checks.base import Probe
 from orchestrator.db import rehearsal
 from orchestrator.presenting.explanations import present_explanation
-from orchestrator.repositories import health as watches
-from orchestrator.services import deployments, explaining, foreseeing, health, rollbacks
-from tests.integration.engine_world import World, worker
-from tests.integration.health_world import AFTER, SOAKING, WELL, Site, start_by_hand, use_health
-from tests.integration.time_travel import Clocks, clocks, world
+from orchestrator.services import deployments, explaining, foreseeing, pipelines, rollbacks
+from tests.integration.engine_world import PIPELINE
+from tests.integration.health_world import (
+    AFTER,
+    ASKED,
+    SOAKING,
+    STAGING,
+    Site,
+    at,
+    site,
+    start_by_hand,
+    use_health,
+)
+from tests.integration.time_travel import clocks, world
 
-__all__ = ["clocks", "world"]
+__all__ = ["clocks", "site", "world"]
 
 MINUTE = timedelta(minutes=1)
 HALF_HOUR = timedelta(minutes=30)
-
-
-@pytest.fixture
-def site(world: World, clocks: Clocks) -> Site:
-    """It is 12:00:00; staging is asked every minute."""
-    use_health(world)
-    return Site(world, clocks)
-
-
-def at(hour: int, minute: int, second: int = 0) -> datetime:
-    return datetime.fromisoformat(f"2026-11-23T{hour:02}:{minute:02}:{second:02}+00:00")
 
 
 def explained(site: Site, deployment: int) -> dict[str, object]:
@@ -84,7 +78,7 @@ def test_a_failed_check_counts_anew(site: Site) -> None:
     assert site.world.get(production).wake_at == at(12, 40)
     assert site.events(staging) == [
         ("health.failed", {"environment": "staging", "why": failed}),
-        ("health.recovered", {"environment": "staging", "why": failed}),
+        ("health.recovered", {"environment": "staging", "after": failed}),
     ]
     site.go_on(HALF_HOUR)
     assert site.world.get(production).started_at == at(12, 40)
@@ -262,6 +256,30 @@ def test_each_of_several_environments_has_to_be_well(site: Site) -> None:
     assert site.world.get(production).started_at == at(12, 56)
 
 
+def test_soaks_of_several_lengths_end_each_at_its_time(site: Site) -> None:
+    source = PIPELINE.replace(STAGING, ASKED).replace(AFTER, SOAKING)
+    shorter = source.replace("  lab:\n", "  lab:\n    after: staging\n    soak: 10m30s\n")
+    with site.world.database.transaction() as session:
+        pipelines.apply(session, name="shop", source=shorter, actor=site.world.actor)
+    site.to_staging("1.0.0")
+    lab, production = (site.world.request("1.0.0", each) for each in ("lab", "production"))
+    site.go_on(timedelta(hours=1))
+    started = [site.world.get(each).started_at for each in (lab, production)]
+    assert started == [at(12, 10, 30), at(12, 30)]
+
+
+def test_a_success_that_nobody_watches_does_not_soak(site: Site) -> None:
+    """As after a worker of a version that knew nothing of health checks."""
+    site.to_staging("1.0.0")
+    site.world.execute("DELETE FROM health_watches")
+    site.go_on(timedelta(hours=1))
+    production = site.world.request("1.0.0", "production")
+    assert not start_by_hand(site.world, production)
+    [(kind, message, until)] = site.waiting(production)
+    assert (kind, until) == ("soak", None)
+    assert message.startswith("nobody has asked for the health of staging since 2026-11-23 12:00:00 UTC")
+
+
 def test_a_pipeline_that_says_nothing_of_health_counts_from_the_success(site: Site) -> None:
     site.to_staging("1.0.0")
     use_health(site.world, asked="  staging:\n    targets: [{name: web-a, kind: noop}]\n")
@@ -291,115 +309,3 @@ def test_a_dry_run_tells_the_same(site: Site) -> None:
         )
         held = [(g.kind, g.evidence, g.until) for g in found.explanation.gates if not g.passes]
     assert held == told
-
-
-def test_two_who_ask_never_ask_the_same_target(site: Site) -> None:
-    staging = site.to_staging("1.0.0")
-    together = threading.Barrier(2)
-    taken: list[list[int]] = []
-
-    def take() -> None:
-        together.wait()
-        with site.world.database.transaction() as session:
-            taken.append([each.target_id for each in health.take(session, staging, limit=1)])
-
-    threads = [threading.Thread(target=take) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(len(each) for each in taken) == [1, 1]
-    assert taken[0] != taken[1]
-
-
-def test_an_answer_that_comes_late_counts_only_if_it_is_a_no(site: Site) -> None:
-    staging = site.to_staging("1.0.0")
-
-    def take() -> dict[int, datetime]:
-        with site.world.database.transaction() as session:
-            return {each.target_id: each.asked_at for each in health.take(session, staging, limit=64)}
-
-    def record(taken: dict[int, datetime], probe: Probe) -> None:
-        with site.world.database.transaction() as session:
-            health.record(session, staging, {each: (asked_at, probe) for each, asked_at in taken.items()})
-
-    def counted() -> tuple[object, object]:
-        [found] = site.world.rows("SELECT checked_at, counts_from FROM health_watches")
-        return found  # type: ignore[no-any-return]
-
-    first = take()
-    site.clocks.go(health.LEASE_SECONDS)
-    second = take()
-    assert first.keys() == second.keys()
-    record(first, WELL)
-    assert counted() == (at(12, 0), at(12, 0))
-    record(second, WELL)
-    assert counted() == (at(12, 0, 20), at(12, 0))
-    record(first, Probe(False, "no answer"))
-    assert counted() == (at(12, 0, 20), at(12, 0, 20))
-
-
-def test_the_last_check_and_a_look_at_the_same_moment_leave_nobody_asleep(site: Site) -> None:
-    """Whichever of two connections comes first, the deployment starts now or is due now."""
-    site.to_staging("1.0.0")
-    production = site.world.request("1.0.0", "production")
-    site.go_on(timedelta(minutes=29, seconds=59))
-    site.clocks.go(1)
-    together = threading.Barrier(2)
-    started: list[bool] = []
-
-    def look() -> None:
-        together.wait()
-        started.append(start_by_hand(site.world, production))
-
-    def check() -> None:
-        together.wait()
-        site.ask()
-
-    threads = [threading.Thread(target=look), threading.Thread(target=check)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    row = site.world.get(production)
-    assert started == [True] or (row.status, row.wake_at) == ("pending", at(12, 30))
-
-
-def test_a_deployment_that_begins_and_a_check_at_the_same_moment(site: Site) -> None:
-    """The check counts before the beginning or not at all; the soak that was not over never is."""
-    staging = site.to_staging("1.0.0")
-    production = site.world.request("1.0.0", "production")
-    site.go_on(timedelta(minutes=29, seconds=59))
-    site.clocks.go(1)
-    other = site.world.request("1.1.0", "staging")
-    with site.world.database.transaction() as session:
-        questions = health.take(session, staging, limit=64)
-    together = threading.Barrier(2)
-
-    def begin() -> None:
-        together.wait()
-        assert site.world.advance(other, worker()) is not None
-
-    def record() -> None:
-        together.wait()
-        with site.world.database.transaction() as session:
-            health.record(session, staging, {each.target_id: (each.asked_at, WELL) for each in questions})
-
-    threads = [threading.Thread(target=begin), threading.Thread(target=record)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    [(soaked, left_by, due_at)] = site.world.rows(
-        "SELECT checked_at - counts_from, left_by, due_at FROM health_watches WHERE deployment_id = :id",
-        id=staging,
-    )
-    assert (left_by, due_at) == (other, None)
-    assert start_by_hand(site.world, production) == (soaked >= HALF_HOUR)
-
-
-def test_what_is_due_is_given_to_one_of_several_ticks(site: Site) -> None:
-    site.to_staging("1.0.0")
-    with site.world.database.transaction() as one, site.world.database.transaction() as two:
-        found = [watches.take_due(each, limit=10, push_seconds=3) for each in (one, two)]
-    assert [len(each) for each in found] == [1, 0]

@@ -2,12 +2,13 @@
 
 import sys
 
-from bench import deployments, latency, listing, logs, openings, pending, streams, web
+from bench import deployments, latency, lines, listing, logs, openings, pending, streams, web
 
 MEASUREMENTS = {
     "deployments": deployments.measure,
     "web": web.measure,
     "latency": latency.measure,
+    "lines": lines.measure,
     "logs": logs.measure,
     "pending": pending.measure,
     "streams": streams.measure,

@@ -1,7 +1,9 @@
 """A worker's own look at Postgres: what the broker lost or could not carry is found and done within seconds."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 from orchestrator import clock, log
 from orchestrator.repositories import health, heartbeats, waking
@@ -34,8 +36,9 @@ class Poller:
     def poll(self) -> None:
         """Look once."""
         self._polled_at = clock.monotonic()
+        free = _free_bytes(self._ours.settings.data_dir)
         with self._ours.database.transaction() as session:
-            heartbeats.node(session, self._ours.worker.node)
+            heartbeats.node(session, self._ours.worker.node, free_bytes=free)
         with self._ours.database.transaction() as session:
             due = waking.take_due(
                 session, limit=AT_ONCE, push_seconds=PUSH_SECONDS, overdue_seconds=OVERDUE_SECONDS
@@ -53,3 +56,11 @@ class Poller:
         for row in due:
             ask = partial(Follower.ask_for_health, deployment_id=row.deployment_id)
             self._pool.submit(guarded, "overdue health check", row.deployment_id, ask)
+
+
+def _free_bytes(folder: Path) -> int | None:
+    """None where the disk does not say: the node lives all the same."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None

@@ -51,3 +51,5 @@ class Heartbeat(Base):
 
     source: Mapped[str] = mapped_column(primary_key=True)
     heard_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    free_bytes: Mapped[int | None]
+    """How much room a node has where its runs are; None: it did not say."""

@@ -41,7 +41,8 @@ _LAPSED = text(f"""
 """)
 
 _NODES = text("""
-    SELECT substr(h.source, :prefix + 1) AS node, extract(epoch FROM clock_timestamp() - h.heard_at)::float AS seconds,
+    SELECT substr(h.source, :prefix + 1) AS node, h.free_bytes,
+        extract(epoch FROM clock_timestamp() - h.heard_at)::float AS seconds,
         (SELECT count(*) FROM deployments d JOIN attempts a ON a.deployment_id = d.id
          WHERE d.status IN ('running', 'paused') AND a.ended_at IS NULL AND 'node:' || a.node = h.source) AS open_runs
     FROM heartbeats h WHERE h.source LIKE 'node:%' ORDER BY h.heard_at DESC LIMIT 200
@@ -77,7 +78,7 @@ def lapsed(session: Session, *, seconds: float) -> list[Row[Any]]:
 
 
 def nodes(session: Session) -> list[Row[Any]]:
-    """Worker nodes, how long each has been silent, and how many runs that have not ended live on it."""
+    """Worker nodes: how long each has been silent, how much room it has, how many runs that have not ended live on it."""
     return list(session.execute(_NODES, {"prefix": len("node:")}))
 
 

@@ -19,6 +19,11 @@ _TICK = text("""
     RETURNING (SELECT extract(epoch FROM clock_timestamp() - heard_at)::float FROM before)
 """)
 
+_NODE = text("""
+    INSERT INTO heartbeats (source, heard_at, free_bytes) VALUES (:source, clock_timestamp(), :free_bytes)
+    ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp(), free_bytes = EXCLUDED.free_bytes
+""")
+
 _TURN = text("""
     INSERT INTO heartbeats (source, heard_at) VALUES (:source, clock_timestamp())
     ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
@@ -31,9 +36,9 @@ _SILENCE = text("""
 """)
 
 
-def node(session: Session, node_id: str) -> None:
-    """A worker of this node polls now."""
-    session.execute(_HEARD, {"source": NODE_PREFIX + node_id})
+def node(session: Session, node_id: str, *, free_bytes: int | None = None) -> None:
+    """A worker of this node polls now, and has so much room where its runs are, if it can say."""
+    session.execute(_NODE, {"source": NODE_PREFIX + node_id, "free_bytes": free_bytes})
 
 
 def tick(session: Session) -> float | None:

@@ -22,4 +22,4 @@ USER orchestrator
 WORKDIR /home/orchestrator
 VOLUME /data
 EXPOSE 8000 8001 5555
-CMD ["gunicorn", "-c", "python:api.serving", "--no-control-socket", "-k", "gthread", "--workers", "2", "--threads", "8", "--bind", "0.0.0.0:8000", "api.wsgi:app"]
+CMD ["gunicorn", "-c", "python:api.serving", "--no-control-socket", "-k", "api.patience.Worker", "--workers", "2", "--threads", "8", "--bind", "0.0.0.0:8000", "api.wsgi:app"]

@@ -34,6 +34,8 @@ class Settings:
     """Requests a minute of one user's logins together, and of each API token."""
     anonymous_rate_limit: int = 600
     """Requests a minute of one address without a valid token."""
+    request_seconds: float = 20.0
+    """How long a request may take to arrive, its body included."""
     trusted_proxies: int = 0
     """How many proxies before web add to X-Forwarded-For; 0: the address is that of the connection."""
     cors_origins: str = ""

@@ -26,4 +26,4 @@ USER 10001:10001
 WORKDIR /tmp
 VOLUME /data
 EXPOSE 8000 8001 5555 9100
-CMD ["gunicorn", "-c", "python:api.serving", "--no-control-socket", "-k", "gthread", "--workers", "2", "--threads", "8", "--bind", "0.0.0.0:8000", "api.wsgi:app"]
+CMD ["gunicorn", "-c", "python:api.serving", "--no-control-socket", "-k", "api.patience.Worker", "--workers", "2", "--threads", "8", "--bind", "0.0.0.0:8000", "api.wsgi:app"]

@@ -59,7 +59,7 @@ def _answers(url: str) -> None:
     for _ in range(100):
         try:
             urllib.request.urlopen(url, timeout=5).close()
-        except urllib.error.URLError:
+        except (urllib.error.URLError, TimeoutError):
             time.sleep(0.1)
         else:
             return

@@ -42,6 +42,9 @@ class Settings:
     """Requests a minute of one user's logins together, and of each API token; more get 429. See [the API](api.md#how-much)."""
     anonymous_rate_limit: int = 600
     """Requests a minute of one address without a valid token: logging in, refreshing, `/docs`, and what is answered 401."""
+    request_seconds: float = 20.0
+    """How long a request may take to arrive at web, its body included; what comes later is not waited for: 400, or the
+    connection ends."""
     trusted_proxies: int = 0
     """How many proxies stand before web and add to `X-Forwarded-For`; without, the address of a client is that of its
     connection."""

@@ -24,7 +24,10 @@ MIN_PASSWORD_CHARACTERS = 8
 MAX_PASSWORD_BYTES = 72
 """bcrypt reads no further, and a password is refused rather than cut."""
 CONCURRENT_HASHES = 2
+WAITING_HASHES = 2
+"""More are refused at once: each that waits holds a thread of the web server."""
 HASH_WAIT_SECONDS = 5.0
+_BUSY = "too many logins at once; wait a moment"
 
 
 class WeakPasswordError(InvalidInputError):
@@ -68,6 +71,7 @@ class PasswordHasher:
     def __init__(self, rounds: int) -> None:
         self._rounds = rounds
         self._slots = threading.BoundedSemaphore(CONCURRENT_HASHES)
+        self._places = threading.BoundedSemaphore(CONCURRENT_HASHES + WAITING_HASHES)
         self._nobodys_hash = bcrypt.hashpw(secrets.token_bytes(16).hex().encode(), bcrypt.gensalt(rounds))
 
     def hash(self, password: str) -> str:
@@ -87,12 +91,17 @@ class PasswordHasher:
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=HASH_WAIT_SECONDS):
-            raise TooManyRequestsError("too many logins at once; wait a moment", retry_after_seconds=2)
+        if not self._places.acquire(blocking=False):
+            raise TooManyRequestsError(_BUSY, retry_after_seconds=2)
         try:
-            yield
+            if not self._slots.acquire(timeout=HASH_WAIT_SECONDS):
+                raise TooManyRequestsError(_BUSY, retry_after_seconds=2)
+            try:
+                yield
+            finally:
+                self._slots.release()
         finally:
-            self._slots.release()
+            self._places.release()
 
 
 def check_password(password: str) -> None:

@@ -72,7 +72,7 @@ def _web(site: Site) -> ProcessSpec:
         "python:api.serving",
         "--no-control-socket",
         "-k",
-        "gthread",
+        "api.patience.Worker",
         "--workers",
         "2",
         "--threads",

@@ -26,11 +26,13 @@ _END = text("""
 """)
 
 RIGHTS = """u.id, u.username, u.role, u.teams, u.active,
-    (SELECT json_agg(json_build_array(a.name, g.role, g.environments))
-     FROM grants g JOIN applications a ON a.id = g.application_id
-     WHERE g.removed_at IS NULL AND (g.user_id = u.id OR g.team = ANY(u.teams))) AS grants,
-    (SELECT array_agg(e.name) FROM environments e WHERE e.restricted) AS restricted"""
-"""All that says what the user `u` may do, in the statement that finds them."""
+    CASE WHEN u.role <> 'admin' THEN (
+        SELECT json_agg(json_build_array(a.name, g.role, g.environments))
+        FROM grants g JOIN applications a ON a.id = g.application_id
+        WHERE g.removed_at IS NULL AND (g.user_id = u.id OR g.team = ANY(u.teams))) END AS grants,
+    CASE WHEN u.role <> 'admin' THEN (
+        SELECT array_agg(e.name) FROM environments e WHERE e.restricted) END AS restricted"""
+"""All that says what the user `u` may do, in the statement that finds them. Admins may do everything anyway."""
 
 _ACTOR = text(f"""
     SELECT {RIGHTS} FROM sign_ins s JOIN users u ON u.id = s.user_id

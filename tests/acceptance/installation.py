@@ -17,7 +17,7 @@ from tests.conftest import environment
 from tests.integration.stream_world import Server, free_port, running
 
 PASSWORD = "correct horse battery"
-WEB = "-c python:api.serving --no-control-socket -k gthread --workers 2 --threads 4"
+WEB = "-c python:api.serving --no-control-socket -k api.patience.Worker --workers 2 --threads 4"
 METRICS_TOKEN = "only-for-tests-fedcba98765432100123456789"
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -1,0 +1,95 @@
+"""Clients that send slowly, or never: the real web server goes on serving the others."""
+
+import http.client
+import os
+import socket
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import environment
+from tests.integration.api_world import ApiWorld, world
+from tests.integration.stream_world import Server, free_port, running
+
+__all__ = ["world"]
+
+THREADS = 2
+PATIENCE_SECONDS = 60
+HEAD = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture(scope="module")
+def port(world: ApiWorld, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A web process with two threads, which waits a second for a request."""
+    found, folder = free_port(), tmp_path_factory.mktemp("slow")
+    words = "gunicorn --no-control-socket -k api.patience.Worker --workers 1 --threads"
+    argv = [*words.split(), str(THREADS), "--bind", f"127.0.0.1:{found}", "api.wsgi:app"]
+    env = environment(world.settings.database_url, redis_url, folder) | {
+        "PATH": os.environ["PATH"],
+        "REQUEST_SECONDS": "1",
+    }
+    with running(Server(argv, env, folder / "web.log", found)):
+        yield found
+
+
+def send(port: int, data: bytes) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+    made.sendall(data)
+    return made
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """All that comes until the server ends the connection."""
+    with connection:
+        parts = []
+        while part := connection.recv(65_536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"GET /health/live HT", b""),
+        (HEAD, b""),
+        (HEAD + b'Content-Length: 50\r\n\r\n{"userna', b"HTTP/1.1 400 "),
+        (HEAD + b'Transfer-Encoding: chunked\r\n\r\n20\r\n{"userna', b"HTTP/1.1 400 "),
+    ],
+    ids=["first line", "headers", "body", "chunks"],
+)
+def test_slow_clients_are_not_waited_for(port: int, sent: bytes, answer: bytes) -> None:
+    """More of them than there are threads; who comes after them is served."""
+    slow = [send(port, sent) for _ in range(3 * THREADS)]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=PATIENCE_SECONDS) as found:
+        assert found.status == 200
+    for each in slow:
+        assert rest_of(each).startswith(answer)
+
+
+def test_one_that_drips_is_slow_too(port: int) -> None:
+    """Each byte comes soon after the one before it, and the request never comes to its end."""
+    slow = send(port, HEAD + b"Content-Length: 1000000\r\n\r\n")
+    said = b""
+    slow.settimeout(0.05)
+    for _ in range(PATIENCE_SECONDS * 20):
+        try:
+            slow.sendall(b" ")
+            said = slow.recv(100)
+            break
+        except TimeoutError:
+            continue
+    assert said.startswith(b"HTTP/1.1 400 ")
+    slow.close()
+
+
+def test_a_connection_is_used_again_with_patience_for_each_request(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    connection.connect()
+    first = connection.sock.getsockname()
+    for _ in range(3):
+        connection.request("GET", "/health/live")
+        answer = connection.getresponse()
+        assert (answer.status, bool(answer.read())) == (200, True)
+        assert connection.sock.getsockname() == first
+    connection.close()

@@ -35,6 +35,8 @@ CREATING = {
     "create_freeze",
     "create_schedule",
 }
+PROVING = {"login", "refresh", "register_user", "receive", "receive_from_github", "receive_from_gitlab"}
+"""Public, and refused where what was sent proves nothing."""
 TAGGED = {"get_release", "get_deployment", "get_user"}
 PUBLIC_STATUSES = (400, 404, 405, 413, 415, 422, 429, 500, 503)
 _DESCRIPTION = (
@@ -127,7 +129,7 @@ def _complete_operation(operation: dict[str, Any], view: tuple[str, Permission])
         errors.append(409)
     for status in sorted(errors):
         responses.setdefault(str(status), {"$ref": "#/components/responses/Problem"})
-    if name in {"login", "refresh", "register_user"}:
+    if name in PROVING:
         responses["401"] = {"$ref": "#/components/responses/Problem"}
     if name in CREATING:
         _add_idempotency(operation)

@@ -95,7 +95,7 @@ def call(
             finally:
                 timer.cancel()
     except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-        if late.is_set():
+        if late.is_set() or isinstance(error, TimeoutError):
             raise CallFailedError(f"no answer within {timeout_seconds:g} s") from error
         raise CallFailedError(f"no answer: {_reason(error)}") from error
     if late.is_set():
@@ -156,7 +156,7 @@ def _exchange(
     body: bytes | None,
     deadline: float,
 ) -> Answer:
-    connection.sock.settimeout(max(0.1, deadline - clock.monotonic()))
+    connection.timeout = max(0.1, deadline - clock.monotonic())  # what it gives its socket from now on
     sent = {
         "Host": parts.netloc or "",
         "User-Agent": USER_AGENT,

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 MOST = 20
 """Rows of one kind that are looked at; whoever has more has enough to do with these."""
+MOST_DEAD = 1000
 
 _NAMED = """
     d.id, r.name AS application, r.version, d.environment
@@ -56,6 +57,13 @@ _LONG_TRANSACTIONS = text(f"""
       AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT {MOST}
 """)
 
+_UNTOLD = text(f"""
+    SELECT w.id, w.name, w.disabled_because, d.dead
+    FROM webhooks w CROSS JOIN LATERAL (SELECT count(*) AS dead FROM (
+        SELECT 1 FROM deliveries WHERE webhook_id = w.id AND status = 'dead' LIMIT {MOST_DEAD}) x) d
+    WHERE w.removed_at IS NULL AND (w.disabled_at IS NOT NULL OR d.dead > 0) ORDER BY w.id LIMIT {MOST}
+""")
+
 
 def overdue(session: Session, *, seconds: float) -> list[Row[Any]]:
     """Deployments whose time to be looked at passed that long ago."""
@@ -85,6 +93,11 @@ def nodes(session: Session) -> list[Row[Any]]:
 def long_transactions(session: Session, *, seconds: float) -> list[Row[Any]]:
     """Transactions anywhere in the database server that have been open for that long."""
     return list(session.execute(_LONG_TRANSACTIONS, {"seconds": seconds}))
+
+
+def untold(session: Session) -> list[Row[Any]]:
+    """Webhooks that are told nothing more, or were not told something; `dead` counts up to MOST_DEAD."""
+    return list(session.execute(_UNTOLD))
 
 
 def postgres_time(session: Session) -> datetime:

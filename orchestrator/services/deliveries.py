@@ -71,6 +71,8 @@ def tell(todo: Todo, *, vault: Vault, outside: Outside) -> Receipt:
 
 def finish(session: Session, todo: Todo, receipt: Receipt, *, milliseconds: int) -> None:
     """Write what came of a try, and when the next one is, if any. Too late, it is as if the try had not been."""
+    if receipt.verdict is Verdict.GONE:
+        webhooks.get(session, todo.webhook_id, lock=True)  # before its deliveries, as everybody does
     delay = retry_delay(todo.tries, receipt.retry_after_seconds)
     if receipt.verdict is Verdict.DELIVERED:
         status = DELIVERED
@@ -110,7 +112,6 @@ def _message(row: Row[Any]) -> Message:
 
 
 def _disable(session: Session, webhook_id: int, because: str) -> None:
-    webhooks.get(session, webhook_id, lock=True)
     if webhooks.disable(session, webhook_id, because):
         deliveries.bury(session, webhook_id)
         data = {"because": because}

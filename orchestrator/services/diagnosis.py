@@ -62,6 +62,7 @@ def examine(
         *_questions(session),
         *_stuck(session),
         *_database(session),
+        *_webhooks(session),
     ]
 
 
@@ -232,6 +233,28 @@ def _database(session: Session) -> Iterator[Finding]:
             do="set both by NTP: `timedatectl set-ntp true`",
             evidence={"ahead_of_postgres_seconds": round(skew, 3)},
         )
+
+
+def _webhooks(session: Session) -> Iterator[Finding]:
+    for row in diagnosis.untold(session):
+        evidence = {"webhook_id": row.id, "dead": row.dead}
+        if row.disabled_because is not None:
+            yield Finding(
+                severity=Severity.WARNING,
+                code="webhook_disabled",
+                says=f"webhook {row.id} ({row.name}) is told nothing more: {row.disabled_because}",
+                do=f"make another one; `releasectl webhook remove {row.id}`",
+                evidence=evidence,
+            )
+        else:
+            yield Finding(
+                severity=Severity.WARNING,
+                code="untold",
+                says=f"webhook {row.id} ({row.name}) was not told {_count(row.dead, 'event')}, after a day of trying",
+                do=f"`releasectl webhook deliveries {row.id} --status dead` says why;"
+                f" then `releasectl webhook replay {row.id}`",
+                evidence=evidence,
+            )
 
 
 def _ago(seconds: float) -> str:

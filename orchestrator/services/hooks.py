@@ -12,6 +12,7 @@ from orchestrator import clock
 from orchestrator.domain import standard_webhooks
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import (
+    ConflictError,
     InvalidInputError,
     NotFoundError,
     OrchestratorError,
@@ -21,7 +22,7 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.inbound import Announced, Sender, announced, message_key, mistrust
 from orchestrator.repositories import applications, hooks
 from orchestrator.repositories import releases as release_rows
-from orchestrator.security import Vault
+from orchestrator.security import SealBrokenError, Vault
 from orchestrator.services import actors, deployments, pipelines, records, releases
 from orchestrator.services.actors import Actor
 
@@ -71,12 +72,16 @@ def receive(
 ) -> dict[str, Any]:
     """What a message comes to; the same message again gets the same answer, and nothing is done twice.
 
-    Raises NotFoundError, BadSignatureError, InvalidInputError, and what recording a release raises: then it may be sent again.
+    Raises NotFoundError, BadSignatureError, InvalidInputError, ConflictError where SECRET_KEY is another one, and what
+    recording a release raises: then it may be sent again.
     """
     row = hooks.get(session, hook_id)
     if row.secret is None or row.sender != sender:
         raise NotFoundError(f"there is no hook {hook_id} for {sender}")
-    secret = vault.open(bytes(row.secret))[SECRET]
+    try:
+        secret = vault.open(bytes(row.secret))[SECRET]
+    except SealBrokenError as error:
+        raise ConflictError(f"{error.message} Make the hook anew.") from error
     now = int(clock.now().timestamp())
     if why := mistrust(sender, secret, headers, body, now=now):
         raise BadSignatureError(f"the message is not believed: {why}")

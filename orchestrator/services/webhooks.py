@@ -21,7 +21,7 @@ from orchestrator.domain.errors import (
 from orchestrator.domain.telling import unknown_patterns
 from orchestrator.notifications.base import MOST_SECRET_CHARACTERS, Outside
 from orchestrator.repositories import applications, deliveries, webhooks
-from orchestrator.security import Vault
+from orchestrator.security import SealBrokenError, Vault
 from orchestrator.services import records
 from orchestrator.services.actors import Actor
 
@@ -92,7 +92,10 @@ def rotate(session: Session, webhook_id: int, *, actor: Actor, vault: Vault) -> 
     """
     actor.require_person("a webhook's secret")
     row = _lock(session, webhook_id, actor)
-    hidden = vault.open(bytes(row.secrets))
+    try:
+        hidden = vault.open(bytes(row.secrets))
+    except SealBrokenError as error:
+        raise ConflictError(f"{error.message} Make the webhook anew.") from error
     if SIGNING not in hidden:
         raise RuleViolationError(f"a webhook of the kind {row.kind} signs nothing")
     secret = _draw()

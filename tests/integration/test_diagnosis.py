@@ -194,3 +194,20 @@ def test_tables_that_are_older_than_the_code_are_named_and_nothing_else_is_asked
 def set_revision(api: ApiWorld, revision: str) -> None:
     with api.database.transaction() as session:
         session.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+def test_webhooks_that_were_not_told_are_named(world: World, settings: Settings) -> None:
+    insert = """
+        INSERT INTO webhooks (name, kind, settings, events, applications, environments, at_once, after_event_id, created_by,
+            disabled_at, disabled_because)
+        SELECT :name, 'webhook', '{}', '{*}', '{}', '{}', 1, 0, :user, CASE WHEN :because <> '' THEN now() END, nullif(:because, '')
+    """
+    for name, because in (("fine", ""), ("chat", ""), ("gone", "it answered: status 410")):
+        world.execute(insert, name=name, because=because, user=world.actor.id)
+    world.execute(
+        "INSERT INTO deliveries (webhook_id, status) SELECT id, 'dead' FROM webhooks WHERE name = 'chat'"
+    )
+    seen = found(world, settings)
+    assert seen.keys() == {"untold", "webhook_disabled"}
+    assert "(chat) was not told 1 event" in seen["untold"]
+    assert "it answered: status 410" in seen["webhook_disabled"]

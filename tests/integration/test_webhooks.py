@@ -210,7 +210,7 @@ def test_no_secret_is_in_the_database_or_in_what_happened(hooks: WebhookWorld) -
 
 
 def test_another_secret_key_is_said_and_not_guessed(hooks: WebhookWorld) -> None:
-    hooks.make("release.created")
+    webhook, _ = hooks.make("release.created")
     hooks.world.release("1.0")
     hooks.ours = replace(hooks.ours, settings=replace(hooks.settings, secret_key="another" * 8))
     hooks.tell()
@@ -218,6 +218,11 @@ def test_another_secret_key_is_said_and_not_guessed(hooks: WebhookWorld) -> None
     assert hooks.world.column("SELECT detail FROM delivery_tries") == [
         "it cannot be sent: What was kept under SECRET_KEY cannot be read: it was another one then."
     ]
+    with (
+        pytest.raises(ConflictError, match="Make the webhook anew"),
+        hooks.world.database.transaction() as session,
+    ):
+        webhooks.rotate(session, webhook, actor=hooks.world.actor, vault=hooks.ours.vault)
 
 
 def test_a_test_is_told_at_once(hooks: WebhookWorld) -> None:

@@ -127,6 +127,20 @@ def test_an_answer_that_drips_is_cut_off() -> None:
         assert over.wait(30)
 
 
+def test_an_answer_may_take_longer_than_a_connection(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "CONNECT_SECONDS", 0.1)
+    taken = threading.Event()
+
+    def think(_: object) -> tuple[int, str]:
+        taken.wait(0.5)
+        return 200, "at last"
+
+    server.on("POST", "/a", think)
+    assert post(server.url + "/a").status == 200
+
+
 def test_whoever_says_nothing_is_no_answer(server: ScriptedServer) -> None:
     server.on("POST", "/a", DROPPED)
     with pytest.raises(posting.CallFailedError, match="no answer"):

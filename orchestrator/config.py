@@ -81,6 +81,10 @@ class Settings:
     metrics_token: str = field(default="", repr=False)
     """What has to be shown there as a bearer token, at least 32 bytes."""
 
+    otel_exporter_otlp_endpoint: str = ""
+    """Where traces go, as OTLP over HTTP, for example `http://collector:4318` ([operations](operations.md#traces)); empty:
+    nowhere. Needs the extra `otel`."""
+
     @property
     def runs_dir(self) -> Path:
         """The folder of the runs that live on this node."""

@@ -14,11 +14,12 @@ from werkzeug.routing import BaseConverter, IntegerConverter, Map
 from api import auth, errors, extensions, health_checks, metrics, openapi
 from api.parsing import MAX_BODY_BYTES, MAX_ID
 from api.resources import BLUEPRINTS
-from orchestrator import clock, log
+from orchestrator import clock, log, tracing
 from orchestrator.config import Settings, names_in
 from orchestrator.domain.errors import MisconfiguredError
 
 REQUEST_ID = "X-Request-ID"
+TRACED = "/api/"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -148,6 +149,19 @@ def _observe(app: Flask) -> None:
         log.bind(request_id=g.request_id)
         if deployment := (request.view_args or {}).get("deployment_id"):
             log.bind(deployment=deployment)
+        if tracing.is_on() and request.path.startswith(TRACED):
+            route = request.url_rule.rule if request.url_rule is not None else "none"
+            g.span = tracing.span(
+                f"{request.method} {route}",
+                parent=request.headers.get(tracing.HEADER),
+                request_id=g.request_id,
+            )
+            g.span.__enter__()
+
+    @app.teardown_request
+    def close_span(_error: BaseException | None) -> None:
+        if opened := g.pop("span", None):
+            opened.__exit__(None, None, None)
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -162,5 +176,6 @@ def _observe(app: Flask) -> None:
             ms=round((clock.monotonic() - g.begun) * 1000, 1),
             user=g.actor.username if "actor" in g else None,
         )
+        tracing.note(status=response.status_code)
         metrics.observe(response)
         return response

@@ -109,6 +109,9 @@ class Settings:
     """Who mail is from; needed with `SMTP_URL`."""
     delivery_retention_days: int = 30
     """How long deliveries to webhooks are kept that are over."""
+    otel_exporter_otlp_endpoint: str = ""
+    """Where traces go, as OTLP over HTTP, for example `http://collector:4318` ([operations](operations.md#traces)); empty:
+    nowhere. Needs the extra `otel`."""
 
     @property
     def allowed_networks(self) -> tuple[Network, ...]:

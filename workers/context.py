@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from orchestrator import log
+from orchestrator import log, tracing
 from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.security import Vault
@@ -59,6 +59,7 @@ def current() -> WorkerContext:
         node_lost_seconds=settings.node_lost_seconds,
     )
     log.name_process(process="worker", worker=worker.name)
+    tracing.start(settings, "worker")
     return WorkerContext(
         settings=settings,
         database=database,

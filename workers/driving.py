@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator import clock, log, plugins
+from orchestrator import clock, log, plugins, tracing
 from orchestrator.checks.base import Probe
 from orchestrator.config import Settings
 from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
@@ -130,7 +130,9 @@ class _RunAtTarget:
         self._slice = slice_
         self._target = target
         self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token)
-        self._command = replace(work.command, env={**work.command.env, **prepared.secrets})
+        self._command = replace(
+            work.command, env={**work.command.env, **tracing.variables(), **prepared.secrets}
+        )
         self._refusal = prepared.refusal
         self._first_time = slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS

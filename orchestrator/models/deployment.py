@@ -92,6 +92,8 @@ class Deployment(Timestamps, Base):
     expires_at: Mapped[datetime | None]
     """It does not start from then on."""
     wake_at: Mapped[datetime | None]
+    traceparent: Mapped[str | None]
+    """The W3C traceparent of the request, for the spans of those who carry it out."""
 
     strategy: Mapped[str]
     plan_hash: Mapped[str]

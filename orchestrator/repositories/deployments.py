@@ -34,13 +34,14 @@ _INSERT = text(f"""
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
             approval_rules, override_windows, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
-            soak_seconds, health, promotes, when_closed, jitter_seconds, wave_count, step_count, event_seq, event_hash, wake_at)
+            soak_seconds, health, promotes, when_closed, jitter_seconds, wave_count, step_count, traceparent, event_seq,
+            event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
             CAST(:approval_rules AS jsonb), :override_windows,
             :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
             :soak_seconds, CAST(:health AS jsonb), :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count,
-            :event_seq, :event_hash, clock_timestamp() + make_interval(secs => :first_wake_seconds))
+            :traceparent, :event_seq, :event_hash, clock_timestamp() + make_interval(secs => :first_wake_seconds))
     ), h AS (
         -- Its release has soaked for the lengths that were asked for before; this one may be another.
         UPDATE health_watches SET soaks = array_append(soaks, CAST(:soak_seconds AS bigint)), due_at = clock_timestamp()
@@ -181,6 +182,7 @@ class NewDeployment:
     jitter_seconds: int
     wave_count: int
     step_count: int
+    traceparent: str | None
     first_wake_seconds: float
     event_seq: int
     event_hash: bytes

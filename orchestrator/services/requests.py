@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from orchestrator import clock, plugins
+from orchestrator import clock, plugins, tracing
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
 from orchestrator.domain.pipeline import Pipeline
 from orchestrator.domain.pipeline_specs import FIFO, REJECT, EnvironmentSpec
@@ -170,6 +170,7 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "health": _health(environment, pipeline, about.pipeline_revision),
         "wave_count": len(plan.waves),
         "step_count": plan.step_count,
+        "traceparent": tracing.current(),
         "first_wake_seconds": FIRST_WAKE_SECONDS,
     }
 

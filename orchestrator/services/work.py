@@ -47,6 +47,8 @@ class Work:
     check: Check | None
     timeout_seconds: float
     interval_seconds: float
+    traceparent: str | None
+    """The trace that the deployment belongs to."""
 
     @property
     def installs(self) -> bool:
@@ -114,6 +116,7 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
         check=None if runs else make_check(action.check, checking),
         timeout_seconds=action.timeout_seconds if runs else parse_duration(checking["within"]),
         interval_seconds=0.0 if runs else parse_duration(checking["interval"]),
+        traceparent=deployment.traceparent,
     )
 
 

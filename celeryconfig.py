@@ -25,7 +25,9 @@ task_create_missing_queues = True
 task_routes = {
     TaskName.ADVANCE: {"queue": QueueName.DEPLOYMENTS},
     TaskName.RUN_STEP: {"queue": QueueName.DEPLOYMENTS},
+    TaskName.ASK_FOR_HEALTH: {"queue": QueueName.DEPLOYMENTS},
     TaskName.TICK: {"queue": QueueName.DEFAULT},
+    TaskName.TELL: {"queue": QueueName.DEFAULT},
 }
 
 worker_prefetch_multiplier = 1

@@ -2,8 +2,10 @@
 
 import re
 import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-import structlog
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -12,11 +14,12 @@ from werkzeug.routing import BaseConverter, IntegerConverter, Map
 from api import auth, errors, extensions, health_checks, metrics, openapi
 from api.parsing import MAX_BODY_BYTES, MAX_ID
 from api.resources import BLUEPRINTS
-from orchestrator import clock, log
+from orchestrator import clock, log, tracing
 from orchestrator.config import Settings, names_in
 from orchestrator.domain.errors import MisconfiguredError
 
 REQUEST_ID = "X-Request-ID"
+TRACED = "/api/"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -37,6 +40,7 @@ _EXPOSED_HEADERS = (
     "Retry-After",
     REQUEST_ID,
 )
+
 
 _access = log.get("api.access")
 
@@ -78,8 +82,23 @@ def create_app(settings: Settings | None = None) -> Flask:
     openapi.init(app, api)
     _share(app, settings)
     _observe(app)
+    app.wsgi_app = _with_security_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
     check_permissions(app)
     return app
+
+
+def _with_security_headers(serve: WSGIApplication) -> WSGIApplication:
+    """Add those headers that an answer does not have, whoever made it."""
+
+    def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:
+            present = {name.lower() for name, _ in headers}
+            missing = [each for each in _SECURITY_HEADERS.items() if each[0].lower() not in present]
+            return start_response(status, [*headers, *missing], *rest)
+
+        return serve(environ, start)
+
+    return wrapped
 
 
 def _share(app: Flask, settings: Settings) -> None:
@@ -126,16 +145,29 @@ def _observe(app: Flask) -> None:
         sent = request.headers.get(REQUEST_ID, "")
         g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
         g.begun = clock.monotonic()
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        log.forget()
+        log.bind(request_id=g.request_id)
+        if deployment := (request.view_args or {}).get("deployment_id"):
+            log.bind(deployment=deployment)
+        if tracing.is_on() and request.path.startswith(TRACED):
+            route = request.url_rule.rule if request.url_rule is not None else "none"
+            g.span = tracing.span(
+                f"{request.method} {route}",
+                parent=request.headers.get(tracing.HEADER),
+                request_id=g.request_id,
+            )
+            g.span.__enter__()
+
+    @app.teardown_request
+    def close_span(_error: BaseException | None) -> None:
+        if opened := g.pop("span", None):
+            opened.__exit__(None, None, None)
 
     @app.after_request
     def end(response: Response) -> Response:
         response.headers[REQUEST_ID] = g.request_id
         if "standing" in g:
             response.headers.extend(g.standing.headers)
-        present = {name.lower() for name, _ in response.headers}
-        response.headers.extend(each for each in _SECURITY_HEADERS.items() if each[0].lower() not in present)
         _access.info(
             "request",
             method=request.method,
@@ -144,5 +176,6 @@ def _observe(app: Flask) -> None:
             ms=round((clock.monotonic() - g.begun) * 1000, 1),
             user=g.actor.username if "actor" in g else None,
         )
+        tracing.note(status=response.status_code)
         metrics.observe(response)
         return response

@@ -7,10 +7,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from flask import Flask, g, request
 from flask_jwt_extended import create_access_token, create_refresh_token
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
-from api.extensions import forget_connections, services
+from api.extensions import services
 from api.quotas import Standing
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import TooManyRequestsError, UnauthenticatedError
@@ -24,7 +22,6 @@ _PERMISSION = "permission"
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 
 
 def init(app: Flask, secret_key: str) -> None:
@@ -94,7 +91,7 @@ def permission_of(view: Callable[..., Any]) -> Permission | None:
 def authenticate() -> Actor:
     """Who sent this request. Raises UnauthenticatedError."""
     header = request.headers.get("Authorization")
-    actor, _ = credentials.admit(header, tokens=services().tokens, lookup=_lookup)
+    actor, _ = credentials.admit(header, tokens=services().tokens, lookup=services().lookups)
     g.actor = actor
     return actor
 
@@ -120,16 +117,3 @@ def tokens_of(signed_in: SignedIn) -> dict[str, Any]:
         "token_type": "Bearer",
         "expires_in": int(ACCESS_LIFETIME.total_seconds()),
     }
-
-
-def _lookup(look: Callable[[Connection], T]) -> T:
-    """Ask Postgres. It is every request's first statement, so it also finds out that Postgres restarted since the last one."""
-    try:
-        with services().lookups.connect() as connection:
-            return look(connection)
-    except DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-    forget_connections()
-    with services().lookups.connect() as connection:
-        return look(connection)

@@ -7,7 +7,6 @@ from flask import Flask, current_app
 from flask_jwt_extended import JWTManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from api.metrics import CACHE
@@ -16,9 +15,9 @@ from api.rates import LoginRates
 from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
 from orchestrator.config import Settings
-from orchestrator.db import engine_options, make_engine, tune
+from orchestrator.db import Lookups, engine_options, tune
 from orchestrator.models import Base
-from orchestrator.security import PasswordHasher
+from orchestrator.security import PasswordHasher, Vault
 from orchestrator.services.cursors import Cursors
 from orchestrator.services.tokens import TokenReader
 
@@ -38,11 +37,11 @@ class Services:
     cache: Cache
     passwords: PasswordHasher
     cursors: Cursors
-    lookups: Engine
-    """Connections without transactions: for the one SELECT that each request begins with."""
+    lookups: Lookups
     tokens: TokenReader
     login_rates: LoginRates
     quotas: Quotas
+    vault: Vault
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -53,31 +52,26 @@ def init(app: Flask, settings: Settings) -> None:
     jwt.init_app(app)
     migrate.init_app(app, db)
     with app.app_context():
-        tune(db.engine, settings)
-    lookups = make_engine(settings, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        engine = db.engine
+    tune(engine, settings)
     app.extensions[_KEY] = Services(
         settings=settings,
         cache=Cache(settings.redis_url, note_lookup=lambda result: CACHE.labels(result).inc()),
         passwords=PasswordHasher(settings.bcrypt_rounds),
         cursors=Cursors(settings.secret_key),
-        lookups=lookups,
+        lookups=Lookups(settings, on_restart=engine.dispose),
         tokens=TokenReader(settings.secret_key),
         login_rates=LoginRates(settings.redis_url, settings.login_limit),
         quotas=Quotas(
             settings.redis_url, limit=settings.rate_limit, anonymous_limit=settings.anonymous_rate_limit
         ),
+        vault=Vault(settings.secret_key),
     )
 
 
 def services() -> Services:
     """Those of the application that answers now."""
     return cast(Services, current_app.extensions[_KEY])
-
-
-def forget_connections() -> None:
-    """Postgres restarted: the connections of both pools are of no use any more."""
-    db.engine.dispose()
-    services().lookups.dispose()
 
 
 def session() -> Session:

@@ -36,6 +36,11 @@ ENGINE = {
         "leases_lapsed",
         "Attempts whose worker has fallen silent and which nobody has taken over yet.",
     ),
+    "untaken_attempts": ("attempts_untaken", "Attempts that a worker could take now and none has taken."),
+    "untaken_seconds": (
+        "attempts_untaken_seconds",
+        "How long the one of them waits that waits longest: how many workers are missing.",
+    ),
     "tick_seconds": ("tick_silence_seconds", "How long ago the clock ticked; -1: never."),
     "nodes": ("worker_nodes", "Nodes whose workers polled lately."),
 }

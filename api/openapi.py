@@ -36,6 +36,8 @@ CREATING = {
     "create_schedule",
     "create_grant",
 }
+PROVING = {"login", "refresh", "register_user", "receive", "receive_from_github", "receive_from_gitlab"}
+"""Public, and refused where what was sent proves nothing."""
 CHANGED = {
     "change_user": "get_user",
     "change_application": "get_application",
@@ -140,7 +142,7 @@ def _complete_operation(operation: dict[str, Any], view: tuple[str, Permission])
         errors.append(409)
     for status in sorted(errors):
         responses.setdefault(str(status), {"$ref": "#/components/responses/Problem"})
-    if name in {"login", "refresh", "register_user"}:
+    if name in PROVING:
         responses["401"] = {"$ref": "#/components/responses/Problem"}
     if name in CREATING:
         _add_idempotency(operation)

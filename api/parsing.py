@@ -47,7 +47,8 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest has no
         return cast(Callable[[View], View], super().route(rule, **options))
 
     def arguments(self, schema: type[ma.Schema], **options: Any) -> Callable[[View], View]:
-        return cast(Callable[[View], View], super().arguments(schema, **options))
+        """As smorest's, with one schema for all requests: making one costs more than reading a body by it."""
+        return cast(Callable[[View], View], super().arguments(schema(), **options))
 
     def response(
         self, status_code: int, schema: type[ma.Schema] | None = None, **options: Any

@@ -1,19 +1,32 @@
-"""What gunicorn is told: `gunicorn -c python:api.serving ... api.wsgi:app`. Its processes count into one folder."""
+"""What gunicorn is told: `gunicorn -c python:api.serving ... api.wsgi:app`. Its processes count into one folder.
+
+prometheus_client decides where it counts when it is imported, so nothing here may import it before the folder is named.
+"""
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.multiprocess import mark_process_dead
+from orchestrator import log
+from orchestrator.config import Settings
+from orchestrator.domain.errors import MisconfiguredError
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Where they count; a new temporary folder if it is not set. The processes read it before they read `api.metrics`."""
+"""Where they count; a new temporary folder if it is not set."""
 
 
-def on_starting(_server: Any) -> None:
-    """Begin with an empty folder, whatever a killed predecessor left in it."""
+def on_starting(server: Any) -> None:
+    """Refuse what cannot work before anything is started; begin with an empty folder, whatever a killed predecessor left in it."""
+    try:
+        log.configure(Settings.from_env().log_level)
+    except MisconfiguredError as error:
+        sys.exit(error.message)
+    log.name_process(process="web")
+    server.log.error_log.handlers.clear()
+    server.log.error_log.propagate = True
     named = os.environ.get(FOLDER)
     if named is None:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="release-manager-metrics-")
@@ -25,6 +38,8 @@ def on_starting(_server: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """A process ended: what it counted stays, what it held does not."""
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415  # see above
+
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 

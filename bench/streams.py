@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import re
 import resource
 import tempfile
 import time
@@ -11,14 +10,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench import cpu, world
+from bench import cpu, witness, world
+from bench.lines import spread
 from bench.world import World
 
 FOLLOWERS = 1000
 LINES = 400
 LINE_EVERY_SECONDS = 0.05
 PROBE_SECONDS = LINES * LINE_EVERY_SECONDS
-_INSTANT = re.compile(rb"(?<!\d)\d{19}(?!\d)")
 
 
 def measure() -> list[tuple[str, str, str]]:
@@ -31,7 +30,7 @@ def measure() -> list[tuple[str, str, str]]:
         lines = f"i=0; while [ $i -lt {LINES} ]; do date +%s%N; sleep {LINE_EVERY_SECONDS}; i=$((i+1)); done"
         ours.application("log", "command", f"while [ ! -e {go} ]; do sleep 0.1; done; {lines}")
         deployment_id = ours.client.request_deployment("log", "1", environment="lab")["id"]
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as other:
             alone = other.submit(health_ms, ours.stack.url, PROBE_SECONDS / 2).result()
             return asyncio.run(_follow(ours, deployment_id, go, other, alone))
 
@@ -50,6 +49,9 @@ async def _follow(
     world.say(f"streams: {FOLLOWERS} follow")
     stream = ours.pids("stream")
     before, started = cpu.seconds(stream), time.monotonic()
+    looks = go.with_name("looks")
+    seen = other.submit(witness.watch, ours.stack.env["DATABASE_URL"], deployment_id, LINES, looks)
+    witness.wait_for(looks)
     go.touch()
     meanwhile = await asyncio.get_running_loop().run_in_executor(
         other, health_ms, ours.stack.url, PROBE_SECONDS
@@ -58,17 +60,18 @@ async def _follow(
     await asyncio.gather(*(each.ended.wait() for each in followers))
     assert {len(each.seen) for each in followers} == {LINES}
     assert all(each.seen == sorted(set(each.seen)) for each in followers)
-    lags = sorted(lag for each in followers for lag in each.lags)
-    stored = _stored_ms(ours)
-    waits = sorted(
-        lag - stored[line] for each in followers for line, lag in zip(each.seen, each.lags, strict=True)
-    )
+    when = seen.result()
+    arrivals = [
+        (lag, *when[line]) for each in followers for line, lag in zip(each.seen, each.lags, strict=True)
+    ]
     return [
         (f"{FOLLOWERS} followers of one log: all of them joined", f"{joined:.1f} s", ""),
-        ("a line written to its delivery, p50 and p99", _both(lags), ""),
-        ("of that in the stream process: stored to delivered", _both(waits), ""),
-        ("/health of web meanwhile, p50 and p99", _both(meanwhile), "(goal: p99 under 100 ms)"),
-        ("the same without followers", _both(alone), ""),
+        ("a line written to its delivery, p50 and p99", spread(lag for lag, _, _ in arrivals), ""),
+        ("of that to its INSERT in Postgres", spread(stored for _, stored, _ in arrivals), ""),
+        ("from there until anybody could read it", spread(there - at for _, at, there in arrivals), ""),
+        ("from there to its delivery", spread(lag - there for lag, _, there in arrivals), ""),
+        ("/health of web meanwhile, p50 and p99", spread(meanwhile), "(goal: p99 under 100 ms)"),
+        ("the same without followers", spread(alone), ""),
         ("the stream process's share of one core", f"{share:.0%}", ""),
     ]
 
@@ -94,7 +97,7 @@ class Follower(asyncio.Protocol):
         if b"event: status" in data:
             self.begun.set()
         whole, _, self._rest = (self._rest + data).rpartition(b"\n")
-        for found in _INSTANT.findall(whole):
+        for found in witness.INSTANT.findall(whole):
             self.seen.append(int(found))
             self.lags.append((now - int(found)) / 1e6)
         if b"event: end" in whole:
@@ -102,17 +105,6 @@ class Follower(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         assert self.ended.is_set(), f"the stream broke off: {exc}"
-
-
-def _stored_ms(ours: World) -> dict[int, float]:
-    """For each line how long after it was written it was in Postgres."""
-    found = {}
-    for at_us, data in ours.query("SELECT (extract(epoch FROM at) * 1000000)::bigint, data FROM log_chunks"):
-        assert isinstance(at_us, int)
-        assert isinstance(data, memoryview)
-        for line in _INSTANT.findall(bytes(data)):
-            found[int(line)] = at_us / 1e3 - int(line) / 1e6
-    return found
 
 
 def health_ms(url: str, seconds: float) -> list[float]:
@@ -127,7 +119,3 @@ def health_ms(url: str, seconds: float) -> list[float]:
         took.append((time.monotonic() - begun) * 1000)
         time.sleep(0.02)
     return sorted(took)
-
-
-def _both(ordered: list[float]) -> str:
-    return f"{ordered[len(ordered) // 2]:.0f} ms, {ordered[int(len(ordered) * 0.99)]:.0f} ms"

@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from logging import DEBUG
 
 import redis
 from redis.backoff import NoBackoff
@@ -144,7 +145,9 @@ class Cache:
 
     def get(self, key: str, *, namespace: str) -> bytes | Miss:
         """What is kept under a key, or the miss to `put` with."""
-        found = self._call(lambda: self._redis.get(key)) if namespace not in self._unforgotten else None
+        found = None
+        if namespace not in self._unforgotten:
+            found = self._call("get", key, lambda: self._redis.get(key))
         if isinstance(found, bytes):
             self._note_lookup("hit")
             return found
@@ -158,13 +161,15 @@ class Cache:
         if mark is None:
             return
         names = (miss.key, _generation_key(miss.namespace), f"cache:keys:{miss.namespace}")
-        self._call(lambda: self._redis.eval(_PUT, 3, *names, value, mark, seconds, RELEASE_SECONDS))
+        self._call(
+            "put", miss.key, lambda: self._redis.eval(_PUT, 3, *names, value, mark, seconds, RELEASE_SECONDS)
+        )
 
     def _put_absent(self, miss: Miss, message: str) -> None:
         space, value = miss.namespace, _ABSENT + message.encode()
         names = (miss.key, _generation_key(space), f"cache:keys:{space}", f"cache:absent:{space}")
         arguments = (value, str(miss.generation), ABSENT_SECONDS, RELEASE_SECONDS, MOST_ABSENT)
-        self._call(lambda: self._redis.eval(_PUT, 4, *names, *arguments))
+        self._call("absent", miss.key, lambda: self._redis.eval(_PUT, 4, *names, *arguments))
 
     def forget(self, namespace: str) -> None:
         """Drop all of a namespace; call it after the commit. While Redis is away it is tried again until it is done."""
@@ -175,24 +180,28 @@ class Cache:
         """As `forget`, for one key: the others stay."""
         names, mark = (_generation_key(namespace), key), secrets.token_hex(8)
         if not self._call(
-            lambda: self._redis.eval(_FORGET_ONE, 2, *names, mark, _GENERATION_SECONDS) or True
+            "forget",
+            key,
+            lambda: self._redis.eval(_FORGET_ONE, 2, *names, mark, _GENERATION_SECONDS) or True,
         ):
             self._forget_later(namespace)
 
     def note(self, key: str, value: str, *, seconds: int) -> None:
         """Write something that nobody reads as truth, if Redis is there."""
-        self._call(lambda: self._redis.set(key, value, ex=seconds))
+        self._call("note", key, lambda: self._redis.set(key, value, ex=seconds))
 
     def drop(self, key: str) -> None:
         """Remove a note, if Redis is there."""
-        self._call(lambda: self._redis.delete(key))
+        self._call("drop", key, lambda: self._redis.delete(key))
 
     def _generation(self, namespace: str) -> str | None:
         """The namespace's mark, which changes with each `forget`; made where there is none. None: Redis is away."""
         if namespace in self._unforgotten:
             return None
         key, new = _generation_key(namespace), secrets.token_hex(8)
-        found = self._call(lambda: self._redis.set(key, new, nx=True, get=True, ex=_GENERATION_SECONDS))
+        found = self._call(
+            "mark", key, lambda: self._redis.set(key, new, nx=True, get=True, ex=_GENERATION_SECONDS)
+        )
         if isinstance(found, bytes):
             return found.decode()
         return new if self._open_until is None else None
@@ -200,7 +209,11 @@ class Cache:
     def _forget_now(self, namespace: str) -> bool:
         names = (_generation_key(namespace), f"cache:keys:{namespace}")
         mark = secrets.token_hex(8)
-        done = self._call(lambda: self._redis.eval(_FORGET, 2, *names, mark, _GENERATION_SECONDS) or True)
+        done = self._call(
+            "forget",
+            namespace,
+            lambda: self._redis.eval(_FORGET, 2, *names, mark, _GENERATION_SECONDS) or True,
+        )
         return done is not None
 
     def _forget_later(self, namespace: str) -> None:
@@ -223,17 +236,21 @@ class Cache:
         if self._unforgotten:
             self._repair_later()
 
-    def _call(self, action: Callable[[], object]) -> object:
+    def _call(self, operation: str, key: str, action: Callable[[], object]) -> object:
         if self._open_until is not None and not self._may_try():
             return None
+        begun = clock.monotonic()
         try:
-            answer = action()
+            found = action()
         except (RedisError, OSError) as error:
             self._open_until = clock.monotonic() + BREAKER_OPEN_SECONDS
             _logger.warning("cache_away", error=type(error).__name__, instead="Postgres")
             return None
         self._open_until = None
-        return answer
+        if _logger.isEnabledFor(DEBUG):
+            ms = round((clock.monotonic() - begun) * 1000, 2)
+            _logger.debug("redis", operation=operation, key=key, found=found is not None, ms=ms)
+        return found
 
     def _may_try(self) -> bool:
         """Once in a while one thread finds out whether Redis is back; the others do not wait for that."""

@@ -4,14 +4,20 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from orchestrator.domain.errors import MisconfiguredError
+from orchestrator.domain.networks import Network, read_networks
 
+LOOPBACK = "127.0.0.1"
 MIN_SECRET_BYTES = 32
 _ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
+PLACEHOLDERS = ("changeme", "change-me", "change_me", "example", "password", "secret", "placeholder")
+MIN_DIFFERENT = 8
+"""Of 32 hexadecimal digits that are drawn, so few are different once in a hundred million times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,43 +25,49 @@ class Settings:
     """Everything that can be set. The name of the environment variable is the field's in capitals."""
 
     database_url: str = field(repr=False)
-    """Where the truth is: postgresql://user:password@host:port/name."""
+    """Where the truth is: `postgresql://user:password@host:port/name`."""
     redis_url: str = field(repr=False)
-    """Broker, result backend and cache: redis://:password@host:port/0."""
+    """Broker and cache: `redis://:password@host:port/0`; also `rediss://` and `unix://`."""
     secret_key: str = field(repr=False)
-    """Signs tokens and cursors; at least 32 bytes, for example `openssl rand -hex 32`."""
+    """Signs tokens and cursors, and keeps the secrets of webhooks; at least 32 bytes, from `openssl rand -hex 32`; one that can
+    be guessed is refused. A new one logs everybody out, and webhooks have to be made anew."""
     data_dir: Path = Path(".data")
-    """Where a worker keeps the runs of its node, and `releasectl up` its stores."""
+    """Where a worker keeps the runs of its node, and `releasectl up` its stores. It must survive a restart of the worker."""
     bcrypt_rounds: int = 12
-    """Cost of a password hash, 4 to 16."""
+    """Cost of a password hash, 4 to 16; one more doubles the time of a login."""
     login_limit: int = 10
-    """Logins a minute for one account from one address; an address has six times as many, and an account ten from everywhere."""
+    """Logins a minute for one account from one address, in any sixty seconds; an address has six times as many, and an account
+    ten times from everywhere. More get 429 with `Retry-After`."""
     rate_limit: int = 6000
-    """Requests a minute of one user's logins together, and of each API token."""
+    """Requests a minute of one user's logins together, and of each API token; more get 429. See [the API](api.md#how-much)."""
     anonymous_rate_limit: int = 600
-    """Requests a minute of one address without a valid token."""
+    """Requests a minute of one address without a valid token: logging in, refreshing, `/docs`, and what is answered 401."""
     request_seconds: float = 20.0
-    """How long a request may take to arrive, its body included."""
+    """How long a request may take to arrive at web, its body included; what comes later is not waited for: 400, or the
+    connection ends."""
     trusted_proxies: int = 0
-    """How many proxies before web add to X-Forwarded-For; 0: the address is that of the connection."""
+    """How many proxies stand before web and add to `X-Forwarded-For`; without, the address of a client is that of its
+    connection."""
     cors_origins: str = ""
-    """Origins whose pages may read the API's answers in a browser, as https://ui.example.com, with commas; empty: none, *: all."""
+    """Origins whose pages may read the API's answers in a browser, `https://ui.example.com`, with commas; `*`: all; empty: none.
+    See [SECURITY.md](../SECURITY.md)."""
     cors_methods: str = "GET,POST,PUT,PATCH,DELETE"
-    """Methods those may use."""
+    """The methods those may use."""
     cors_headers: str = "Authorization,Content-Type,Idempotency-Key,If-Match,If-None-Match,X-Request-ID"
-    """Headers those may send."""
+    """The headers those may send."""
     cors_credentials: bool = False
-    """Whether those may send cookies and client certificates; tokens go in a header, which needs none."""
+    """Whether those may send cookies and client certificates. Tokens go in a header, which needs none."""
     open_registration: bool = False
     """Whether anyone may create an account; otherwise only admins, after the first user."""
     db_pool_size: int = 5
-    """Connections a process keeps to Postgres."""
+    """Connections a process keeps to Postgres; under load it opens up to as many again."""
     db_prepare: bool = True
-    """Let Postgres keep the plans of statements; false behind a pooler that hands connections on between transactions."""
+    """Let Postgres keep the plans of statements it has seen before, a connection; `false` behind a pooler that hands connections
+    on between transactions."""
     db_echo: bool = False
     """Log every SQL statement."""
     log_level: str = "INFO"
-    """DEBUG, INFO, WARNING or ERROR."""
+    """DEBUG, INFO, WARNING or ERROR. Logs go to standard error, as JSON unless that is a terminal."""
     lease_seconds: float = 8.0
     """How long a worker's silence is tolerated before another goes on with its attempts."""
     slice_seconds: float = 20.0
@@ -63,21 +75,48 @@ class Settings:
     node_lost_seconds: float = 900.0
     """How long a worker node may be away before the runs that live on it count as lost."""
     log_limit_bytes: int = 64 * 1024 * 1024
-    """How much of an attempt's output is kept from its beginning; of a longer one also the last 256 KiB."""
+    """How much of an attempt's output is kept from its beginning; of a longer one also the last 256 KiB, with a line between
+    them that says how much was left out."""
     log_retention_days: int = 90
     """How long logs are kept."""
     run_retention_hours: int = 168
-    """How long a worker keeps the folder of a run that has ended."""
+    """How long a worker keeps the folder of a run that has ended (its script and its output)."""
     secrets_dir: str = ""
-    """Where a worker finds the values of secrets; empty: `secrets` in DATA_DIR."""
+    """Where a worker finds the values of [secrets](pipeline.md#secrets); empty: `secrets` in `DATA_DIR`."""
     flower_url: str = ""
     """Where Flower is shown to people; empty: no links to it."""
     stream_url: str = ""
-    """Where web sends those who follow a deployment: a `stream` process, as http://host:port; empty: they poll."""
+    """Where web sends those who follow a deployment, `https://host:port` of a `stream` process; empty: they poll. Under another
+    host name than the API's `releasectl` does not follow, and polls."""
     stream_limit: int = 2000
-    """How many one `stream` process serves at once."""
+    """How many one `stream` process serves at once; the next is answered 503 and polls."""
     stream_queue_bytes: int = 4_194_304
-    """How far a follower may fall behind what happens before it is cut off and has to come back."""
+    """How far a follower may fall behind what is written before it is cut off and has to come back."""
+
+    metrics_port: int = 0
+    """Where worker, beat and stream answer `/metrics` ([operations](operations.md#metrics)); empty: nowhere."""
+    metrics_address: str = LOOPBACK
+    """On which address they do; on any other than loopback only with `METRICS_TOKEN`."""
+    metrics_token: str = field(default="", repr=False)
+    """What has to be shown there as a bearer token, at least 32 bytes."""
+
+    webhook_allowed_networks: str = ""
+    """Private networks that [webhooks](webhooks.md#where-it-may-lead) may go to, such as `10.1.0.0/16, 127.0.0.0/8`; set it for
+    web and workers alike."""
+    smtp_url: str = field(default="", repr=False)
+    """Where mail is handed in: `smtp://user:password@host:587` or `smtps://...`; empty: no webhooks of the kind `email`."""
+    smtp_from: str = ""
+    """Who mail is from; needed with `SMTP_URL`."""
+    delivery_retention_days: int = 30
+    """How long deliveries to webhooks are kept that are over."""
+    otel_exporter_otlp_endpoint: str = ""
+    """Where traces go, as OTLP over HTTP, for example `http://collector:4318` ([operations](operations.md#traces)); empty:
+    nowhere. Needs the extra `otel`."""
+
+    @property
+    def allowed_networks(self) -> tuple[Network, ...]:
+        """The private networks that webhooks may go to."""
+        return read_networks(self.webhook_allowed_networks)
 
     @property
     def runs_dir(self) -> Path:
@@ -109,7 +148,7 @@ class Settings:
                 values[name] = _convert(raw, spec.type)
             except ValueError as error:
                 problems.append(f"{name.upper()} {error}")
-        problems += _missing(values) + _cors_problems(values)
+        problems += _missing(values) + _weak(values) + _cors_problems(values)
         if problems:
             raise MisconfiguredError("the settings cannot be used: " + "; ".join(problems))
         return cls(**values)  # type: ignore[arg-type]  # every value was converted to its field's type above
@@ -118,6 +157,26 @@ class Settings:
 def names_in(text: str) -> list[str]:
     """What is listed with commas."""
     return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _why_weak(secret: str) -> str | None:
+    """Why somebody would guess it; None: nobody will."""
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        return f"must have at least {MIN_SECRET_BYTES} bytes"
+    if len(set(secret)) < MIN_DIFFERENT:
+        return f"must have at least {MIN_DIFFERENT} different characters"
+    if secret in (secret + secret)[1:-1]:
+        return "only repeats a part of itself"
+    if any(word in secret.lower() for word in PLACEHOLDERS):
+        return "is a placeholder"
+    return None
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def _convert(raw: str, kind: object) -> object:
@@ -149,14 +208,41 @@ def _missing(values: Mapping[str, object]) -> list[str]:
             problems.append(
                 f"{name.upper()} must start with {' or '.join(sorted(s + '://' for s in schemes))}"
             )
+    return problems
+
+
+def _weak(values: Mapping[str, object]) -> list[str]:
+    """What keeps nobody out."""
+    problems = []
     secret = str(values.get("secret_key", ""))
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        problems.append(
-            f"SECRET_KEY must be set to at least {MIN_SECRET_BYTES} bytes, for example from `openssl rand -hex 32`"
-        )
+    if reason := _why_weak(secret):
+        problems.append(f"SECRET_KEY {reason}: set it from `openssl rand -hex 32`")
+    token = str(values.get("metrics_token", ""))
+    if token and (reason := _why_weak(token)):
+        problems.append(f"METRICS_TOKEN {reason}: set it from `openssl rand -hex 32`")
+    address = str(values.get("metrics_address", LOOPBACK))
+    if "metrics_port" in values and not token and not _is_loopback(address):
+        problems.append("METRICS_ADDRESS lets others read the metrics: set METRICS_TOKEN")
     rounds = values.get("bcrypt_rounds", 12)
     if not isinstance(rounds, int) or not 4 <= rounds <= 16:
         problems.append("BCRYPT_ROUNDS must be between 4 and 16")
+    return problems + _wrong_outgoing(values)
+
+
+def _wrong_outgoing(values: Mapping[str, object]) -> list[str]:
+    problems: list[str] = []
+    try:
+        read_networks(str(values.get("webhook_allowed_networks", "")))
+    except ValueError as error:
+        problems.append(
+            f"WEBHOOK_ALLOWED_NETWORKS must be networks such as 10.0.0.0/8 between commas: {error}"
+        )
+    if "smtp_url" in values:
+        parts = urlsplit(str(values["smtp_url"]))
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+            problems.append("SMTP_URL must be smtp://host:port or smtps://host:port")
+        if "smtp_from" not in values:
+            problems.append("SMTP_FROM must be set where SMTP_URL is")
     return problems
 
 

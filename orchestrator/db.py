@@ -1,16 +1,21 @@
 """Connections to Postgres, and the one way to commit."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from orchestrator.config import Settings
+from orchestrator.metrics import measure_queries
 from orchestrator.prepared import prepare_statements
 
 _AFTER_COMMIT = "orchestrator.after_commit"
+
+T = TypeVar("T")
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
@@ -41,8 +46,55 @@ def make_engine(settings: Settings, **options: Any) -> Engine:
 
 def tune(engine: Engine, settings: Settings) -> None:
     """What every engine of ours does, whoever made it."""
+    measure_queries(engine)
     if settings.db_prepare:
         prepare_statements(engine)
+
+
+class Lookups:
+    """Connections without transactions, for the one SELECT that a request begins with.
+
+    They are kept open: to begin and to end one for a single SELECT costs as much as that does.
+    """
+
+    def __init__(self, settings: Settings, *, on_restart: Callable[[], None] = lambda: None) -> None:
+        """`on_restart` is called when Postgres turns out to have been restarted."""
+        self._engine = make_engine(settings, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        self._idle: deque[Connection] = deque()
+        self._on_restart = on_restart
+
+    def __call__(self, look: Callable[[Connection], T]) -> T:
+        """Ask Postgres; once more where it restarted since the connection was made."""
+        try:
+            return self._once(look)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        self.close()
+        self._on_restart()
+        return self._once(look)
+
+    def close(self) -> None:
+        """Close all that nobody uses at this moment."""
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+        self._engine.dispose()
+
+    def _once(self, look: Callable[[Connection], T]) -> T:
+        connection = self._take()
+        try:
+            found = look(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return found
+
+    def _take(self) -> Connection:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return self._engine.connect()
 
 
 class Database:

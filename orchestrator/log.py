@@ -7,6 +7,16 @@ from typing import Any
 import structlog
 
 _SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie")
+_process: dict[str, str] = {}
+
+
+def name_process(**fields: str) -> None:
+    """Have every line of this process say these, its libraries' lines too: which process it is."""
+    _process.update(fields)
+
+
+def _add_process(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {**_process, **event}
 
 
 def _hide_secrets(
@@ -22,6 +32,7 @@ def configure(level: str) -> None:
     """Set up logging for this process, ours and the libraries' alike, to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_process,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -29,7 +40,11 @@ def configure(level: str) -> None:
         _hide_secrets,
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -44,6 +59,13 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+about = structlog.contextvars.bound_contextvars
+"""`with about(deployment=42):` has every line within say so, on this thread or in this asynchronous task."""
+bind = structlog.contextvars.bind_contextvars
+"""The same from here on, until `forget`."""
+forget = structlog.contextvars.clear_contextvars
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

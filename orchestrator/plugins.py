@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from orchestrator.checks.base import Check
 from orchestrator.domain.errors import MisconfiguredError, NotFoundError
+from orchestrator.notifications.base import Channel
 from orchestrator.targets.base import Target
 
 
@@ -107,6 +108,16 @@ def check_kinds() -> Mapping[str, type[Check]]:
 def check_kind(name: str) -> type[Check]:
     """Return a kind of check. Raises UnknownPluginError."""
     return cast("type[Check]", _registry("orchestrator.checks", "kind of check").named(name))
+
+
+def channel_kinds() -> Mapping[str, type[Channel]]:
+    """Return every kind of channel by name."""
+    return cast("Mapping[str, type[Channel]]", _registry("orchestrator.notifications", "kind of webhook"))
+
+
+def channel_kind(name: str) -> type[Channel]:
+    """Return a kind of channel. Raises UnknownPluginError."""
+    return cast("type[Channel]", _registry("orchestrator.notifications", "kind of webhook").named(name))
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -16,6 +15,7 @@ from redis.retry import Retry
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, log
+from orchestrator.broker import Sender
 from orchestrator.db import after_commit
 
 TICK_SECONDS = 1.0
@@ -31,7 +31,9 @@ class TaskName(StrEnum):
 
     ADVANCE = "deployments.advance"
     RUN_STEP = "steps.run"
+    ASK_FOR_HEALTH = "health.ask"
     TICK = "recovery.tick"
+    TELL = "notifications.tell"
 
 
 class QueueName(StrEnum):
@@ -67,8 +69,8 @@ def make_celery() -> Celery:
 
 
 @cache
-def _producer() -> Celery:
-    """An application that only sends, and gives up within PUBLISH_TIMEOUT_SECONDS."""
+def _sender() -> Sender:
+    """Gives up within PUBLISH_TIMEOUT_SECONDS."""
     app = Celery("orchestrator.producer", set_as_current=False)
     app.config_from_object("celeryconfig")
     app.conf.broker_transport = "orchestrator.broker:Transport"
@@ -79,8 +81,7 @@ def _producer() -> Celery:
         "retry_on_timeout": False,
     }
     app.conf.broker_connection_timeout = PUBLISH_TIMEOUT_SECONDS
-    app.conf.broker_pool_acquire_timeout = PUBLISH_TIMEOUT_SECONDS
-    return app
+    return Sender(app)
 
 
 class _Breaker:
@@ -108,13 +109,13 @@ def send(message: Message) -> bool:
     """Publish now, at most once; whether the broker took it. One it did not take is left to the tick."""
     if _breaker.is_open():
         return False
-    options: dict[str, Any] = {"queue": message.queue, "argsrepr": f"({message.text})", "kwargsrepr": ""}
     try:
-        _producer().send_task(message.task, (message.subject_id,), retry=False, ignore_result=True, **options)
+        _sender().send(message.task, message.subject_id, queue=message.queue, shown=f"({message.text})")
     except (OperationalError, RedisError, OSError) as error:
         if _breaker.trip():
             _logger.warning("broker_away", error=type(error).__name__, left_to="the tick")
         return False
+    _logger.debug("message_sent", task=message.task, subject=message.subject_id, queue=message.queue)
     return True
 
 

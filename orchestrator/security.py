@@ -1,15 +1,24 @@
-"""Passwords, secret names of things, and the keys derived from the one secret."""
+"""Passwords, secret names of things, the keys derived from the one secret, and what is kept under one of them."""
 
+import base64
 import hashlib
 import hmac
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import bcrypt
+import orjson
+from cryptography.fernet import Fernet, InvalidToken
 
-from orchestrator.domain.errors import FieldProblem, InvalidInputError, TooManyRequestsError
+from orchestrator.domain.errors import (
+    FieldProblem,
+    InvalidInputError,
+    MisconfiguredError,
+    TooManyRequestsError,
+)
 
 MIN_PASSWORD_CHARACTERS = 8
 MAX_PASSWORD_BYTES = 72
@@ -28,6 +37,32 @@ class WeakPasswordError(InvalidInputError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(problems=[FieldProblem("/password", detail)])
+
+
+class SealBrokenError(MisconfiguredError):
+    """What was kept under SECRET_KEY cannot be read: it was another one then."""
+
+    code = "seal_broken"
+
+
+class Vault:
+    """Seals what others entrusted to us, for Postgres to keep: who has a copy of the database alone cannot read it."""
+
+    def __init__(self, secret_key: str) -> None:
+        key = derive_key(secret_key, "vault")[:32]
+        self._fernet = Fernet(base64.urlsafe_b64encode(key))
+
+    def seal(self, values: Mapping[str, Any]) -> bytes:
+        """These values as bytes that only a vault of the same secret opens."""
+        return self._fernet.encrypt(orjson.dumps(values))
+
+    def open(self, sealed: bytes) -> dict[str, Any]:
+        """What was sealed. Raises SealBrokenError."""
+        try:
+            found: dict[str, Any] = orjson.loads(self._fernet.decrypt(sealed))
+        except InvalidToken as error:
+            raise SealBrokenError from error
+        return found
 
 
 class PasswordHasher:

@@ -9,7 +9,7 @@ from types import FrameType
 
 import uvicorn
 
-from orchestrator import log
+from orchestrator import log, metrics_port
 from orchestrator.bootstrap import check_packages
 from orchestrator.config import Settings
 from orchestrator.domain.errors import OrchestratorError
@@ -51,12 +51,14 @@ def main(argv: Sequence[str]) -> int:
     try:
         settings = Settings.from_env()
         log.configure(settings.log_level)
+        log.name_process(process="stream")
         check_packages()
     except OrchestratorError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1
     _allow_open_files(settings.stream_limit + SPARE_FILES)
     app = create_app(settings)
+    metrics_port.serve(settings)
     config = uvicorn.Config(
         app,
         host=options.host,

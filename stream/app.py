@@ -71,6 +71,7 @@ class Streaming:
     async def follow(self, request: Request) -> Response:
         """GET: everything that happens to a deployment, from where the last event's id says, to its end."""
         key = _key_of(request)
+        log.bind(deployment=key.deployment_id)
         writer = EventWriter(self._cursors, key)
         last_id = request.headers.get("Last-Event-ID") or request.query_params.get("last_event_id", "")
         mark = writer.read_id(last_id)

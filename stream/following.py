@@ -52,6 +52,8 @@ class Following:
         exhausted = await self._send_pieces(upto, ended=ended)
         if not exhausted:
             return False
+        if ended and self._version != self.topic.version:
+            return False  # it ended while we sent how it stood before
         if ended:
             await self._send_end()
             return True
@@ -76,8 +78,9 @@ class Following:
         if self.mark.wave is not None and self.mark.wave < news.wave:
             rows = await self.store.steps(self.follower.key.deployment_id, self.mark.wave, news.wave)
             steps = [(row.wave_index, dumps(present_step(row))) for row in rows]
-        self.mark, self._version = Mark(news.wave, self.mark.place), version
-        await self.send(self.writer.status(self.mark, news.shown))
+        before, self.mark = self.mark, Mark(news.wave, self.mark.place)
+        self._version = version
+        await self.send(self.writer.status(before if steps else self.mark, news.shown))
         if steps:
             await self.send(self.writer.steps(self.mark, [shown for _, shown in steps]))
 

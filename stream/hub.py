@@ -10,6 +10,7 @@ from orchestrator.services.actors import Actor
 from stream import events
 from stream.events import Key, Mark
 from stream.looking import Asked, Found, News, Read
+from stream.metrics import CUT, FOLLOWERS
 
 
 class StreamFullError(UnavailableError):
@@ -50,6 +51,7 @@ class Follower:
     def cut(self, code: str, detail: str) -> None:
         """End it now, saying why; what waited is read again by who comes back."""
         if not self.over:
+            CUT.labels(code).inc()
             self._waiting.clear()
             self._put(events.cut(code, detail))
             self.finish()
@@ -132,10 +134,12 @@ class Hub:
         if self._places >= self._most:
             raise StreamFullError
         self._places += 1
+        FOLLOWERS.inc()
 
     def give_place(self) -> None:
         """Count one less."""
         self._places -= 1
+        FOLLOWERS.dec()
 
     def enter(self, follower: Follower) -> Topic:
         """Let its deployment be looked at."""

@@ -194,10 +194,11 @@ class Looker:
 
     def _written(self, key: Key, mark: Mark, rows: list[Row[Any]], news: News, *, more: bool) -> Read:
         writer = EventWriter(self._cursors, key)
-        mark = Mark(news.wave, mark.place)
+        before, mark = mark, Mark(news.wave, mark.place)
         events = []
         if news.changed:
-            events.append(writer.status(mark, news.shown))
+            # Who is gone before the steps that belong to it comes back for them.
+            events.append(writer.status(before if news.steps else mark, news.shown))
         if news.steps:
             events.append(writer.steps(mark, [shown for _, shown in news.steps.values()]))
         pieces, mark = writer.log(mark, rows)

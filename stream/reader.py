@@ -9,6 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from orchestrator import clock, log
 from stream.hub import Hub
 from stream.looking import Asked, Found, Looker
+from stream.metrics import LOOKS
 
 LOOK_EVERY_SECONDS = 0.12
 MOST_SHARE = 0.25
@@ -32,15 +33,17 @@ class Reader:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
         self._checked_at = clock.monotonic()
         self._away_since: float | None = None
+        self._took = 0.0
+        """How long the last look took Postgres and us, without the time until the event loop came to its answer."""
 
     async def run(self) -> None:
         """Look, hand out, rest; sleep while nobody follows."""
         try:
             while True:
                 await self._hub.followed.wait()
-                begun = clock.monotonic()
                 more = await self._look()
-                took = clock.monotonic() - begun
+                took = self._took
+                LOOKS.observe(took)
                 await asyncio.sleep(0 if more else max(LOOK_EVERY_SECONDS - took, took / MOST_SHARE - took))
         finally:
             self._thread.shutdown(wait=False)
@@ -66,7 +69,15 @@ class Reader:
         return self._hub.publish(asked, found)
 
     async def _ask(self, asked: Asked) -> Found:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._looker.look, asked)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._timed_look, asked)
+
+    def _timed_look(self, asked: Asked) -> Found:
+        """In the thread: while a thousand followers are sent something, an answer waits for its turn."""
+        begun = clock.monotonic()
+        try:
+            return self._looker.look(asked)
+        finally:
+            self._took = clock.monotonic() - begun
 
     def _bear(self, error: Exception) -> None:
         """A restart of Postgres is no reason to send everybody away; more is."""

@@ -84,6 +84,7 @@ class Observed:
             return
         sent = Headers(scope=scope).get("X-Request-ID", "")
         scope["request_id"] = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        log.bind(request_id=scope["request_id"])
         begun, status = clock.monotonic(), 0
 
         async def send_on(message: Message) -> None:

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from orchestrator.config import Settings
-from orchestrator.db import Database, make_engine
+from orchestrator.db import Database, Lookups
 from orchestrator.domain.access import Permission
 from orchestrator.presenting.logs import MAX_PAGE_BYTES
 from orchestrator.repositories import logs, steps, streams
@@ -20,6 +23,7 @@ from stream.events import Key
 from stream.looking import MOST_STEPS
 
 THREADS = 4
+ANSWER_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -29,14 +33,14 @@ class Store:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
-        self._lookups = make_engine(settings, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        self._lookups = Lookups(settings)
         self._tokens = TokenReader(settings.secret_key)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="store")
 
     def close(self) -> None:
         """Close the connections."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._lookups.dispose()
+        self._lookups.close()
 
     async def admit(self, authorization: str | None) -> tuple[Actor, float]:
         """Who it is, and until when the token is good (seconds since the epoch). Raises UnauthenticatedError."""
@@ -56,31 +60,22 @@ class Store:
         return await self._ask(lambda: self._steps(streams.Waves(deployment_id, low, high)))
 
     async def answers(self) -> bool:
-        """Whether Postgres does."""
+        """Whether Postgres does, within ANSWER_SECONDS."""
         try:
-            await self._ask(self._select_one)
-        except DBAPIError:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._ask(self._select_one)
+        except (DBAPIError, PoolTimeoutError, TimeoutError):
             return False
         return True
 
     async def _ask(self, ask: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        in_context = partial(copy_context().run, ask)  # so that what is logged says for whom
+        return await asyncio.get_running_loop().run_in_executor(self._threads, in_context)
 
     def _admit(self, authorization: str | None) -> tuple[Actor, float]:
-        actor, good_until = credentials.admit(authorization, tokens=self._tokens, lookup=self._lookup)
+        actor, good_until = credentials.admit(authorization, tokens=self._tokens, lookup=self._lookups)
         actor.require(Permission.READ)
         return actor, good_until
-
-    def _lookup(self, look: Callable[[Connection], T]) -> T:
-        try:
-            with self._lookups.connect() as connection:
-                return look(connection)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-        self._lookups.dispose()  # Postgres restarted since the connections were made
-        with self._lookups.connect() as connection:
-            return look(connection)
 
     def _check_step(self, deployment_id: int, step_id: int) -> None:
         with self._database.reading() as session:
@@ -103,5 +98,4 @@ class Store:
             return streams.steps(session, [waves], seen=[], most=MOST_STEPS)
 
     def _select_one(self) -> None:
-        with self._lookups.connect() as connection:
-            connection.execute(text("SELECT 1"))
+        self._lookups(lambda connection: connection.execute(text("SELECT 1")).scalar())

@@ -3,12 +3,19 @@
 from functools import partial
 from typing import Any
 
-from celery.signals import celeryd_after_setup, setup_logging, worker_ready, worker_shutting_down
+from celery.signals import (
+    after_task_publish,
+    beat_init,
+    celeryd_after_setup,
+    setup_logging,
+    worker_ready,
+    worker_shutting_down,
+)
 
-from orchestrator import log
+from orchestrator import log, metrics_port
 from orchestrator.config import Settings
-from orchestrator.queue import make_celery, node_queue
-from workers import chores, context
+from orchestrator.queue import TaskName, make_celery, node_queue
+from workers import chores, context, metrics
 from workers.housekeeping import PRUNE_SECONDS, SWEEP_SECONDS, prune_runs, sweep
 from workers.outlived import end_outlived
 from workers.poller import Poller
@@ -19,7 +26,9 @@ OUTLIVED_SECONDS = 15.0
 app = make_celery()
 app.autodiscover_tasks(["workers.tasks"], related_name="deployments", force=True)
 app.autodiscover_tasks(["workers.tasks"], related_name="steps", force=True)
+app.autodiscover_tasks(["workers.tasks"], related_name="health", force=True)
 app.autodiscover_tasks(["workers.tasks"], related_name="recovery", force=True)
+app.autodiscover_tasks(["workers.tasks"], related_name="notifications", force=True)
 
 
 @setup_logging.connect
@@ -36,12 +45,26 @@ def _take_from_the_nodes_queue(instance: Any = None, **_kw: Any) -> None:
 def _begin(**_kw: Any) -> None:
     ours = context.current()
     ours.leases.start()
+    metrics.LEASES.set_function(ours.leases.count)
     poller = Poller(ours)
+    metrics_port.serve(ours.settings, lives=poller.lives)
     chores.start(ours, "poller", poller.poll, every_seconds=POLL_SECONDS)
     outlived = partial(end_outlived, ours.database, ours.settings.runs_dir)
     chores.start(ours, "sweep", partial(sweep, ours), every_seconds=SWEEP_SECONDS)
     chores.start(ours, "prune", partial(prune_runs, ours), every_seconds=PRUNE_SECONDS)
     chores.start(ours, "outlived", outlived, every_seconds=OUTLIVED_SECONDS)
+
+
+@beat_init.connect
+def _begin_to_tick(**_kw: Any) -> None:
+    log.name_process(process="beat")
+    metrics_port.serve(Settings.from_env())
+    after_task_publish.connect(_count_tick, weak=False)
+
+
+def _count_tick(sender: str = "", **_kw: Any) -> None:
+    if sender == TaskName.TICK:
+        metrics.TICKS_SENT.inc()
 
 
 @worker_shutting_down.connect

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from orchestrator import log
+from orchestrator import log, tracing
 from orchestrator.config import Settings
 from orchestrator.db import Database
+from orchestrator.security import Vault
 from orchestrator.services.attempts import Worker
 from workers.leases import LeaseKeeper
 
@@ -21,6 +22,11 @@ class WorkerContext:
     database: Database
     leases: LeaseKeeper
     worker: Worker
+
+    @property
+    def vault(self) -> Vault:
+        """What opens the secrets of webhooks."""
+        return Vault(self.settings.secret_key)
 
 
 def node_id(data_dir: Path) -> str:
@@ -52,6 +58,8 @@ def current() -> WorkerContext:
         lease_seconds=settings.lease_seconds,
         node_lost_seconds=settings.node_lost_seconds,
     )
+    log.name_process(process="worker", worker=worker.name)
+    tracing.start(settings, "worker")
     return WorkerContext(
         settings=settings,
         database=database,

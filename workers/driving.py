@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator import clock, log, plugins
+from orchestrator import clock, log, plugins, tracing
 from orchestrator.checks.base import Probe
 from orchestrator.config import Settings
 from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
@@ -130,7 +130,9 @@ class _RunAtTarget:
         self._slice = slice_
         self._target = target
         self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token)
-        self._command = replace(work.command, env={**work.command.env, **prepared.secrets})
+        self._command = replace(
+            work.command, env={**work.command.env, **tracing.variables(), **prepared.secrets}
+        )
         self._refusal = prepared.refusal
         self._first_time = slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS
@@ -168,7 +170,7 @@ class _RunAtTarget:
         if self._refusal:
             self._target.abort(self._run, grace_seconds=0)
             return Ended(Outcome.FAILED, failure=self._refusal)
-        self._target.start(self._run, self._command)
+        self._target.start(replace(self._run, start_by=self._slice.hold.acts_until), self._command)
         return None
 
     def _take(self, poll: Poll) -> Ended | None:
@@ -223,7 +225,7 @@ class _RunAtTarget:
         """What the target could not do: try again, if that may help; past its timeout the step is aborted instead."""
         if not error.retryable:
             return Ended(Outcome.FAILED, failure=str(error))
-        _logger.warning("target_trouble", attempt=self._slice.claim.attempt_id, error=str(error))
+        _logger.warning("target_trouble", error=str(error))
         self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
         return None
 

@@ -8,14 +8,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from orchestrator import clock, log
+from orchestrator import clock, log, tracing
 from orchestrator.domain.backoff import delay_seconds
 from orchestrator.domain.errors import LeaseLostError
+from orchestrator.domain.pipeline import VERIFY
 from orchestrator.services import attempts
 from orchestrator.services.attempts import Claim, Output
 from workers.context import WorkerContext
 from workers.driving import drive, prepare
+from workers.health import ask_for_health
 from workers.leases import Hold
+from workers.metrics import LEASES_LOST, STEPS
 from workers.sink import Sink
 
 DATABASE_AWAY = (DBAPIError, PoolTimeoutError)
@@ -33,32 +36,41 @@ class Follower:
 
     def advance(self, deployment_id: int) -> None:
         """Let a deployment make its next moves, and follow what this worker takes of it."""
-        self._follow_all(lambda session: attempts.advance(session, deployment_id, self._taker()))
+        self._follow_all("advance", lambda session: attempts.advance(session, deployment_id, self._taker()))
 
     def run_step(self, attempt_id: int) -> None:
         """Follow one attempt, unless somebody else does."""
-        self._follow_all(lambda session: attempts.claim(session, attempt_id, self._ours.worker))
+        self._follow_all("claim", lambda session: attempts.claim(session, attempt_id, self._ours.worker))
+
+    def ask_for_health(self, deployment_id: int) -> None:
+        """Ask how the release is that a deployment put there, as long as it soaks."""
+        ask_for_health(self._ours, deployment_id)
 
     def _taker(self) -> attempts.Worker | None:
         return None if self._ours.leases.stopping else self._ours.worker
 
-    def _follow_all(self, take: Callable[[Session], Claim | None]) -> None:
+    def _follow_all(self, name: str, take: Callable[[Session], Claim | None]) -> None:
         """Follow the attempt that is taken, then the one that its end hands out, and so on, up to the slice's length."""
         slice_end = clock.monotonic() + self._ours.settings.slice_seconds
-        claimed_at = clock.monotonic()
+        claimed_at, begun_ns = clock.monotonic(), clock.now_ns()
         with self._ours.database.transaction() as session:
             claim = take(session)
+        if claim is not None:
+            tracing.record(name, parent=claim.work.traceparent, begun_ns=begun_ns, **_about(claim))
         while claim is not None:
             hold = self._ours.leases.hold(claim, claimed_at=claimed_at)
-            try:
-                claimed_at, claim = self._follow(claim, hold, slice_end)
-            except LeaseLostError:
-                _logger.info("lease_lost", attempt=hold.attempt_id)
-                return
-            finally:
-                self._ours.leases.drop(hold)
+            with log.about(deployment=claim.work.deployment_id, attempt=claim.attempt_id):
+                try:
+                    claimed_at, claim = self._follow(claim, hold, slice_end)
+                except LeaseLostError as error:
+                    LEASES_LOST.inc()
+                    _logger.info("lease_lost", why=error.message)
+                    return
+                finally:
+                    self._ours.leases.drop(hold)
 
     def _follow(self, claim: Claim, hold: Hold, slice_end: float) -> tuple[float, Claim | None]:
+        begun = clock.monotonic()
         prepared = prepare(claim, self._ours.settings)
         sink = Sink(
             claim,
@@ -67,14 +79,21 @@ class Follower:
             masker=prepared.masker,
             limit_bytes=self._ours.settings.log_limit_bytes,
         )
-        ended = drive(claim, hold, sink, self._ours, prepared=prepared, slice_end=slice_end)
+        with tracing.span("run", parent=claim.work.traceparent, **_about(claim)):
+            ended = drive(claim, hold, sink, self._ours, prepared=prepared, slice_end=slice_end)
+            tracing.note(outcome=ended.outcome if ended else "goes on")
         if ended is None:
             self._persist(hold, lambda session: attempts.release(session, claim))
             return 0.0, None
         worker = self._taker() if clock.monotonic() < slice_end else None
         claimed_at = clock.monotonic()
         ended = replace(ended, output=sink.rest())
-        following = self._persist(hold, lambda session: attempts.finish(session, claim, ended, worker))
+        with tracing.span("finish", parent=claim.work.traceparent, **_about(claim)):
+            following = self._persist(hold, lambda session: attempts.finish(session, claim, ended, worker))
+        kind = claim.work.target_kind if claim.work.check is None else VERIFY
+        seconds = claim.age_seconds + clock.monotonic() - begun
+        STEPS.labels(kind, ended.outcome).observe(seconds)
+        _logger.info("attempt_ended", outcome=ended.outcome, seconds=round(seconds, 3))
         return claimed_at, following
 
     def _write(self, claim: Claim, hold: Hold, output: Output) -> None:
@@ -89,11 +108,16 @@ class Follower:
             except DATABASE_AWAY as error:
                 if isinstance(error, DBAPIError) and not _may_pass(error):
                     raise
-                _logger.warning("write_failed", attempt=hold.attempt_id, error=type(error).__name__)
+                _logger.warning("write_failed", error=type(error).__name__)
             if not hold.is_valid():
                 break
             hold.woken.wait(delay_seconds(tries, first=0.1, most=1.0))
         raise LeaseLostError(f"the lease on attempt {hold.attempt_id} ran out while Postgres was away")
+
+
+def _about(claim: Claim) -> dict[str, str | int]:
+    todo = claim.work
+    return {"deployment": todo.deployment_id, "attempt": claim.attempt_id, "target": todo.target_name}
 
 
 def _may_pass(error: DBAPIError) -> bool:

@@ -28,9 +28,14 @@ class Hold:
     lost: bool = False
     woken: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def acts_until(self) -> float:
+        """Until when this worker may act, by its own monotonic clock."""
+        return self.valid_until - SAFETY_SECONDS
+
     def is_valid(self) -> bool:
-        """Whether this worker may still act, by its own monotonic clock."""
-        return not self.lost and clock.monotonic() < self.valid_until - SAFETY_SECONDS
+        """Whether this worker may still act."""
+        return not self.lost and clock.monotonic() < self.acts_until
 
 
 class LeaseKeeper:

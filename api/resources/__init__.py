@@ -9,6 +9,7 @@ from api.resources import (
     environments,
     grants,
     health,
+    hooks,
     installations,
     locks,
     metrics,
@@ -16,6 +17,7 @@ from api.resources import (
     schedules,
     tokens,
     users,
+    webhooks,
     windows,
 )
 
@@ -33,6 +35,8 @@ BLUEPRINTS = (
     installations.blueprint,
     locks.blueprint,
     metrics.blueprint,
+    webhooks.blueprint,
+    hooks.blueprint,
     windows.windows_blueprint,
     windows.freezes_blueprint,
     diagnosis.blueprint,

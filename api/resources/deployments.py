@@ -17,6 +17,7 @@ from api.schemas.auth import Nothing
 from api.schemas.common import Reason, RequiredReason
 from api.schemas.explanations import Explanation
 from api.schemas.foreseen import Foreseen, RequestQuery
+from orchestrator import log
 from orchestrator.db import rehearsal, transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import UnavailableError
@@ -237,6 +238,7 @@ def reject_deployment(body: dict[str, Any], deployment_id: int) -> Response:
 
 def _create(create: Callable[[], int], body: dict[str, Any]) -> Response:
     made = create_once(session(), create, user_id=current_actor().id, body=body, show=_shown)
+    log.bind(deployment=made.id)
     return json_response(made.shown, 202, headers=_location(made.id) | made.headers)
 
 

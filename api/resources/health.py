@@ -22,7 +22,7 @@ blueprint = Blueprint("health", __name__, description="Whether everything is the
 @blueprint.alt_response(503, schema=schemas.Health)
 def health() -> Response:
     """Ask every dependency. 503 only without Postgres: everything else that is away makes this slower, not wrong."""
-    database, cache = probe().database(), probe().redis()
+    database, cache = probe().both()
     checks = {
         "postgres": database.check,
         "redis": cache,

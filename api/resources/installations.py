@@ -23,7 +23,7 @@ blueprint = Blueprint(
 @blueprint.arguments(schemas.InstallationQuery, location="query")
 @blueprint.response(200, schemas.InstallationPage)
 def list_installations(query: dict[str, Any]) -> Response:
-    """List every target with the release it has, since when, and by which deployment."""
+    """List every target with the release it has, since when, by which deployment, and how it is."""
     part = window("installations", query)
     begin = (part.after or 0) + part.skip
     found = rows.page(

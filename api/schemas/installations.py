@@ -18,6 +18,14 @@ class InstallationQuery(PageArgs):
     environment = Text(load_default=None, longest=63)
 
 
+class TargetHealth(ma.Schema):
+    """What the last health check of a target said."""
+
+    healthy = fields.Boolean(required=True)
+    detail = fields.String(required=True)
+    checked_at = instant(required=True)
+
+
 class Installation(ma.Schema):
     """A target with what it has; nulls where it has nothing yet."""
 
@@ -28,6 +36,7 @@ class Installation(ma.Schema):
     release_id = fields.Integer(required=True, allow_none=True)
     deployment_id = fields.Integer(required=True, allow_none=True)
     since = instant(required=True, allow_none=True)
+    health = fields.Nested(TargetHealth, required=True, allow_none=True)
 
 
 InstallationPage = page_of(Installation)
@@ -43,4 +52,7 @@ def present(row: Row[Any]) -> dict[str, Any]:
         "release_id": row.release_id,
         "deployment_id": row.deployment_id,
         "since": row.since,
+        "health": None
+        if row.healthy is None
+        else {"healthy": row.healthy, "detail": row.detail, "checked_at": row.checked_at},
     }

@@ -36,6 +36,8 @@ COMMANDS = {
     "user": Lazy("orchestrator.cli.user:user", "Create, change and list users."),
     "token": Lazy("orchestrator.cli.token:token", "Make API tokens for machines, list and revoke them."),
     "grant": Lazy("orchestrator.cli.grant:grant", "Give roles for one application, and take them away."),
+    "hook": Lazy("orchestrator.cli.hook:hook", "Let GitHub, GitLab and others announce releases."),
+    "webhook": Lazy("orchestrator.cli.webhook:webhook", "Tell programs and people what happens."),
     "audit": Lazy("orchestrator.cli.audit:audit", "Say what happened, and prove that this is all of it."),
     "api": Lazy("orchestrator.cli.api:api", "Send any request to the API."),
     "completion": Lazy("orchestrator.cli.completion:completion", "Print the completion script of a shell."),

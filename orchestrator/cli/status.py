@@ -19,7 +19,7 @@ from orchestrator.client import Record
 @click.option("--targets", "each_target", is_flag=True, help="A line for each target.")
 @json_option
 def status(*, application: str | None, environment: str | None, each_target: bool, as_json: bool) -> None:
-    """Show which version runs where, since when, and which deployment put it there."""
+    """Show which version runs where, since when, how it is, and which deployment put it there."""
     found = connect().items("/installations", application=application, environment=environment)
     columns: dict[str, Cell | str] = {
         "application": "application",
@@ -28,6 +28,7 @@ def status(*, application: str | None, environment: str | None, each_target: boo
         "targets": "targets",
         "since": when("since"),
         "deployment": "deployment_id",
+        "health": _health,
     }
     rows: Iterable[Record] = found
     if each_target:
@@ -37,6 +38,15 @@ def status(*, application: str | None, environment: str | None, each_target: boo
     emit_list(rows, columns, as_json=as_json, empty="Nothing is deployed there yet.")
 
 
+def _health(row: Record) -> str:
+    """Of one target with what was seen, of several with how many are not well; empty where nobody asked."""
+    if not row["health"]:
+        return ""
+    if "failing" in row:
+        return f"{row['failing']} of {row['count']} failing" if row["failing"] else "well"
+    return "well" if row["health"]["healthy"] else f"failing: {row['health']['detail']}"
+
+
 def together(installations: Iterable[Record]) -> list[Record]:
     """A row for each version in each environment: how many targets of how many, newest deployment."""
     rows: dict[tuple[str, str, str | None], Record] = {}
@@ -44,8 +54,11 @@ def together(installations: Iterable[Record]) -> list[Record]:
     for each in installations:
         place = (each["application"], each["environment"])
         places[place] = places.get(place, 0) + 1
-        row = rows.setdefault((*place, each["version"]), {**each, "count": 0})
+        row = rows.setdefault((*place, each["version"]), {**each, "count": 0, "failing": 0})
         row["count"] += 1
+        if each["health"]:
+            row["health"] = each["health"]
+            row["failing"] += not each["health"]["healthy"]
         if (each["since"] or "") > (row["since"] or ""):
             row.update(since=each["since"], deployment_id=each["deployment_id"])
     for (application, environment, _), row in rows.items():

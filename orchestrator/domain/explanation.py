@@ -14,7 +14,7 @@ CHANGED_BY = {
     gates.WINDOW: "the next opening, or an operator who requests it again with the windows overridden",
     gates.SCHEDULE: "the clock",
     gates.PROMOTION: "the success of this very release there",
-    gates.SOAK: "the time that passes, if it is not rolled back there",
+    gates.SOAK: "the time that passes, if it is not rolled back there and no health check fails",
     gates.SLOT: "the end of those before it",
 }
 """Who or what makes a gate of this kind let a deployment pass."""
@@ -83,7 +83,9 @@ def _why_soak_passes(around: Surroundings) -> str:
     spoken, names = format_duration(around.soak.total_seconds()), ", ".join(around.promote_after)
     if around.succeeded_since is None:
         return f"its {spoken} begin when it has succeeded in {names}"
-    return f"it has been in {names} for {spoken}"
+    well = ", ".join(each.environment for each in around.health)
+    checked = f"; every health check of {well} in that time succeeded" if well else ""
+    return f"it has been in {names} for {spoken}{checked}"
 
 
 def _why_windows_pass(around: Surroundings) -> str:

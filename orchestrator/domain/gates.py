@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from orchestrator.domain.approvals import ApprovalRule, Approver, unmet
 from orchestrator.domain.durations import format_duration
+from orchestrator.domain.health import Health
 from orchestrator.domain.windows import Opening, jitter
 
 SCHEDULE = "schedule"
@@ -28,6 +29,8 @@ PERSON_RECHECK = timedelta(hours=1)
 """Safety net; the transaction in which a person releases a lock or approves wakes whoever waits for it."""
 PROMOTION_RECHECK = timedelta(hours=1)
 """Safety net; the transaction in which the release succeeds elsewhere wakes it. Ten thousand that wait cost nothing."""
+HEALTH_RECHECK = timedelta(hours=1)
+"""Safety net; the transaction that records a check which changes anything wakes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class Surroundings:
     succeeded_since: datetime | None = None
     """Since when it is in all of them; None while one is missing, or there are none."""
     soak: timedelta = timedelta(0)
+    health: Sequence[Health] = ()
+    """Of those of these environments whose health is asked for."""
     scheduled_for: datetime | None = None
     locks: Sequence[HeldLock] = ()
     approval_rules: Sequence[ApprovalRule] = ()
@@ -215,12 +220,39 @@ def _soak(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
     """A release that did not succeed there yet does not soak: the promotion says that."""
     if not around.soak or around.succeeded_since is None:
         return ()
+    unwell = tuple(blocker for each in around.health for blocker in _unwell(around, each, now))
     until = around.succeeded_since + around.soak
-    if until <= now:
-        return ()
+    if unwell or until <= now:
+        return unwell
     names, spoken = ", ".join(around.promote_after), format_duration(around.soak.total_seconds())
     message = f"{around.application} {around.version} has to be in {names} for {spoken} first, until {until:%Y-%m-%d %H:%M:%S} UTC"
     return (Blocker(SOAK, message, timedelta(0), until),)
+
+
+def _unwell(around: Surroundings, health: Health, now: datetime) -> tuple[Blocker, ...]:
+    """What the health of one environment has against it, beside the time since its success there."""
+    until, spoken = health.counts_from + around.soak, format_duration(around.soak.total_seconds())
+    where = health.environment
+    if health.has_soaked(around.soak):
+        return ()
+    if health.left_by is not None:
+        message = (
+            f"{around.application} {around.version} had not been well in {where} for {spoken} when"
+            f" deployment {health.left_by} began there: it has to succeed there again"
+        )
+    elif health.failing:
+        message = f"{health.because}; its {spoken} count anew when it is well again"
+    elif health.is_unknown(now):
+        since = f"{health.checked_at:%Y-%m-%d %H:%M:%S} UTC"
+        message = f"nobody has asked for the health of {where} since {since}; its {spoken} count anew from the next check"
+    elif until <= now:
+        message = f"the last health check of {where}, at the end of {spoken}, is awaited"
+    elif health.because:
+        message = f"{health.because}; its {spoken} count from there, until {until:%Y-%m-%d %H:%M:%S} UTC"
+        return (Blocker(SOAK, message, timedelta(0), until),)
+    else:
+        return ()
+    return (Blocker(SOAK, message, HEALTH_RECHECK),)
 
 
 def _slot(around: Surroundings) -> tuple[Blocker, ...]:

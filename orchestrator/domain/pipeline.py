@@ -1,6 +1,6 @@
 """A pipeline says where an application goes, in what order, and how it gets there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.pipeline_actions import read_actions
@@ -69,19 +69,26 @@ def parse_pipeline(document: object, *, plugins: KnownPlugins) -> Pipeline:
 
 
 def _check_references(problems: Problems, pipeline: Pipeline) -> None:
-    """Every `$NAME` in a verify must be defined for every target, or it would fail in mid-deployment."""
+    """Every `$NAME` in a check must be defined for every target, or it would fail in mid-deployment."""
     for index, action in enumerate(pipeline.deploy):
         if action.kind != VERIFY:
             continue
         for key, value in action.settings.items():
             needed = references(value) - GIVEN_NAMES - set(action.variables)
-            if missing := next(_undefined(pipeline, needed), None):
+            if missing := next(_undefined(pipeline, needed, pipeline.environments), None):
                 problems.add(child(f"/deploy/{index}/verify", key), missing)
-
-
-def _undefined(pipeline: Pipeline, needed: frozenset[str]) -> Iterator[str]:
-    needed -= set(pipeline.variables)
     for environment in pipeline.environments:
+        for key, value in environment.health.settings.items() if environment.health else ():
+            needed = references(value) - GIVEN_NAMES
+            if missing := next(_undefined(pipeline, needed, (environment,)), None):
+                problems.add(child(child(child("/environments", environment.name), "health"), key), missing)
+
+
+def _undefined(
+    pipeline: Pipeline, needed: frozenset[str], environments: Sequence[EnvironmentSpec]
+) -> Iterator[str]:
+    needed -= set(pipeline.variables)
+    for environment in environments:
         wanted = needed - set(environment.variables)
         if not wanted:
             continue

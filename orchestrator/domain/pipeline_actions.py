@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 
 from orchestrator.domain.durations import format_duration
-from orchestrator.domain.pipeline_parts import KnownPlugins, check_settings, read_variables
+from orchestrator.domain.pipeline_checks import read_check
+from orchestrator.domain.pipeline_parts import KnownPlugins, read_variables
 from orchestrator.domain.pipeline_specs import RUN, VERIFY, ActionSpec
 from orchestrator.domain.reading import Problems, Section, child, described, shortened, suggest
-from orchestrator.domain.variables import references
 
 MAX_ACTIONS = 100
 MAX_SCRIPT_CHARACTERS = 131_072
@@ -82,33 +82,13 @@ def _whole_seconds(section: Section, key: str, *, default: int, least: int, most
     return int(seconds)
 
 
-def _dollars_are_right(part: Section) -> bool:
-    """Whether plugins can read the variables in the settings; when not, that is noted where it is so."""
-    right = True
-    for key, value in part.values.items():
-        try:
-            references(value)
-        except ValueError as error:
-            part.problems.add(part.at(key), str(error))
-            right = False
-    return right
-
-
 def _verify(section: Section, plugins: KnownPlugins) -> ActionSpec:
     part = Section.of(section.problems, section.at(VERIFY), section.values[VERIFY], known=())
-    kinds = [key for key in part.values if key in plugins.checks]
-    check = kinds[0] if len(kinds) == 1 else ""
     settings = {**part.values}
     within = part.seconds("within", default=60, least=1, most=DAY_SECONDS)
     interval = part.seconds("interval", default=1, least=0.1, most=600)
     settings.update(within=format_duration(within), interval=format_duration(interval))
-    if not _dollars_are_right(part):
-        check = ""
-    elif check:
-        check_settings(section.problems, part.pointer, settings, plugins.checks[check])
-    elif part.valid:
-        names = " or ".join(f"`{name}`" for name in plugins.checks)
-        section.problems.add(part.pointer, f"name exactly one check here: {names}")
+    check = read_check(part, settings, plugins)
     return ActionSpec(
         kind=VERIFY,
         title=section.text("name", default=f"verify {check}", most=MAX_TITLE_CHARACTERS),

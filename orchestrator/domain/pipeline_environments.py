@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.domain.pipeline_approvals import read_approvals
+from orchestrator.domain.pipeline_checks import read_health
 from orchestrator.domain.pipeline_parts import (
     KnownPlugins,
     check_settings,
@@ -38,7 +39,9 @@ _ENVIRONMENT_KEYS = (
     "queue",
     "approvals",
     "soak",
+    "health",
     "auto",
+    "on_release",
     "when_closed",
     "jitter",
 )
@@ -69,7 +72,9 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
             queue=section.choice("queue", QUEUES),
             approvals=read_approvals(section),
             soak_seconds=_soak(section),
+            health=read_health(section, plugins),
             auto=_auto(section),
+            on_release=_on_release(section),
             when_closed=WhenClosed(section.choice("when_closed", tuple(WhenClosed))),
             jitter_seconds=int(section.seconds("jitter", default=0, least=1, most=LONGEST_JITTER_SECONDS)),
         )
@@ -110,6 +115,15 @@ def _auto(section: Section) -> bool:
             section.at("auto"), "needs `after`: a release comes by itself from the environments before"
         )
     return auto
+
+
+def _on_release(section: Section) -> bool:
+    on_release = section.flag("on_release", default=False)
+    if on_release and section.values.get("after"):
+        section.problems.add(
+            section.at("on_release"), "cannot stand beside `after`: a new release was nowhere yet; use `auto`"
+        )
+    return on_release
 
 
 def _in_order(part: Section, found: Mapping[str, EnvironmentSpec]) -> tuple[EnvironmentSpec, ...]:

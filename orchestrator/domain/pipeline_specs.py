@@ -57,6 +57,15 @@ class ActionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSpec:
+    """How the health of an environment is asked for between deployments: a check, on every target, so often."""
+
+    check: str
+    settings: Mapping[str, Any]
+    every_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentSpec:
     """One environment an application goes to; `after` are those a release must have been through before."""
 
@@ -69,8 +78,12 @@ class EnvironmentSpec:
     approvals: tuple[ApprovalRule, ...] = ()
     soak_seconds: int = 0
     """How long a release has to have been in those it comes `after`."""
+    health: HealthSpec | None = None
+    """How the release that soaks here is asked whether it is well; None: nobody asks."""
     auto: bool = False
     """A release comes here by itself once it succeeded in those it comes `after`."""
+    on_release: bool = False
+    """A release that another system announces comes here by itself."""
     when_closed: WhenClosed = WhenClosed.FINISH
     jitter_seconds: int = 0
     """Over how much time the starts after an opening are spread."""
@@ -95,6 +108,15 @@ class Pipeline:
     def promotes(self, name: str) -> tuple[EnvironmentSpec, ...]:
         """Give the environments to which a release goes by itself after its success in this one."""
         return tuple(each for each in self.environments if each.auto and name in each.after)
+
+    def soaks_after(self, name: str) -> tuple[int, ...]:
+        """Give how many seconds a release soaks in this environment for each of those that come after it, once each."""
+        found = {each.soak_seconds for each in self.environments if name in each.after}
+        return tuple(sorted(found - {0}))
+
+    def on_release(self) -> tuple[EnvironmentSpec, ...]:
+        """Give the environments to which a release goes by itself when it is announced."""
+        return tuple(each for each in self.environments if each.on_release)
 
     def find_environment(self, name: str) -> EnvironmentSpec | None:
         """Give the environment of this name, if the pipeline has it."""
@@ -146,7 +168,9 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         "on_failure": environment.on_failure,
         **({} if environment.queue == FIFO else {"queue": environment.queue}),
         **({"soak": format_duration(environment.soak_seconds)} if environment.soak_seconds else {}),
+        **({"health": _health_document(environment.health)} if environment.health else {}),
         **({"auto": True} if environment.auto else {}),
+        **({"on_release": True} if environment.on_release else {}),
         **(
             {}
             if environment.when_closed is WhenClosed.FINISH
@@ -159,6 +183,10 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
             else {}
         ),
     }
+
+
+def _health_document(health: HealthSpec) -> dict[str, Any]:
+    return {**health.settings, "every": format_duration(health.every_seconds)}
 
 
 def _action_document(action: ActionSpec) -> dict[str, Any]:

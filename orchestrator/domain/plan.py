@@ -155,34 +155,62 @@ def environment_variables(
     target: PlannedTarget,
     action_index: int,
     *,
+    wave_index: int,
+    **about: Any,
+) -> dict[str, str]:
+    """Give what a step finds in its environment; `about` is as for `given_variables`."""
+    own = merge_variables(plan.variables, target.variables, plan.actions[action_index].variables)
+    return given_variables(
+        own,
+        application=plan.application,
+        version=plan.version,
+        environment=plan.environment,
+        strategy=plan.strategy,
+        target=target.name,
+        kind=target.kind,
+        labels=target.labels,
+        wave_index=wave_index,
+        **about,
+    )
+
+
+def given_variables(
+    own: Mapping[str, str],
+    *,
+    application: str,
+    version: str,
+    environment: str,
+    strategy: str,
+    target: str,
+    kind: str,
+    labels: Mapping[str, str],
+    wave_index: int | None,
     deployment_id: int,
     release_id: int,
     artifact: str | None,
-    wave_index: int,
     requested_by: str | None,
     rolls_back_id: int | None,
     previous_version: str | None,
 ) -> dict[str, str]:
-    """Give what a step finds in its environment; what is not so is an empty text.
+    """Add to the pipeline's `own` variables those that are given; what is not so is an empty text.
 
-    Nobody requests an automatic rollback; `previous_version` is what the target had before this deployment.
+    Nobody requests an automatic rollback; `previous_version` is what the target had before this deployment; a health
+    check belongs to no wave.
     """
-    own = merge_variables(plan.variables, target.variables, plan.actions[action_index].variables)
-    labels = {label_variable(key): value for key, value in target.labels.items()}
     return {
         **own,
-        **labels,
-        "RELEASE_NAME": plan.application,
-        "RELEASE_VERSION": plan.version,
+        **{label_variable(key): value for key, value in labels.items()},
+        "RELEASE_NAME": application,
+        "RELEASE_VERSION": version,
         "RELEASE_ARTIFACT": artifact or "",
         "RELEASE_ID": str(release_id),
         "DEPLOYMENT_ID": str(deployment_id),
-        "DEPLOYMENT_ENVIRONMENT": plan.environment,
-        "DEPLOYMENT_STRATEGY": plan.strategy,
-        "DEPLOYMENT_WAVE": str(wave_index),
+        "DEPLOYMENT_ENVIRONMENT": environment,
+        "DEPLOYMENT_STRATEGY": strategy,
+        "DEPLOYMENT_WAVE": "" if wave_index is None else str(wave_index),
         "DEPLOYMENT_ROLLS_BACK": "" if rolls_back_id is None else str(rolls_back_id),
         "DEPLOYMENT_REQUESTED_BY": requested_by or "",
         "DEPLOYMENT_PREVIOUS_VERSION": previous_version or "",
-        "TARGET_NAME": target.name,
-        "TARGET_KIND": target.kind,
+        "TARGET_NAME": target,
+        "TARGET_KIND": kind,
     }

@@ -42,7 +42,7 @@ def from_preferred(preferred: int) -> range:
 
 def for_store(last: int | None) -> list[int]:
     """The port a store had last, then random ones."""
-    others = random.sample(_STORE_PORTS, 200)  # no secret: it only keeps copies apart
+    others = random.sample(_STORE_PORTS, 200)  # nosec B311  # no secret: it only keeps copies apart
     return [last, *others] if last else others
 
 

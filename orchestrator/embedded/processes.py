@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from orchestrator.embedded.spec import ProcessSpec
 
+METRICS_PORT = "METRICS_PORT"
 QUEUES = ("deployments", "default")
 _BEAT_SCHEDULE = "celerybeat-schedule"
 
@@ -49,7 +50,18 @@ def of(site: Site) -> Processes:
     return Processes(
         migrate=_python(site, "migrate", "orchestrator.bootstrap", "migrate"),
         first_admin=_python(site, "first-admin", "orchestrator.bootstrap", "first-admin"),
-        services=(_web(site), *stream, *workers, _beat(site), *flower),
+        services=(_web(site), *_watched(site, (*stream, *workers, _beat(site))), *flower),
+    )
+
+
+def _watched(site: Site, specs: tuple[ProcessSpec, ...]) -> tuple[ProcessSpec, ...]:
+    """On one machine each needs a port for its metrics of its own: METRICS_PORT, and those after it."""
+    first = site.env.get(METRICS_PORT, "").strip()
+    if not first.isdecimal():
+        return specs
+    return tuple(
+        replace(spec, env={**spec.env, METRICS_PORT: str(int(first) + number)})
+        for number, spec in enumerate(specs)
     )
 
 

@@ -8,10 +8,13 @@ from orchestrator.models.environment import Environment, Target
 from orchestrator.models.event import Event, Heartbeat, IdempotencyKey
 from orchestrator.models.gate import Approval, Lock, WindowRule
 from orchestrator.models.grant import Grant
+from orchestrator.models.health import HealthWatch, TargetHealth
+from orchestrator.models.hook import Hook, HookReceipt
 from orchestrator.models.release import Release
 from orchestrator.models.schedule import Promotion, Schedule
 from orchestrator.models.step import Attempt, LogChunk, Step, Wave
 from orchestrator.models.user import SignIn, User
+from orchestrator.models.webhook import Delivery, DeliveryTry, Outbox, Webhook
 
 __all__ = [
     "ApiToken",
@@ -19,15 +22,21 @@ __all__ = [
     "Approval",
     "Attempt",
     "Base",
+    "Delivery",
+    "DeliveryTry",
     "Deployment",
     "Environment",
     "Event",
     "Grant",
+    "HealthWatch",
     "Heartbeat",
+    "Hook",
+    "HookReceipt",
     "IdempotencyKey",
     "Installation",
     "Lock",
     "LogChunk",
+    "Outbox",
     "Pipeline",
     "Plan",
     "Promotion",
@@ -36,7 +45,9 @@ __all__ = [
     "SignIn",
     "Step",
     "Target",
+    "TargetHealth",
     "User",
     "Wave",
+    "Webhook",
     "WindowRule",
 ]

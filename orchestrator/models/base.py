@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Text, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -17,6 +18,15 @@ NAMING = {
 
 Id = Annotated[int, mapped_column(BigInteger, Identity(always=False), primary_key=True)]
 Json = dict[str, Any]
+
+
+class Xid8(UserDefinedType[str]):
+    """Postgres' 64-bit transaction id: orders what readers may already see."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_kw: object) -> str:
+        return "xid8"
 
 
 class Base(DeclarativeBase):

@@ -47,6 +47,7 @@ class Deployment(Timestamps, Base):
         Index("ix_deployments_application", "application_id", "environment", text("id DESC")),
         Index("ix_deployments_status", "status", text("id DESC")),
         Index("ix_deployments_release", "release_id", "environment", "status"),
+        Index("ix_deployments_newest", "application_id", text("id DESC")),
         Index("ix_deployments_deployed_at", "deployed_at"),
         Index(
             "ix_deployments_rolls_back",
@@ -91,6 +92,8 @@ class Deployment(Timestamps, Base):
     expires_at: Mapped[datetime | None]
     """It does not start from then on."""
     wake_at: Mapped[datetime | None]
+    traceparent: Mapped[str | None]
+    """The W3C traceparent of the request, for the spans of those who carry it out."""
 
     strategy: Mapped[str]
     plan_hash: Mapped[str]
@@ -101,6 +104,9 @@ class Deployment(Timestamps, Base):
     promote_after: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     soak_seconds: Mapped[int] = mapped_column(server_default="0")
     """How long its release has to have been in the environments of `promote_after`."""
+    health: Mapped[Json | None]
+    """How its environment is asked for its health after its success: by which revision of the pipeline, how often, for which
+    soaks; null: not at all."""
     promotes: Mapped[bool] = mapped_column(server_default=false())
     """Its success sends its release on to other environments."""
     when_closed: Mapped[str] = mapped_column(server_default="finish")

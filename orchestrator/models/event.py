@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, func
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from orchestrator.models.base import Base, Id, Json
+from orchestrator.models.base import Base, Id, Json, Xid8
 
 
 class Event(Base):
@@ -15,6 +15,7 @@ class Event(Base):
     __table_args__ = (
         UniqueConstraint("subject", "seq"),
         Index("ix_events_deployment", "deployment_id", "seq"),
+        Index("ix_events_telling", "xid", "id", postgresql_where=text("xid IS NOT NULL")),
     )
 
     id: Mapped[Id]
@@ -26,6 +27,8 @@ class Event(Base):
     at: Mapped[datetime]
     data: Mapped[Json]
     hash: Mapped[bytes] = mapped_column(LargeBinary)
+    xid: Mapped[str | None] = mapped_column(Xid8(), server_default=text("pg_current_xact_id()"))
+    """Of the transaction that wrote it; null: from before there were webhooks."""
 
 
 class IdempotencyKey(Base):
@@ -48,3 +51,5 @@ class Heartbeat(Base):
 
     source: Mapped[str] = mapped_column(primary_key=True)
     heard_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    free_bytes: Mapped[int | None]
+    """How much room a node has where its runs are; None: it did not say."""

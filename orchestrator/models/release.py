@@ -1,6 +1,6 @@
 """What was built and may be shipped."""
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.models.base import Base, Id, Timestamps
@@ -12,6 +12,7 @@ class Release(Timestamps, Base):
     __tablename__ = "releases"
     __table_args__ = (
         UniqueConstraint("name", "version"),
+        Index("ix_releases_version", "version"),
         CheckConstraint("status IN ('available', 'withdrawn')", name="status"),
     )
 

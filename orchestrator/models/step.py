@@ -4,18 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import UserDefinedType
 
-from orchestrator.models.base import Base, Id, Json
-
-
-class Xid8(UserDefinedType[str]):
-    """Postgres' 64-bit transaction id: orders what readers may already see."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_kw: object) -> str:
-        return "xid8"
+from orchestrator.models.base import Base, Id, Json, Xid8
 
 
 class Wave(Base):

@@ -102,6 +102,15 @@ def add_pipeline(
     return int(session.execute(_ADD_PIPELINE, params).scalar_one())
 
 
+def pipeline(session: Session, application_id: int, revision: int) -> Mapping[str, Any]:
+    """A revision that there is, as it was understood."""
+    statement = text("SELECT document FROM pipelines WHERE application_id = :id AND revision = :revision")
+    found: Mapping[str, Any] = session.execute(
+        statement, {"id": application_id, "revision": revision}
+    ).scalar_one()
+    return found
+
+
 def ensure_environments(session: Session, names: Sequence[str]) -> None:
     """Add the environments that are not there yet, in the order in which the pipeline names them."""
     rows = [{"name": name, "position": position} for position, name in enumerate(names)]

@@ -7,6 +7,7 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.statuses import STEP_TERMINAL, Outcome, StepStatus
+from orchestrator.prepared import execute
 
 _DEPLOYMENT = text("SELECT deployment_id FROM attempts WHERE id = :id AND ended_at IS NULL")
 
@@ -110,7 +111,7 @@ _ENDED_UNDER = text("SELECT outcome FROM attempts WHERE id = :id AND token = :to
 
 def find_deployment(session: Session, attempt_id: int) -> int | None:
     """The deployment an open attempt belongs to; None where it ended or never was."""
-    found: int | None = session.execute(_DEPLOYMENT, {"id": attempt_id}).scalar()
+    found: int | None = execute(session, _DEPLOYMENT, {"id": attempt_id}).scalar()
     return found
 
 
@@ -137,19 +138,19 @@ def claim(
         "lease_seconds": lease_seconds,
         "node_lost_seconds": node_lost_seconds,
     }
-    return session.execute(_CLAIM, params).one_or_none()
+    return execute(session, _CLAIM, params).one_or_none()
 
 
 def renew(session: Session, held: Mapping[int, int], *, lease_seconds: float) -> dict[int, bool]:
     """Prolong the leases `held` (attempt -> token) that have not lapsed: those still ours, and whether each is to be cancelled."""
     params = {"ids": list(held), "tokens": list(held.values()), "lease_seconds": lease_seconds}
-    return {row.id: row.cancelling for row in session.execute(_RENEW, params)}
+    return {row.id: row.cancelling for row in execute(session, _RENEW, params)}
 
 
 def release(session: Session, attempt_id: int, token: int) -> bool:
     """Give the lease back, so that another may claim at once."""
-    done = session.execute(_RELEASE, {"id": attempt_id, "token": token})
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+    done = execute(session, _RELEASE, {"id": attempt_id, "token": token})
+    return bool(done.rowcount)
 
 
 def end(
@@ -177,7 +178,7 @@ def end(
         "is_over": step in STEP_TERMINAL,
         "installs": installs,
     }
-    return session.execute(_END[step], params).first() is not None
+    return execute(session, _END[step], params).first() is not None
 
 
 def outlived(session: Session, names: Sequence[str]) -> list[Row[Any]]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.models.deployment import Deployment
+from orchestrator.prepared import execute
 from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
@@ -33,13 +34,19 @@ _INSERT = text(f"""
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
             approval_rules, override_windows, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
-            soak_seconds, promotes, when_closed, jitter_seconds, wave_count, step_count, event_seq, event_hash, wake_at)
+            soak_seconds, health, promotes, when_closed, jitter_seconds, wave_count, step_count, traceparent, event_seq,
+            event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
             CAST(:approval_rules AS jsonb), :override_windows,
             :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
-            :soak_seconds, :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count, :event_seq, :event_hash,
-            clock_timestamp() + make_interval(secs => :first_wake_seconds))
+            :soak_seconds, CAST(:health AS jsonb), :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count,
+            :traceparent, :event_seq, :event_hash, clock_timestamp() + make_interval(secs => :first_wake_seconds))
+    ), h AS (
+        -- Its release has soaked for the lengths that were asked for before; this one may be another.
+        UPDATE health_watches SET soaks = array_append(soaks, CAST(:soak_seconds AS bigint)), due_at = clock_timestamp()
+        WHERE application_id = :application_id AND environment = ANY(:promote_after) AND left_by IS NULL
+          AND release_id = :release_id AND :soak_seconds > 0 AND NOT :soak_seconds = ANY(soaks)
     ), p AS (
         INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))
     ), w AS (
@@ -99,12 +106,15 @@ _QUEUED = text("""
 """)
 
 _LAST_SUCCESSES = text("""
-    SELECT d.environment, d.ended_at, EXISTS (
+    SELECT d.release_id, d.environment, d.ended_at, EXISTS (
         SELECT 1 FROM deployments b WHERE b.rolls_back_id = d.id AND b.status IN ('pending', 'running', 'paused', 'succeeded')
-    ) AS rolled_back
-    FROM (SELECT DISTINCT ON (environment) id, environment, ended_at FROM deployments
-          WHERE release_id = :release_id AND environment = ANY(:environments) AND status = 'succeeded'
-          ORDER BY environment, id DESC) d
+    ) AS rolled_back, CAST(d.health ->> 'every_seconds' AS float) AS health_every_seconds,
+        coalesce(h.counts_from, d.ended_at) AS counts_from, coalesce(h.checked_at, d.ended_at) AS checked_at,
+        coalesce(h.because, '') AS because, coalesce(h.failing, 0) > 0 AS failing, h.left_by
+    FROM (SELECT DISTINCT ON (release_id, environment) id, release_id, environment, ended_at, health FROM deployments
+          WHERE release_id = ANY(:release_ids) AND environment = ANY(:environments) AND status = 'succeeded'
+          ORDER BY release_id, environment, id DESC) d
+    LEFT JOIN health_watches h ON h.deployment_id = d.id
 """)
 
 _LAST_IN = text("""
@@ -166,11 +176,13 @@ class NewDeployment:
     on_failure: str
     promote_after: list[str]
     soak_seconds: int
+    health: str | None
     promotes: bool
     when_closed: str
     jitter_seconds: int
     wave_count: int
     step_count: int
+    traceparent: str | None
     first_wake_seconds: float
     event_seq: int
     event_hash: bytes
@@ -189,7 +201,7 @@ def subject(
         "release_id": release_id,
         "environment": environment,
     }
-    return session.execute(_SUBJECT, params).one_or_none()
+    return execute(session, _SUBJECT, params).one_or_none()
 
 
 def insert(
@@ -206,7 +218,7 @@ def insert(
     values = {name: getattr(new, name) for name in new.__dataclass_fields__}
     documents = {"document": document, "waves": waves, "steps": steps, "targets": targets, "events": events}
     params = values | {name: orjson.dumps(value).decode() for name, value in documents.items()}
-    session.execute(_INSERT, params)
+    execute(session, _INSERT, params)
 
 
 def queued_before(
@@ -219,14 +231,19 @@ def queued_before(
 
 def surroundings(session: Session, deployment_id: int) -> Row[Any]:
     """Who holds the slot, and how many wait before this one."""
-    return session.execute(_SURROUNDINGS, {"id": deployment_id}).one()
+    return execute(session, _SURROUNDINGS, {"id": deployment_id}).one()
 
 
-def last_successes(session: Session, release_id: int, environments: Sequence[str]) -> dict[str, Row[Any]]:
-    """For those of these environments in which this very release has succeeded: when it did last, and whether that is being,
-    or was, rolled back."""
-    params = {"release_id": release_id, "environments": list(environments)}
-    return {row.environment: row for row in session.execute(_LAST_SUCCESSES, params)}
+def last_successes(
+    session: Session, release_ids: Sequence[int], environments: Sequence[str]
+) -> dict[int, dict[str, Row[Any]]]:
+    """By release, for those of these environments in which this very release has succeeded: when it did last, whether that is
+    being, or was, rolled back, and what the health checks have said since (`health_every_seconds` null: nobody asks)."""
+    found: dict[int, dict[str, Row[Any]]] = {release_id: {} for release_id in release_ids}
+    params = {"release_ids": list(found), "environments": list(environments)}
+    for row in execute(session, _LAST_SUCCESSES, params):
+        found[row.release_id][row.environment] = row
+    return found
 
 
 def last_in(session: Session, application: str, environment: str) -> Row[Any] | None:
@@ -285,7 +302,7 @@ _FIND_MANY = text(_WHOLE + " WHERE d.id = ANY(:ids)")
 
 def get(session: Session, deployment_id: int) -> Row[Any]:
     """One deployment with what its readers want to see, a pending one with its `surroundings`. Raises NotFoundError."""
-    row = session.execute(_GET, {"id": deployment_id}).one_or_none()
+    row = execute(session, _GET, {"id": deployment_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no deployment {deployment_id}")
     return row
@@ -311,20 +328,35 @@ def pending_in(session: Session, environment: str, *, application: str | None, l
     return sorted(found, key=lambda row: int(row.id))
 
 
+_APPLICATION_ID = text("SELECT id FROM applications WHERE name = :application")
+_RELEASE_IDS = text("""
+    SELECT id FROM releases WHERE version = :version AND (CAST(:application AS text) IS NULL OR name = :application)
+""")
+
+
 def page(
     session: Session, filters: Mapping[str, str], *, before_id: int | None, skip: int, limit: int
 ) -> list[Row[Any]]:
-    """Newest first; `filters` by application, environment, status or version."""
-    columns = {
-        "application": "r.name",
-        "environment": "d.environment",
-        "status": "d.status",
-        "version": "r.version",
+    """Newest first; `filters` by application, environment, status or version. Reads about as many rows as it gives.
+
+    Names are looked up first: only of a value that it sees does Postgres know how rare it is, and which index finds it.
+    """
+    conditions = [f"d.{name} = :{name}" for name in ("environment", "status") if name in filters]
+    params: dict[str, Any] = {
+        "application": None,
+        **filters,
+        "before_id": before_id,
+        "skip": skip,
+        "limit": limit,
     }
-    conditions = [f"{columns[name]} = :{name}" for name in filters]
+    if "version" in filters:
+        params["release_ids"] = list(session.execute(_RELEASE_IDS, params).scalars())
+        conditions.append("d.release_id = ANY(:release_ids)")
+    elif "application" in filters:
+        params["application_id"] = session.execute(_APPLICATION_ID, params).scalar()
+        conditions.append("d.application_id = :application_id")
     if before_id is not None:
         conditions.append("d.id < :before_id")
     where = " WHERE " + " AND ".join(conditions) if conditions else ""
-    params = {**filters, "before_id": before_id, "skip": skip, "limit": limit}
     statement = text(f"{_PAGE}{where} ORDER BY d.id DESC OFFSET :skip LIMIT :limit")
     return list(session.execute(statement, params))

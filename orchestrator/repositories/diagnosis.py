@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 MOST = 20
 """Rows of one kind that are looked at; whoever has more has enough to do with these."""
+MOST_DEAD = 1000
 
 _NAMED = """
     d.id, r.name AS application, r.version, d.environment
@@ -41,7 +42,8 @@ _LAPSED = text(f"""
 """)
 
 _NODES = text("""
-    SELECT substr(h.source, :prefix + 1) AS node, extract(epoch FROM clock_timestamp() - h.heard_at)::float AS seconds,
+    SELECT substr(h.source, :prefix + 1) AS node, h.free_bytes,
+        extract(epoch FROM clock_timestamp() - h.heard_at)::float AS seconds,
         (SELECT count(*) FROM deployments d JOIN attempts a ON a.deployment_id = d.id
          WHERE d.status IN ('running', 'paused') AND a.ended_at IS NULL AND 'node:' || a.node = h.source) AS open_runs
     FROM heartbeats h WHERE h.source LIKE 'node:%' ORDER BY h.heard_at DESC LIMIT 200
@@ -53,6 +55,13 @@ _LONG_TRANSACTIONS = text(f"""
     FROM pg_stat_activity
     WHERE xact_start < clock_timestamp() - make_interval(secs => :seconds) AND backend_type = 'client backend'
       AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT {MOST}
+""")
+
+_UNTOLD = text(f"""
+    SELECT w.id, w.name, w.disabled_because, d.dead
+    FROM webhooks w CROSS JOIN LATERAL (SELECT count(*) AS dead FROM (
+        SELECT 1 FROM deliveries WHERE webhook_id = w.id AND status = 'dead' LIMIT {MOST_DEAD}) x) d
+    WHERE w.removed_at IS NULL AND (w.disabled_at IS NOT NULL OR d.dead > 0) ORDER BY w.id LIMIT {MOST}
 """)
 
 
@@ -77,13 +86,18 @@ def lapsed(session: Session, *, seconds: float) -> list[Row[Any]]:
 
 
 def nodes(session: Session) -> list[Row[Any]]:
-    """Worker nodes, how long each has been silent, and how many runs that have not ended live on it."""
+    """Worker nodes: how long each has been silent, how much room it has, how many runs that have not ended live on it."""
     return list(session.execute(_NODES, {"prefix": len("node:")}))
 
 
 def long_transactions(session: Session, *, seconds: float) -> list[Row[Any]]:
     """Transactions anywhere in the database server that have been open for that long."""
     return list(session.execute(_LONG_TRANSACTIONS, {"seconds": seconds}))
+
+
+def untold(session: Session) -> list[Row[Any]]:
+    """Webhooks that are told nothing more, or were not told something; `dead` counts up to MOST_DEAD."""
+    return list(session.execute(_UNTOLD))
 
 
 def postgres_time(session: Session) -> datetime:

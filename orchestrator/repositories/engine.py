@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.engine import HAND_OUT_AT_ONCE, OpenAttempt
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.models.deployment import Deployment
+from orchestrator.prepared import execute
 from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
@@ -55,13 +57,15 @@ _HAND_OUT = """
     ), counted AS (
         UPDATE waves SET waiting = waiting - (SELECT count(*) FROM handed), ready = ready + (SELECT count(*) FROM handed)
         WHERE deployment_id = :id AND index = :wave
-    ), {noted} woken AS (
+    ), {others} woken AS (
         UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id
     )
     INSERT INTO attempts (deployment_id, step_id, number)
     SELECT deployment_id, handed.id, attempt FROM handed JOIN woken ON woken.id = deployment_id ORDER BY handed.id
     RETURNING id
 """
+
+_WRITE = "{others}UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id"
 
 _CLOSE_UNSTARTED = text("""
     WITH withdrawn AS (
@@ -92,6 +96,11 @@ _SKIP_TARGET = text("""
     WHERE deployment_id = :id AND index = wave_index
 """)
 
+# From now on nobody can tell how the release that was there before is.
+_LEAVE = """
+    UPDATE health_watches w SET left_by = b.id, due_at = NULL FROM deployments b
+    WHERE b.id = :id AND w.application_id = b.application_id AND w.environment = b.environment AND w.left_by IS NULL
+"""
 
 _STAMPS = {
     DeploymentStatus.RUNNING: ", started_at = coalesce(started_at, clock_timestamp())",
@@ -130,6 +139,12 @@ class Change:
             params["events"] = orjson.dumps(self.events).decode()
         return params
 
+    def others(self) -> str:
+        """What is written beside the row, as parts of a WITH that others follow."""
+        begins = self.old is DeploymentStatus.PENDING and self.new is DeploymentStatus.RUNNING
+        parts = {"noted": FROM_JSON if self.events else "", "left_behind": _LEAVE if begins else ""}
+        return "".join(f"{name} AS ({part}), " for name, part in parts.items() if part)
+
     def _ends(self) -> bool:
         return self.new in TERMINAL
 
@@ -143,34 +158,33 @@ class IdleAttempt(OpenAttempt):
 
 def lock(session: Session, deployment_id: int) -> Row[Any] | None:
     """The deployment and its current wave, locked until the transaction ends; None where there is none."""
-    return session.execute(_LOCK, {"id": deployment_id, "most": HAND_OUT_AT_ONCE}).one_or_none()
+    return execute(session, _LOCK, {"id": deployment_id, "most": HAND_OUT_AT_ONCE}).one_or_none()
 
 
 def idle_attempts(session: Session, deployment_id: int) -> list[IdleAttempt]:
     """Attempts that nobody holds, at most 200."""
-    rows = session.execute(_IDLE_ATTEMPTS, {"id": deployment_id})
+    rows = execute(session, _IDLE_ATTEMPTS, {"id": deployment_id})
     return [IdleAttempt(r.id, r.step_id, r.claimed, r.not_before, r.node) for r in rows]
 
 
 def next_lease_end(session: Session, deployment_id: int) -> datetime | None:
     """When the first lease that is held now would lapse."""
-    found: datetime | None = session.execute(_NEXT_LEASE_END, {"id": deployment_id}).scalar()
+    found: datetime | None = execute(session, _NEXT_LEASE_END, {"id": deployment_id}).scalar()
     return found
 
 
 def has_unstarted(session: Session, deployment_id: int) -> bool:
     """Whether any wave still has waiting steps."""
-    return bool(session.execute(_UNSTARTED, {"id": deployment_id}).scalar())
+    return bool(execute(session, _UNSTARTED, {"id": deployment_id}).scalar())
 
 
 def hand_out(
     session: Session, deployment_id: int, wave: int, steps: Sequence[int], *, change: Change
 ) -> list[int]:
     """Make waiting steps ready, each with a new attempt, and write the change of their deployment; the attempts' ids."""
-    noted = f"noted AS ({FROM_JSON})," if change.events else ""
-    statement = text(_HAND_OUT.format(noted=noted, assignments=change.assignments()))
+    statement = _hand_out(change.assignments(), others=change.others())
     params = change.params() | {"id": deployment_id, "wave": wave, "steps": list(steps)}
-    made = list(session.execute(statement, params).scalars())
+    made = list(execute(session, statement, params).scalars())
     if not made:
         raise RuntimeError(f"deployment {deployment_id} or its steps changed although the row was locked")
     return made
@@ -203,9 +217,17 @@ def count_move(session: Session, deployment_id: int, wave: int, *, old: StepStat
 
 def write(session: Session, deployment_id: int, change: Change) -> None:
     """Write the change of a locked deployment."""
-    noted = f"WITH noted AS ({FROM_JSON}) " if change.events else ""
-    statement = text(
-        f"{noted}UPDATE deployments SET {change.assignments()} WHERE id = :id AND status = :old RETURNING id"
-    )
-    if session.execute(statement, change.params() | {"id": deployment_id}).first() is None:
+    statement = _write(change.assignments(), others=change.others())
+    if execute(session, statement, change.params() | {"id": deployment_id}).first() is None:
         raise RuntimeError(f"deployment {deployment_id} changed although its row was locked")
+
+
+@cache
+def _hand_out(assignments: str, *, others: str) -> TextClause:
+    return text(_HAND_OUT.format(others=others, assignments=assignments))
+
+
+@cache
+def _write(assignments: str, *, others: str) -> TextClause:
+    together = f"WITH {others.removesuffix(', ')} " if others else ""
+    return text(_WRITE.format(others=together, assignments=assignments))

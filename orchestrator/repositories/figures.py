@@ -14,6 +14,11 @@ _FIGURES = text("""
          WHERE wake_at < clock_timestamp()) AS overdue_seconds,
         (SELECT count(*) FROM attempts WHERE ended_at IS NULL) AS open_attempts,
         (SELECT count(*) FROM attempts WHERE ended_at IS NULL AND lease_until < clock_timestamp()) AS lapsed_leases,
+        (SELECT count(*) FROM attempts WHERE ended_at IS NULL AND not_before <= clock_timestamp()
+         AND (lease_until IS NULL OR lease_until <= clock_timestamp())) AS untaken_attempts,
+        (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(greatest(not_before, lease_until))), 0)::float
+         FROM attempts WHERE ended_at IS NULL AND not_before <= clock_timestamp()
+         AND (lease_until IS NULL OR lease_until <= clock_timestamp())) AS untaken_seconds,
         (SELECT coalesce(extract(epoch FROM clock_timestamp() - max(heard_at)), -1)::float FROM heartbeats
          WHERE source = 'tick') AS tick_seconds,
         (SELECT count(*) FROM heartbeats WHERE source LIKE 'node:%'

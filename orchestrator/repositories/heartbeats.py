@@ -11,6 +11,19 @@ _HEARD = text("""
     ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
 """)
 
+# What the statement reads is as it was before it.
+_TICK = text("""
+    WITH before AS (SELECT heard_at FROM heartbeats WHERE source = :source)
+    INSERT INTO heartbeats (source, heard_at) VALUES (:source, clock_timestamp())
+    ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
+    RETURNING (SELECT extract(epoch FROM clock_timestamp() - heard_at)::float FROM before)
+""")
+
+_NODE = text("""
+    INSERT INTO heartbeats (source, heard_at, free_bytes) VALUES (:source, clock_timestamp(), :free_bytes)
+    ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp(), free_bytes = EXCLUDED.free_bytes
+""")
+
 _TURN = text("""
     INSERT INTO heartbeats (source, heard_at) VALUES (:source, clock_timestamp())
     ON CONFLICT (source) DO UPDATE SET heard_at = clock_timestamp()
@@ -23,14 +36,15 @@ _SILENCE = text("""
 """)
 
 
-def node(session: Session, node_id: str) -> None:
-    """A worker of this node polls now."""
-    session.execute(_HEARD, {"source": NODE_PREFIX + node_id})
+def node(session: Session, node_id: str, *, free_bytes: int | None = None) -> None:
+    """A worker of this node polls now, and has so much room where its runs are, if it can say."""
+    session.execute(_NODE, {"source": NODE_PREFIX + node_id, "free_bytes": free_bytes})
 
 
-def tick(session: Session) -> None:
-    """The clock ticks now."""
-    session.execute(_HEARD, {"source": TICK})
+def tick(session: Session) -> float | None:
+    """The clock ticks now; how long after the tick before this one, in seconds. None: it is the first."""
+    found: float | None = session.execute(_TICK, {"source": TICK}).scalar()
+    return found
 
 
 def node_silence_seconds(session: Session) -> float | None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from orchestrator.prepared import execute
+
 # A second request with the same key waits here until the first has committed or rolled back.
 _TAKE = text("""
     INSERT INTO idempotency_keys (user_id, key, request_hash) VALUES (:user_id, :key, :request_hash)
@@ -27,8 +29,8 @@ class Taken:
 def take(session: Session, user_id: int, key: str, *, request_hash: bytes) -> Taken | None:
     """Be the first under this key (None), or learn of the one who was, once that one has committed."""
     params = {"user_id": user_id, "key": key, "request_hash": request_hash}
-    while session.execute(_TAKE, params).first() is None:
-        row = session.execute(_FIND, {"user_id": user_id, "key": key}).one_or_none()
+    while execute(session, _TAKE, params).first() is None:
+        row = execute(session, _FIND, {"user_id": user_id, "key": key}).one_or_none()
         if row is not None:  # else it was removed between the two statements
             return Taken(bytes(row.request_hash), row.made_id)
     return None
@@ -36,7 +38,7 @@ def take(session: Session, user_id: int, key: str, *, request_hash: bytes) -> Ta
 
 def fill(session: Session, user_id: int, key: str, *, made_id: int) -> None:
     """Write what the first request made."""
-    session.execute(_FILL, {"user_id": user_id, "key": key, "made_id": made_id})
+    execute(session, _FILL, {"user_id": user_id, "key": key, "made_id": made_id})
 
 
 def prune(session: Session, *, hours: int, limit: int) -> int:

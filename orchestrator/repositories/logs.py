@@ -5,6 +5,8 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from orchestrator.prepared import execute
+
 # Appends only at the very end and only under the newest token: a byte is stored once, in order, or not at all.
 _APPEND = text("""
     WITH grown AS (
@@ -78,12 +80,12 @@ def append(
         "data": data,
         "left_out": left_out,
     }
-    return session.execute(_APPEND, params).first() is not None
+    return execute(session, _APPEND, params).first() is not None
 
 
 def stored_bytes(session: Session, attempt_id: int, token: int) -> int | None:
     """How much is stored under this lease; None where the lease is lost."""
-    found: int | None = session.execute(_STORED, {"attempt": attempt_id, "token": token}).scalar()
+    found: int | None = execute(session, _STORED, {"attempt": attempt_id, "token": token}).scalar()
     return found
 
 

@@ -56,10 +56,15 @@ def newest(session: Session, application_id: int) -> Row[Any] | None:
     return session.execute(statement, {"id": application_id}).one_or_none()
 
 
-def get_version(session: Session, name: str, version: str) -> Row[Any]:
-    """One release by application and version. Raises NotFoundError."""
+def find(session: Session, name: str, version: str) -> Row[Any] | None:
+    """One release by application and version."""
     statement = text(_READ + " WHERE r.name = :name AND r.version = :version")
-    row = session.execute(statement, {"name": name, "version": version}).one_or_none()
+    return session.execute(statement, {"name": name, "version": version}).one_or_none()
+
+
+def get_version(session: Session, name: str, version: str) -> Row[Any]:
+    """As `find`. Raises NotFoundError."""
+    row = find(session, name, version)
     if row is None:
         raise NotFoundError(
             f"there is no release {version!r} of {name!r}; `releasectl release create` records one"

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
-from orchestrator.prepared import OURS
+from orchestrator.prepared import execute
 
 _INSERT = text("""
     INSERT INTO users (email, username, password_hash, role) VALUES (:email, :username, :password_hash, :role)
@@ -34,11 +34,10 @@ RIGHTS = """u.id, u.username, u.role, u.teams, u.active,
         SELECT array_agg(e.name) FROM environments e WHERE e.restricted) END AS restricted"""
 """All that says what the user `u` may do, in the statement that finds them. Admins may do everything anyway."""
 
-# Every request begins with it, so it goes to the driver as it is: compiling a text() costs more than Postgres takes.
-_ACTOR = f"""
+_ACTOR = text(f"""
     SELECT {RIGHTS} FROM sign_ins s JOIN users u ON u.id = s.user_id
-    WHERE s.id = %(id)s AND s.ended_at IS NULL AND u.active
-"""  # nothing of it comes from outside
+    WHERE s.id = :id AND s.ended_at IS NULL AND u.active
+""")  # nothing of it comes from outside
 
 
 def insert(session: Session, *, email: str, username: str, password_hash: str, role: str) -> int | None:
@@ -147,8 +146,7 @@ def end_sign_ins_of(session: Session, user_id: int, *, because: str, but: str | 
 
 def find_actor(session: Session | Connection, sign_in_id: str) -> Row[Any] | None:
     """The active user behind a sign-in that has not ended."""
-    connection = session.connection() if isinstance(session, Session) else session
-    return connection.exec_driver_sql(_ACTOR, {"id": sign_in_id}, OURS).one_or_none()
+    return execute(session, _ACTOR, {"id": sign_in_id}).one_or_none()
 
 
 def get_actor(session: Session, user_id: int) -> Row[Any]:

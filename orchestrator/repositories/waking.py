@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from orchestrator.prepared import execute
+
 _DUE = text("""
     UPDATE deployments SET wake_at = clock_timestamp() + make_interval(secs => :push_seconds)
     WHERE id IN (
@@ -56,12 +58,23 @@ _WAKE_WAITING = text("""
 """)
 
 
+# As above: one that is due may be looking at the checks as they were.
+_WAKE_SOAKING = text("""
+    UPDATE deployments SET wake_at = clock_timestamp(), held_until = least(held_until, clock_timestamp())
+    WHERE id IN (
+        SELECT id FROM deployments
+        WHERE release_id = :release_id AND status = 'pending' AND :environment = ANY(promote_after) AND soak_seconds > 0
+        ORDER BY id FOR NO KEY UPDATE)
+    RETURNING id
+""")
+
+
 def take_due(
     session: Session, *, limit: int, push_seconds: float, overdue_seconds: float = 0.0
 ) -> list[Row[Any]]:
     """Deployments whose `wake_at` has come, each given to one caller only, and pushed on in case its message is lost."""
     params = {"limit": limit, "push_seconds": push_seconds, "overdue_seconds": overdue_seconds}
-    return list(session.execute(_DUE, params))
+    return list(execute(session, _DUE, params))
 
 
 def wake_overdue(session: Session, ids: Sequence[int]) -> None:
@@ -99,9 +112,16 @@ def wake_waiting(
         "only_behind": only_behind,
         "release_id": release_id,
     }
-    return list(session.execute(_WAKE_WAITING, params).scalars())
+    return list(execute(session, _WAKE_WAITING, params).scalars())
 
 
 def wake_closed(session: Session, environment: str) -> list[int]:
     """Wake those that were stopped between two waves in an environment."""
     return list(session.execute(_WAKE_CLOSED, {"environment": environment}).scalars())
+
+
+def wake_soaking(session: Session, release_id: int, environment: str) -> list[int]:
+    """Wake those that wait until a release has soaked in an environment."""
+    return list(
+        session.execute(_WAKE_SOAKING, {"release_id": release_id, "environment": environment}).scalars()
+    )

@@ -17,7 +17,7 @@ from orchestrator.domain.access import (
     require,
     role_in,
 )
-from orchestrator.domain.errors import ForbiddenError
+from orchestrator.domain.errors import ForbiddenError, RuleViolationError
 from orchestrator.domain.limits import Limits
 from orchestrator.repositories import users
 
@@ -118,6 +118,17 @@ def of_user(session: Session, user_id: int) -> tuple[Actor, bool]:
     """Somebody in whose name the clock acts, as they may now; and whether they are active. Raises NotFoundError."""
     row = users.get_actor(session, user_id)
     return of_row(row, ""), bool(row.active)
+
+
+def acting(session: Session, user_id: int, who: str) -> Actor:
+    """Somebody for whom something acts by itself, as they may now; `who` says why it is them.
+
+    Raises RuleViolationError where they are not active any more.
+    """
+    actor, is_active = of_user(session, user_id)
+    if not is_active:
+        raise RuleViolationError(f"{actor.username}, {who}, is not active any more")
+    return actor
 
 
 def _grants(found: Sequence[Sequence[Any]]) -> tuple[Grant, ...]:

@@ -19,6 +19,7 @@ from orchestrator.repositories import applications, deployments
 from orchestrator.repositories import schedules as recurring
 from orchestrator.repositories import windows as rules_of
 from orchestrator.services import execution, explaining, openings, pipelines, schedules
+from orchestrator.services.execution import Successes
 
 LONGEST = timedelta(days=92)
 MOST_DEPLOYMENTS = 100
@@ -55,6 +56,8 @@ def calendar(
     _check_range(start, end)
     now = clock.now()
     found = [(rule, each) for rule in rules for each in recurrence.occurrences(rule, start, end)]
+    pending = deployments.pending_in(session, environment, application=application, limit=MOST_DEPLOYMENTS)
+    been = execution.successes(session, pending)
     return Calendar(
         environment=environment,
         start=start,
@@ -64,10 +67,8 @@ def calendar(
         occurrences=sorted(found, key=lambda pair: (pair[1].start, pair[0].id)),
         deployments=[
             (row, forecast)
-            for row in deployments.pending_in(
-                session, environment, application=application, limit=MOST_DEPLOYMENTS
-            )
-            if _within(row, forecast := _foretell(session, row, now), start, end)
+            for row in pending
+            if _within(row, forecast := _foretell(been, row, now), start, end)
         ],
         recurring=_recurring(session, environment, application, start=max(start, now), end=end),
         warnings=windows.lint_together(
@@ -107,8 +108,8 @@ def _check_range(start: datetime, end: datetime) -> None:
         raise RuleViolationError(f"`to` must lie after `from`, by at most {LONGEST.days} days")
 
 
-def _foretell(session: Session, row: Row[Any], now: datetime) -> Forecast:
-    return explaining.foretell(row, execution.standing(session, row, row, now), now)
+def _foretell(been: Successes, row: Row[Any], now: datetime) -> Forecast:
+    return explaining.foretell(row, execution.standing_with(been, row, row, now), now)
 
 
 def _recurring(

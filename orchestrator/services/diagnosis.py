@@ -9,6 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, queue
+from orchestrator.checks.http import HttpCheck
 from orchestrator.config import Settings
 from orchestrator.repositories import diagnosis, heartbeats
 
@@ -18,9 +19,12 @@ LONG_TRANSACTION_SECONDS = 60.0
 HELD_LONG_SECONDS = 24 * 3600.0
 SKEW_SECONDS = 2.0
 DEEP_QUEUE = 1000
+LITTLE_BYTES = 512 * 1024 * 1024
 
 START_WORKER = "celery -A workers.app worker --pool threads --concurrency 200 -E -Q deployments,default"
 START_BEAT = "celery -A workers.app beat"
+START_STREAM = "python -m stream"
+STREAM_PATIENCE_SECONDS = 1.0
 
 
 class Severity(StrEnum):
@@ -51,11 +55,14 @@ def examine(
     nodes = diagnosis.nodes(session)
     return [
         *_workers(nodes, settings),
+        *_disks(nodes, settings),
         *_clock(session),
         *_broker(nodes, settings),
+        *_stream(settings),
         *_questions(session),
         *_stuck(session),
         *_database(session),
+        *_webhooks(session),
     ]
 
 
@@ -92,6 +99,20 @@ def _workers(nodes: list[Row[Any]], settings: Settings) -> Iterator[Finding]:
             )
 
 
+def _disks(nodes: list[Row[Any]], settings: Settings) -> Iterator[Finding]:
+    for node in nodes:
+        if node.seconds < SILENT_SECONDS and node.free_bytes is not None and node.free_bytes < LITTLE_BYTES:
+            left = f"{node.free_bytes / 1024**2:.0f} MiB"
+            yield Finding(
+                severity=Severity.WARNING,
+                code="disk_low",
+                says=f"node {node.node} has {left} left where its runs are; a run that finds no room fails",
+                do="remove what fills the disk of its DATA_DIR, or lower RUN_RETENTION_HOURS"
+                f" ({settings.run_retention_hours} now)",
+                evidence={"node": node.node, "free_bytes": node.free_bytes},
+            )
+
+
 def _clock(session: Session) -> Iterator[Finding]:
     silence = heartbeats.tick_silence_seconds(session)
     if silence is None or silence >= SILENT_SECONDS:
@@ -121,6 +142,22 @@ def _broker(nodes: list[Row[Any]], settings: Settings) -> Iterator[Finding]:
                 do=f"start more workers: `{START_WORKER}`; or see in Flower why they do not take them",
                 evidence={"queue": name, "messages": depth},
             )
+
+
+def _stream(settings: Settings) -> Iterator[Finding]:
+    """Asked as a follower asks, but without a token: a stream that serves says 401."""
+    url = settings.stream_url.rstrip("/")
+    if not url:
+        return
+    probe = HttpCheck(f"{url}/api/v1/deployments/1/stream", status=401).probe(STREAM_PATIENCE_SECONDS)
+    if not probe.ok:
+        yield Finding(
+            severity=Severity.WARNING,
+            code="stream_away",
+            says=f"the stream at STREAM_URL ({url}) serves nobody: {probe.detail}; who watches polls",
+            do=f"start it: `{START_STREAM}`; if it is full, start more of them or raise STREAM_LIMIT",
+            evidence={"stream_url": url, "answer": probe.detail},
+        )
 
 
 def _questions(session: Session) -> Iterator[Finding]:
@@ -196,6 +233,28 @@ def _database(session: Session) -> Iterator[Finding]:
             do="set both by NTP: `timedatectl set-ntp true`",
             evidence={"ahead_of_postgres_seconds": round(skew, 3)},
         )
+
+
+def _webhooks(session: Session) -> Iterator[Finding]:
+    for row in diagnosis.untold(session):
+        evidence = {"webhook_id": row.id, "dead": row.dead}
+        if row.disabled_because is not None:
+            yield Finding(
+                severity=Severity.WARNING,
+                code="webhook_disabled",
+                says=f"webhook {row.id} ({row.name}) is told nothing more: {row.disabled_because}",
+                do=f"make another one; `releasectl webhook remove {row.id}`",
+                evidence=evidence,
+            )
+        else:
+            yield Finding(
+                severity=Severity.WARNING,
+                code="untold",
+                says=f"webhook {row.id} ({row.name}) was not told {_count(row.dead, 'event')}, after a day of trying",
+                do=f"`releasectl webhook deliveries {row.id} --status dead` says why;"
+                f" then `releasectl webhook replay {row.id}`",
+                evidence=evidence,
+            )
 
 
 def _ago(seconds: float) -> str:

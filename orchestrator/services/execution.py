@@ -1,5 +1,6 @@
 """The engine's shell: lock the row, load the snapshot, decide, write; what is to be sent goes out after the commit."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,17 +8,23 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from orchestrator import metrics
+from orchestrator.db import after_commit
 from orchestrator.domain import gates
 from orchestrator.domain.access import Role
 from orchestrator.domain.approvals import ApprovalRule, Approver
 from orchestrator.domain.engine import NUDGE_AGAIN, Decision, Snapshot, WaveCounts, decide
+from orchestrator.domain.health import Health
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.domain.windows import WhenClosed
 from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
-from orchestrator.repositories import deployments, engine, promotions, waking
+from orchestrator.repositories import deployments, engine, health, promotions, waking
 from orchestrator.repositories.engine import Change
 from orchestrator.services import openings, rollbacks
 from orchestrator.services.records import DeploymentRecorder
+
+Successes = Mapping[int, Mapping[str, Row[Any]]]
+"""By release and environment: its last success there."""
 
 MOST_MOVES = 10_000
 """Moves in one transaction before the rest is left to the next; only empty waves make more than a few."""
@@ -171,8 +178,28 @@ def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) ->
 
 def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> gates.Surroundings:
     """What the gates of a pending deployment look at, with what the slot looks like known already."""
-    after: list[str] = row.promote_after if row.rolls_back_id is None else []
-    been = deployments.last_successes(session, row.release_id, after) if after else {}
+    return standing_with(successes(session, [row]), row, around, now)
+
+
+def successes(session: Session, rows: Sequence[Row[Any]]) -> Successes:
+    """Where the releases of these deployments succeeded last, of the environments that each comes after."""
+    asking = [row for row in rows if promotes_after(row)]
+    if not asking:
+        return {}
+    environments = {name for row in asking for name in promotes_after(row)}
+    return deployments.last_successes(session, [row.release_id for row in asking], sorted(environments))
+
+
+def promotes_after(row: Row[Any]) -> list[str]:
+    """The environments in which its release has to have been; a rollback goes anywhere."""
+    found: list[str] = row.promote_after if row.rolls_back_id is None else []
+    return found
+
+
+def standing_with(known: Successes, row: Row[Any], around: Row[Any], now: datetime) -> gates.Surroundings:
+    """As `standing`, with what `successes` says of it."""
+    after = promotes_after(row)
+    been = {name: each for name, each in known.get(row.release_id, {}).items() if name in after}
     good = {name: each.ended_at for name, each in been.items() if not each.rolled_back}
     missing = [name for name in after if name not in good]
     return gates.Surroundings(
@@ -186,6 +213,7 @@ def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -
         rolled_back_in=[name for name in missing if name in been],
         succeeded_since=max(good.values()) if good and not missing else None,
         soak=timedelta(seconds=row.soak_seconds),
+        health=[_health(each) for each in been.values() if each.health_every_seconds is not None],
         scheduled_for=row.scheduled_for,
         locks=[_held_lock(each) for each in around.locks or ()],
         approval_rules=[ApprovalRule.of(each) for each in row.approval_rules or ()],
@@ -193,6 +221,18 @@ def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -
         override_windows=row.override_windows,
         jitter=timedelta(seconds=row.jitter_seconds),
         approvers=[_approver(each) for each in around.approvers or ()],
+    )
+
+
+def _health(found: Row[Any]) -> Health:
+    return Health(
+        environment=found.environment,
+        every=timedelta(seconds=found.health_every_seconds),
+        counts_from=found.counts_from,
+        checked_at=found.checked_at,
+        because=found.because,
+        failing=found.failing,
+        left_by=found.left_by,
     )
 
 
@@ -261,10 +301,13 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
         if note.deployment_id is not None:
             nudge_advance(session, note.deployment_id, f"{held.row.application}, rollback of {held.id}")
     held.change.new = held.status = new
+    after_commit(session, metrics.DEPLOYMENTS.labels(held.row.environment, new).inc)
     if new is DeploymentStatus.SUCCEEDED and held.row.promotes:
         promotions.add(session, held.id)
     if new in TERMINAL:
         flush(session, held)
+        if new is DeploymentStatus.SUCCEEDED and held.row.health is not None:
+            health.add(session, held.id)
         _wake(session, held, only_behind=old is DeploymentStatus.PENDING)
 
 

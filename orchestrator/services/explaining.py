@@ -68,7 +68,8 @@ def foretell(row: Row[Any], around: Surroundings, now: datetime) -> Forecast:
 
     def look(at: datetime) -> Surroundings:
         locks = [lock for lock in around.locks if lock.expires_at is None or lock.expires_at > at]
-        return replace(around, locks=locks, opening=openings.opening_for(row, row.rules, at))
+        health = [each.as_expected(at) if at > now else each for each in around.health]
+        return replace(around, locks=locks, health=health, opening=openings.opening_for(row, row.rules, at))
 
     return forecast(look, now, expires_at=row.expires_at)
 

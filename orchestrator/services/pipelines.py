@@ -106,7 +106,16 @@ def apply(
     revision = (existing.pipeline_revision if existing else 0) + int(changed)
     if changed and not dry_run:
         revision = _write(session, pipeline, source=source, document=document, actor=actor)
-    return Applied(name, revision, changed, existing is None, environments, [])
+    return Applied(name, revision, changed, existing is None, environments, _warnings(pipeline))
+
+
+def _warnings(pipeline: Pipeline) -> list[str]:
+    """What is probably not meant, in plain sentences."""
+    return [
+        f"the health of {each.name} is never asked for: no environment that comes after it has a `soak`"
+        for each in pipeline.environments
+        if each.health is not None and not pipeline.soaks_after(each.name)
+    ]
 
 
 def _write(
@@ -159,10 +168,18 @@ def current(application: Row[Any]) -> Pipeline:
     if application.document is None:
         raise RuleViolationError(f"{application.name} has no pipeline yet; `releasectl apply -f` sends one")
     key = (application.name, application.pipeline_revision, application.pipeline_created_at)
-    pipeline = _parsed.get(key)
-    if pipeline is None:
-        pipeline = parse_pipeline(application.document, plugins=known_plugins())
-        if len(_parsed) >= MOST_PARSED:
-            _parsed.clear()
-        _parsed[key] = pipeline
+    return _parsed.get(key) or _parse(key, application.document)
+
+
+def of_revision(session: Session, about: Row[Any], revision: int) -> Pipeline:
+    """The pipeline as it was in a revision; `about` has the application's name and id, and when the revision was made."""
+    key = (about.application, revision, about.pipeline_created_at)
+    return _parsed.get(key) or _parse(key, applications.pipeline(session, about.application_id, revision))
+
+
+def _parse(key: tuple[str, int, datetime], document: Mapping[str, Any]) -> Pipeline:
+    pipeline = parse_pipeline(document, plugins=known_plugins())
+    if len(_parsed) >= MOST_PARSED:
+        _parsed.clear()
+    _parsed[key] = pipeline
     return pipeline

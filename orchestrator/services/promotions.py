@@ -38,7 +38,7 @@ def promote(session: Session, deployment_id: int) -> None:
 
 def _promote_to(session: Session, environment: EnvironmentSpec, held: Locked, row: Row[Any]) -> None:
     to = {"environment": environment.name}
-    been = rows.last_successes(session, row.release_id, environment.after)
+    been = rows.last_successes(session, [row.release_id], environment.after)[row.release_id]
     missing = [name for name in environment.after if name not in been or been[name].rolled_back]
     if missing:
         why = f"{row.version} has to succeed in {', '.join(missing)} first"

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from orchestrator import clock, plugins
+from orchestrator import clock, plugins, tracing
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
 from orchestrator.domain.pipeline import Pipeline
 from orchestrator.domain.pipeline_specs import FIFO, REJECT, EnvironmentSpec
@@ -167,8 +167,10 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "on_failure": plan.on_failure,
         "promote_after": list(environment.after) if environment else [],
         **_by_itself(order, environment, pipeline),
+        "health": _health(environment, pipeline, about.pipeline_revision),
         "wave_count": len(plan.waves),
         "step_count": plan.step_count,
+        "traceparent": tracing.current(),
         "first_wake_seconds": FIRST_WAKE_SECONDS,
     }
 
@@ -183,6 +185,15 @@ def _by_itself(order: Order, environment: EnvironmentSpec | None, pipeline: Pipe
         "when_closed": str(environment.when_closed),
         "jitter_seconds": environment.jitter_seconds,
     }
+
+
+def _health(environment: EnvironmentSpec | None, pipeline: Pipeline, revision: int) -> str | None:
+    """How the environment is asked for its health after the success, of a rollback too."""
+    if environment is None or environment.health is None:
+        return None
+    soaks = pipeline.soaks_after(environment.name)
+    found = {"revision": revision, "every_seconds": environment.health.every_seconds, "soaks": soaks}
+    return orjson.dumps(found).decode()
 
 
 def _approval_rules(order: Order, environment: EnvironmentSpec | None) -> str | None:

@@ -120,7 +120,7 @@ def _request(session: Session, row: Row[Any], *, expires_at: datetime | None) ->
             environment=row.environment,
             version=version,
             reason=row.reason or f"schedule {row.id}",
-            actor=_actor(session, row.created_by),
+            actor=actors.acting(session, row.created_by, "who made the schedule"),
             expires_at=expires_at,
         )
     except OrchestratorError as error:
@@ -136,13 +136,6 @@ def _release(session: Session, row: Row[Any]) -> tuple[int, str]:
     if found is None:
         raise RuleViolationError(f"there is no release of {row.application}")
     return found.id, found.version
-
-
-def _actor(session: Session, user_id: int) -> Actor:
-    actor, is_active = actors.of_user(session, user_id)
-    if not is_active:
-        raise RuleViolationError(f"{actor.username}, who made the schedule, is not active any more")
-    return actor
 
 
 def _record(

@@ -47,6 +47,8 @@ class Work:
     check: Check | None
     timeout_seconds: float
     interval_seconds: float
+    traceparent: str | None
+    """The trace that the deployment belongs to."""
 
     @property
     def installs(self) -> bool:
@@ -111,9 +113,10 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
         fence=fence(plan.application, plan.environment, target.name),
         command=Command(str(action.settings.get("script", "")), variables),
         secrets=plan.secrets if runs else (),
-        check=None if runs else _check(action.check, checking),
+        check=None if runs else make_check(action.check, checking),
         timeout_seconds=action.timeout_seconds if runs else parse_duration(checking["within"]),
         interval_seconds=0.0 if runs else parse_duration(checking["interval"]),
+        traceparent=deployment.traceparent,
     )
 
 
@@ -122,7 +125,8 @@ def fence(application: str, environment: str, target: str) -> str:
     return f"{application}/{environment}/{target}"
 
 
-def _check(kind: str, settings: Mapping[str, Any]) -> Check:
+def make_check(kind: str, settings: Mapping[str, Any]) -> Check:
+    """The check, as a plugin makes it. Raises SettingsRefusedError, UnknownPluginError."""
     own = {name: value for name, value in settings.items() if name not in ENGINE_SETTINGS}
     return plugins.check_kind(kind).from_settings(own)
 

@@ -1,5 +1,6 @@
 """What a kind of target is: start a run, poll it, abort it. Knows neither Flask nor Celery nor the database."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -11,12 +12,14 @@ class Run:
 
     `name` is `<deployment>-<step>-<attempt>` and is unique for ever. `fence` names what must never have two writers
     (the slot and the target); `token` only grows, and the target refuses one that is smaller than the greatest it has
-    seen for `fence`.
+    seen for `fence`. `start_by` is the moment, on `orchestrator.clock.monotonic`, from which on the worker has no right to
+    start it any more: where runs live on nodes, the next attempt may be on another one, whose tokens this one never sees.
     """
 
     name: str
     fence: str
     token: int
+    start_by: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,12 @@ class TargetBusyError(TargetError):
     retryable = True
 
 
+class LateStartError(TargetError):
+    """The worker's right to start the run ended before the target came to it; with a new lease it may be tried again."""
+
+    retryable = True
+
+
 class StaleTokenError(TargetError):
     """The target has seen a greater token for this fence: somebody newer is in charge."""
 
@@ -101,7 +110,8 @@ class Target(Protocol):
     def start(self, run: Run, command: Command) -> None:
         """Create the run under its name, atomically; a second call with the same name does nothing.
 
-        Returns once the name is claimed at the target. Raises StaleTokenError, TargetBusyError, TargetUnreachableError.
+        Returns once the name is claimed at the target. A node-bound kind starts nothing after `run.start_by`, however long
+        the worker stood still on the way. Raises StaleTokenError, LateStartError, TargetBusyError, TargetUnreachableError.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import math
 import os
 import pwd
 import select
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from orchestrator import clock
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets import runs as files
 from orchestrator.targets.base import (
@@ -20,6 +22,7 @@ from orchestrator.targets.base import (
     Absent,
     Command,
     Exited,
+    LateStartError,
     Lost,
     Poll,
     Run,
@@ -36,7 +39,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PIECE_BYTES = 256 * 1024
 CLAIM_SECONDS = 20.0
 SIGNALS = [int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}]
-ANSWERS = {"started", "exists", "stale", "busy"}
+ANSWERS = {"started", "exists", "stale", "busy", "late"}
 
 _spawned: set[int] = set()
 _spawned_lock = threading.Lock()
@@ -100,6 +103,8 @@ class CommandTarget:
         word, _, rest = answer.partition(" ")
         if word == "stale":
             raise StaleTokenError(f"the target has seen token {rest}, this run has {run.token}")
+        if word == "late":
+            raise LateStartError("the lease ran out before the run could be started")
         if word == "busy":
             raise TargetBusyError(f"run {rest or 'of another worker'} still holds the target")
         if word not in ANSWERS and not folder.is_dir():
@@ -139,7 +144,7 @@ class CommandTarget:
         arguments = [
             *(run.name, str(run.token), str(incoming.folder)),
             *(str(self.runs.lock(run.fence)), files.fence_key(run.fence), str(runs)),
-            *(self.directory or str(runs / run.name / "work"), incoming.cgroup),
+            *(self.directory or str(runs / run.name / "work"), incoming.cgroup, _uptime(run.start_by)),
         ]
         env = {
             "PATH": PATH,
@@ -274,6 +279,15 @@ def _read_answer(reader: int) -> str:
         if not piece or (said.endswith(b"\n") and last.partition(" ")[0] in ANSWERS):
             return last
     return "its supervisor did not answer"
+
+
+def _uptime(moment: float) -> str:
+    """A moment of our clock in hundredths of a second of /proc/uptime; empty where there is none."""
+    if math.isinf(moment):
+        return ""
+    # Read before our clock is: who falls asleep in between comes out earlier, not later.
+    up = Path("/proc/uptime").read_text().split()[0]
+    return str(int(up.replace(".", "")) + math.floor((moment - clock.monotonic()) * 100))
 
 
 def _inheritable() -> list[int]:

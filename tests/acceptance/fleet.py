@@ -57,29 +57,30 @@ class Fleet:
     folder: Path
     processes: list[Process] = field(default_factory=list)
 
-    def worker(self) -> Process:
+    def worker(self, **env: str) -> Process:
         words = (
             "worker --pool threads --concurrency 50 -Q deployments,default --without-gossip --without-mingle"
         )
-        process = self._start([*words.split(), "-n", f"w{len(self.processes)}@test", "--loglevel", "INFO"])
+        name = f"w{len(self.processes)}@test"
+        process = self._start([*words.split(), "-n", name, "--loglevel", "INFO"], env)
         eventually(lambda: process.says("ready."), "the worker is ready")
         return process
 
     def beat(self) -> Process:
-        return self._start(["beat", "--schedule", str(self.folder / f"beat{len(self.processes)}")])
+        return self._start(["beat", "--schedule", str(self.folder / f"beat{len(self.processes)}")], {})
 
-    def _start(self, words: list[str]) -> Process:
+    def _start(self, words: list[str], env: dict[str, str]) -> Process:
         log = self.folder / f"process{len(self.processes)}.log"
-        process = Process(self._popen(words, log.open("wb")), log)
+        process = Process(self._popen(words, env, log.open("wb")), log)
         self.processes.append(process)
         return process
 
-    def _popen(self, words: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _popen(self, words: list[str], env: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         with log:
             return subprocess.Popen(
                 [sys.executable, "-m", "celery", "-A", "workers.app", *words],
                 cwd=ROOT,
-                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.env},
+                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.env, **env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

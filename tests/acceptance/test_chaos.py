@@ -20,3 +20,4 @@ def test_thirty_faults_lose_double_and_wedge_nothing(passable_path: Path) -> Non
     assert report.good, report.table()
     assert sum(report.faults.values()) == 30
     assert report.deployments.get("succeeded", 0) >= 5
+    assert report.connections > report.followed > 0

@@ -98,6 +98,13 @@ def test_a_run_goes_on_when_every_worker_is_killed(world: World, workers: Fleet,
     assert world.scalar("SELECT count(*) FROM attempts WHERE deployment_id = :id", id=deployment) == 1
 
 
+def test_a_worker_says_that_its_node_lives_and_how_much_room_it_has(world: World, workers: Fleet) -> None:
+    workers.worker()
+    said = "SELECT free_bytes FROM heartbeats WHERE source LIKE 'node:%'"
+    free = eventually(lambda: world.scalar(said), "the node is heard of")
+    assert int(str(free)) > 0
+
+
 def test_a_rolling_restart_interrupts_nothing(world: World, workers: Fleet, tmp_path: Path) -> None:
     ledger, gate = tmp_path / "ledger", tmp_path / "gate"
     old = workers.worker()

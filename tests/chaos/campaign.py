@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator import clock
 from tests.chaos.faults import Injector, Planned, draw, heal_all
+from tests.chaos.followers import Crowd
 from tests.chaos.invariants import Violation, check
 from tests.chaos.load import Driver, Mix, Operator, drivers
 from tests.chaos.phases import Hunter
@@ -19,6 +20,8 @@ AT_A_TIME = 12
 STUCK_SECONDS = 15.0
 _WARM_UP_SECONDS = 12.0
 _QUIET_SECONDS = 45.0
+_TOLD_SECONDS = 30.0
+"""How long after the end of everything followers may take to come to theirs."""
 
 
 def run(folder: Path, *, faults: int, seed: int, say: Say, mix: Mix | None = None) -> Report:
@@ -29,6 +32,7 @@ def run(folder: Path, *, faults: int, seed: int, say: Say, mix: Mix | None = Non
         operator = Operator(made.desk, made.observer, seed=seed)
         for each in (*working, operator):
             each.start()
+        crowd = Crowd.of(made.installed.stream_url, made.desk, made.observer, seed=seed)
         ability = Ability(made.installed.nodes)
         recoveries = Recoveries(ability)
         made.observer.listeners.append(recoveries.look)
@@ -38,8 +42,8 @@ def run(folder: Path, *, faults: int, seed: int, say: Say, mix: Mix | None = Non
         heal_all(made.installed)
         made.observer.watch_standstills()
         say("everything is healed; what is open is brought to its end")
-        open_ids = drain(made, working)
-        report = _judge(made, injector, recoveries, open_ids)
+        open_ids = drain(made, working, crowd)
+        report = _judge(made, crowd, injector, recoveries, open_ids)
         report.seed, report.seconds = seed, clock.monotonic() - begun
         report.extra["runs whose end a person was asked about"] = f"{operator.answers}"
         (folder / "faults").write_text("\n".join(injector.log) + "\n")
@@ -68,11 +72,12 @@ def _inject(injector: Injector, *, faults: int, seed: int, say: Say) -> None:
             each.result()
 
 
-def drain(made: Site, working: list[Driver]) -> list[int]:
-    """Ask for nothing more and return when all has ended; what has not, though it could."""
+def drain(made: Site, working: list[Driver], crowd: Crowd) -> list[int]:
+    """Ask for nothing more and return when all has ended and was told; what has not ended, though it could."""
     for driver in working:
         driver.stopping.set()
     open_ids = made.wait_until_all_ended(quiet_seconds=_QUIET_SECONDS)
+    crowd.wait_until_told(_TOLD_SECONDS)
     made.desk.halted.set()
     for driver in working:
         driver.join()
@@ -80,8 +85,11 @@ def drain(made: Site, working: list[Driver]) -> list[int]:
     return open_ids or made.wait_until_all_ended(quiet_seconds=_QUIET_SECONDS)
 
 
-def _judge(made: Site, injector: Injector, recoveries: Recoveries, open_ids: list[int]) -> Report:
+def _judge(
+    made: Site, crowd: Crowd, injector: Injector, recoveries: Recoveries, open_ids: list[int]
+) -> Report:
     with made.evidence() as evidence:
+        evidence.followed = crowd.followed
         evidence.severed = frozenset(injector.severed)
         violations = check(evidence)
         report = Report.of(evidence)

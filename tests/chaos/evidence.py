@@ -8,6 +8,7 @@ from typing import Any
 from psycopg2.extensions import connection as PgConnection  # noqa: N812  # it is a class
 from psycopg2.extras import NamedTupleCursor
 
+from tests.chaos.followers import Followed
 from tests.chaos.ledger import Entry, read
 from tests.chaos.world import Bearer
 
@@ -35,6 +36,10 @@ _INSTALLATIONS = """
     LEFT JOIN installations i ON i.target_id = t.id LEFT JOIN releases r ON r.id = i.release_id
 """
 _LOG = "SELECT start_byte, data FROM log_chunks WHERE attempt_id = %s ORDER BY start_byte"
+_LOG_OF_ALL = """
+    SELECT c.step_id, a.number, c.start_byte, c.data FROM log_chunks c JOIN attempts a ON a.id = c.attempt_id
+    WHERE c.deployment_id = %s AND length(c.data) > 0 ORDER BY c.xid, c.id
+"""
 
 
 @dataclass
@@ -60,6 +65,7 @@ class Evidence:
     """When the 202 for a deployment had come, in seconds since 1970."""
     requests: tuple[int, int] = (0, 0)
     """How many were answered, and how many had to be sent again."""
+    followed: Sequence[Followed] = ()
     contradictions: Sequence[str] = ()
     survivors: Sequence[str] = ()
     severed: frozenset[str] = frozenset()
@@ -73,6 +79,14 @@ class Evidence:
         """The stored output of an attempt, piece by piece, each with its first byte."""
         self.cursor.execute(_LOG, (attempt_id,))
         return [(row.start_byte, bytes(row.data)) for row in self.cursor.fetchall()]
+
+    def log_of(self, deployment_id: int) -> list[tuple[int, int, int, str]]:
+        """The stored output of a deployment in its order: step, attempt, first byte, text. No character is torn apart here."""
+        self.cursor.execute(_LOG_OF_ALL, (deployment_id,))
+        return [
+            (row.step_id, row.number, row.start_byte, bytes(row.data).decode("utf-8", "replace"))
+            for row in self.cursor.fetchall()
+        ]
 
     def own_copy(self, run: str) -> bytes | None:
         """What the command wrote, by its own account."""

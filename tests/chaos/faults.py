@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from orchestrator import clock
 from orchestrator.queue import QueueName, TaskName
-from tests.chaos.installation import APIS, BEATS, Installation
+from tests.chaos.installation import APIS, BEATS, FOLLOWERS, STREAM, Installation
 from tests.chaos.observer import Observer
 from tests.chaos.phases import Hunter, Phase
 from tests.chaos.processes import Member
@@ -27,9 +27,11 @@ WEIGHTS = {
     "kill worker": 24,
     "kill api": 4,
     "kill beat": 3,
+    "kill stream": 4,
     "stop worker": 6,
     "stop api": 2,
     "stop beat": 2,
+    "stop stream": 2,
     "flush valkey": 7,
     "kill valkey": 3,
     "kill and wipe valkey": 3,
@@ -43,6 +45,8 @@ WEIGHTS = {
     "restart all": 1,
 }
 """Each kind, and how often it is drawn."""
+_REACHES = {**dict.fromkeys(BEATS, ("valkey",)), STREAM: ("postgres",), FOLLOWERS: (STREAM,)}
+"""Who does not reach both stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +60,22 @@ class Planned:
     seed: int = 0
 
 
-def draw(rng: random.Random, workers: tuple[str, ...]) -> Planned:  # noqa: PLR0911  # a list of cases reads best
+def draw(rng: random.Random, workers: tuple[str, ...]) -> Planned:  # a list of cases reads best
     """The next fault; depends on nothing but the seed."""
     kind = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-    everyone = (*APIS, *workers, *BEATS)
+    everyone = (*APIS, *workers, *BEATS, STREAM)
     seed = rng.getrandbits(32)
     if kind == "kill worker":
         return Planned(kind, rng.choice(workers), rng.uniform(0, 2), rng.choice(list(Phase)), seed)
-    if kind in {"kill api", "stop api"}:
-        return Planned(kind, rng.choice(APIS), rng.uniform(0, 2) if "kill" in kind else rng.uniform(2, 12))
-    if kind in {"kill beat", "stop beat"}:
-        return Planned(kind, rng.choice(BEATS), rng.uniform(0, 2) if "kill" in kind else rng.uniform(2, 12))
     if kind == "stop worker":
         return Planned(kind, rng.choice(workers), rng.uniform(8.5, 12))  # longer than a lease
+    verb, _, what = kind.partition(" ")
+    if (others := {"api": APIS, "beat": BEATS, "stream": (STREAM,)}.get(what)) is not None:
+        return Planned(kind, rng.choice(others), rng.uniform(0, 2) if verb == "kill" else rng.uniform(2, 12))
     if kind in {"cut", "stall", "mute"}:
-        member = rng.choice(everyone)
-        stores = ("valkey",) if member in BEATS else ("postgres", "valkey")
-        return Planned(kind, f"{member}-{rng.choice(stores)}", rng.choice([0.05, 0.5, 2, 5, 11]), seed=seed)
+        member = rng.choice((*everyone, FOLLOWERS))
+        other = rng.choice(_REACHES.get(member, ("postgres", "valkey")))
+        return Planned(kind, f"{member}-{other}", rng.choice([0.05, 0.5, 2, 5, 11]), seed=seed)
     if kind == "terminate":
         return Planned(kind, rng.choice(everyone), rng.uniform(0, 1))
     return Planned(kind, hold=rng.uniform(0, 2), seed=seed)
@@ -184,7 +187,7 @@ class Injector:
 
     def _restart_all(self, fault: Planned) -> None:
         """As in an upgrade: one after the other, each only when the one before it is up."""
-        for name in (*APIS, *self.installed.shape.workers, *BEATS):
+        for name in (*APIS, *self.installed.shape.workers, *BEATS, STREAM):
             member = self._member(name)
             with member.busy:
                 try:

@@ -28,6 +28,9 @@ from tests.chaos.proxy import Proxy
 
 APIS = ("api1", "api2")
 BEATS = ("beat1", "beat2")
+STREAM = "stream"
+FOLLOWERS = "followers"
+"""Not a process of the installation: the link by which followers reach the stream bears this name."""
 STORES = ("postgres", "valkey")
 SECRET_KEY = "only-for-chaos-0123456789abcdef0123456789"
 
@@ -51,6 +54,8 @@ class Installation:
         self.shape = shape or Shape()
         self.members: dict[str, Member] = {}
         self.urls: dict[str, str] = {}
+        self.stream_url = ""
+        """The stream process, by way of the proxy."""
         self.password = ""
         self.proxy = Proxy()
         self._notice = notice
@@ -174,6 +179,9 @@ class Installation:
             port = self._port()
             self._add(name, _spec(self._site(name, port=port), "web"))
             self.urls[name] = f"http://127.0.0.1:{port}"
+        port = self._port()
+        self._add(STREAM, _spec(self._site(STREAM, stream_port=port), STREAM))
+        self.stream_url = f"http://127.0.0.1:{self.proxy.link(self.link(FOLLOWERS, STREAM), port)}"
         for number, (name, node) in enumerate(
             zip(self.shape.workers, self.shape.nodes, strict=True), start=1
         ):
@@ -184,7 +192,14 @@ class Installation:
             self._add(name, _spec(self._site(name), "beat"))
 
     def _site(
-        self, name: str, *, port: int = 1, node: str | None = None, workers: int = 0, direct: bool = False
+        self,
+        name: str,
+        *,
+        port: int = 1,
+        stream_port: int = 1,
+        node: str | None = None,
+        workers: int = 0,
+        direct: bool = False,
     ) -> Site:
         data_dir = self.node_dir(node or name)
         data_dir.mkdir(exist_ok=True)
@@ -209,7 +224,7 @@ class Installation:
             data_dir=data_dir,
             redis_url=urls["valkey"],
             port=port,
-            stream_port=1,
+            stream_port=stream_port,
             flower_port=None,
             workers=workers,
             env=env,

@@ -1,4 +1,4 @@
-"""The twelve invariants of DESIGN.md section 4, each as a function of evidence that yields what speaks against it."""
+"""The twelve invariants of DESIGN.md section 4, and what followers are told, each as a function of evidence."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
-from tests.chaos import chain, outputs
+from tests.chaos import chain, outputs, told
 from tests.chaos.evidence import Evidence
 from tests.chaos.ledger import Entry
 
@@ -26,7 +26,7 @@ class Violation:
 
 
 def check(evidence: Evidence) -> list[Violation]:
-    """Everything that speaks against any of them."""
+    """Everything that speaks against any of them: each function yields it."""
     return [Violation(name, text) for name, look in INVARIANTS.items() for text in look(evidence)]
 
 
@@ -258,4 +258,5 @@ INVARIANTS: dict[str, Callable[[Evidence], Found]] = {
     "I10": outputs.differ,
     "I11": starts_are_allowed,
     "I12": targets_agree,
+    "live": told.differ,
 }

@@ -30,6 +30,9 @@ class Report:
     starts: int = 0
     output_bytes: int = 0
     accepted: int = 0
+    followed: int = 0
+    """How many deployments followers saw to the end, each counted once a follower."""
+    connections: int = 0
     seed: int = 0
     seconds: float = 0.0
     faults: dict[str, int] = field(default_factory=dict)
@@ -56,6 +59,8 @@ class Report:
             output_bytes=sum(row.output_bytes for row in evidence.attempts),
             requests=evidence.requests[0],
             repeated=evidence.requests[1],
+            followed=sum(each.end is not None for each in evidence.followed),
+            connections=sum(each.connections for each in evidence.followed),
             accepted=len({i for ids in evidence.accepted.values() for i in ids}),
         )
 
@@ -81,6 +86,7 @@ class Report:
             "commands started": self.starts,
             "bytes of output": f"{self.output_bytes:,}",
             "requests answered, sent again": f"{self.requests}, {self.repeated}",
+            "followed to the end, over connections": f"{self.followed}, {self.connections}",
             "lost": self.count(LOST),
             "doubled": self.count(DOUBLED),
             "untrue": self.count(set(INVARIANTS) - LOST - DOUBLED),

@@ -7,7 +7,8 @@ from orchestrator import clock
 from tests.chaos.applications import APPLICATIONS, ENVIRONMENTS
 from tests.chaos.campaign import drain
 from tests.chaos.evidence import Evidence
-from tests.chaos.installation import APIS, BEATS, Installation, Shape
+from tests.chaos.followers import Crowd
+from tests.chaos.installation import APIS, BEATS, STREAM, Installation, Shape
 from tests.chaos.invariants import Violation, check
 from tests.chaos.load import STEADY, drivers
 from tests.chaos.report import Report, percentile
@@ -27,13 +28,15 @@ def restarts(folder: Path, *, rounds: int, seed: int, say: Say) -> Report:
         working = drivers(made.desk, made.observer, seed=seed, mix=STEADY)
         for driver in working:
             driver.start()
+        crowd = Crowd.of(made.installed.stream_url, made.desk, made.observer, seed=seed)
         slowest: dict[str, float] = {}
         for number in range(1, rounds + 1):
             threading.Event().wait(_PAUSE_SECONDS)
             _replace_all(made.installed, slowest)
             say(f"{number} of {rounds} rolling restarts; {len(made.observer.ended)} deployments ended")
-        open_ids = drain(made, working)
+        open_ids = drain(made, working, crowd)
         with made.evidence() as evidence:
+            evidence.followed = crowd.followed
             report = Report.of(evidence)
             report.violations = check(evidence) + _unsteady(evidence)
             starts, records = _delays(evidence)
@@ -94,7 +97,7 @@ def _queue(made: Site, number: int) -> list[int]:
 
 
 def _replace_all(installed: Installation, slowest: dict[str, float]) -> None:
-    for name in (*APIS, *installed.shape.workers, *BEATS):
+    for name in (*APIS, *installed.shape.workers, *BEATS, STREAM):
         member = installed.members[name]
         slowest[name] = max(member.stop(), slowest.get(name, 0.0))
         member.start()

@@ -12,7 +12,7 @@ from orchestrator import clock
 from tests.chaos import history
 from tests.chaos.applications import APPLICATIONS, VERSIONS, Application, pipeline
 from tests.chaos.evidence import Evidence, collect
-from tests.chaos.installation import APIS, BEATS, Installation, Shape
+from tests.chaos.installation import APIS, BEATS, STREAM, Installation, Shape
 from tests.chaos.load import Desk
 from tests.chaos.observer import Observer
 from tests.chaos.world import bearers
@@ -69,7 +69,7 @@ def site(
     with Installation(folder, shape=shape, notice=say) as installed, _checked_service() as port:
         with installed.connection() as connection:
             history.record(connection)
-        everyone = (*APIS, *installed.shape.workers, *BEATS)
+        everyone = (*APIS, *installed.shape.workers, *BEATS, STREAM)
         installed.start(*(everyone if start is None else start))
         desk = Desk(tuple(installed.urls.values()), installed.password, Random(seed))
         for application in applications:

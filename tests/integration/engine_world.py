@@ -115,6 +115,10 @@ class World:
         with self.database.reading() as session:
             return list(session.execute(text(statement), params).scalars())
 
+    def rows(self, statement: str, **params: object) -> list[Any]:
+        with self.database.reading() as session:
+            return [tuple(row) for row in session.execute(text(statement), params)]
+
     def execute(self, statement: str, **params: object) -> None:
         with self.database.transaction() as session:
             session.execute(text(statement), params)

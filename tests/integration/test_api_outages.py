@@ -1,5 +1,9 @@
 """Postgres away, back again, or not migrated: said clearly, and over as soon as it is over."""
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -31,6 +35,66 @@ def test_without_postgres_the_answer_is_try_again(world: ApiWorld) -> None:
     assert (health.status_code, health.get_json()["status"]) == (503, "unavailable")
     assert client.get("/health/ready").status_code == 503
     assert client.get("/health/live").status_code == 200
+
+
+@contextmanager
+def silent() -> Iterator[tuple[int, list[socket.socket]]]:
+    """A server that takes every connection and never says a word: its port, and who is waiting."""
+    waiting: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    waiting.append(server.accept()[0])
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1], waiting
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for each in waiting:
+                each.close()
+
+
+def still_waits(connection: socket.socket) -> bool:
+    """Whether the other side has neither hung up nor been answered."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(4096):
+            pass
+    except BlockingIOError:
+        return True
+    return False
+
+
+def test_health_does_not_wait_for_a_postgres_that_keeps_still(world: ApiWorld) -> None:
+    with silent() as (port, waiting):
+        url = f"postgresql://user:password@127.0.0.1:{port}/none"
+        client = create_app(replace(world.settings, database_url=url)).test_client()
+        assert client.get("/health/live").status_code == 200
+        assert not waiting, "whether it lives is asked of nobody"
+        ready = client.get("/health/ready")
+        answered_before = any(still_waits(each) for each in waiting)
+        health = client.get("/health")
+        checks = health.get_json()["checks"]
+    assert (ready.status_code, health.status_code) == (503, 503)
+    assert answered_before, "readiness was told while Postgres was still being waited for"
+    assert (checks["postgres"]["status"], checks["redis"]["status"]) == ("down", "ok")
+
+
+def test_health_does_not_wait_for_a_redis_that_keeps_still(world: ApiWorld) -> None:
+    with silent() as (port, waiting):
+        client = create_app(replace(world.settings, redis_url=f"redis://127.0.0.1:{port}/0")).test_client()
+        assert client.get("/health/live").status_code == 200
+        assert client.get("/health/ready").status_code == 200
+        assert not waiting, "requests are served without Redis, so readiness does not ask it"
+        health = client.get("/health")
+    assert health.status_code == 200
+    assert health.get_json()["checks"]["redis"]["status"] == "down"
+    assert health.get_json()["checks"]["postgres"]["status"] == "ok"
 
 
 def test_the_first_request_after_a_restart_of_postgres_succeeds(world: ApiWorld) -> None:

@@ -3,136 +3,21 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
-import psycopg2
 import pytest
-from psycopg2.extensions import connection as PgConnection  # noqa: N812  # it is a class
-from psycopg2.extras import NamedTupleCursor
 
-from orchestrator.config import Settings
-from orchestrator.db import Database
-from orchestrator.domain.statuses import Outcome
-from orchestrator.services import attempts
-from orchestrator.services.attempts import Output
-from tests.chaos import history
-from tests.chaos.evidence import collect
-from tests.chaos.invariants import INVARIANTS, Violation, check
+from tests.chaos.invariants import INVARIANTS
 from tests.chaos.ledger import Entry
 from tests.chaos.world import Bearer, bearers
-from tests.integration.engine_world import World, worker
+from tests.integration.chaos_scene import Scene, scene
+
+__all__ = ["scene"]
 
 RUN_AGAIN = """
     UPDATE deployments SET status = 'running', ended_at = NULL, deployed_at = NULL, wake_at = clock_timestamp()
 """
-OUTPUT = b"one\ntwo\nthree\n"
-
-
-@dataclass
-class Scene:
-    """A database in which all is well, and what the harness would have seen of it."""
-
-    connection: PgConnection
-    folder: Path
-    good: int
-    """A deployment to staging that succeeded."""
-    bad: int
-    """A later one that failed."""
-    wide: int
-    """One to production, with three targets, that succeeded."""
-    entries: list[Entry] = field(default_factory=list)
-    bearers: list[Bearer] = field(default_factory=list)
-    accepted: dict[str, set[int]] = field(default_factory=dict)
-    accepted_at: dict[int, float] = field(default_factory=dict)
-    contradictions: list[str] = field(default_factory=list)
-    severed: frozenset[str] = frozenset()
-
-    def sql(self, statement: str, **params: object) -> list[tuple[object, ...]]:
-        """Write what the database would refuse otherwise: no trigger fires."""
-        with self.connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")
-            cursor.execute(statement, params)
-            found = cursor.fetchall() if cursor.description else []
-            cursor.execute("RESET session_replication_role")
-        return found
-
-    def run_of(self, deployment: int) -> str:
-        """The first run of a deployment."""
-        return next(entry.run for entry in self.entries if entry.deployment_id == deployment)
-
-    def index_of(self, kind: str, deployment: int) -> int:
-        """Where the ledger has the first such line of a deployment."""
-        wanted = (kind, deployment)
-        return next(i for i, e in enumerate(self.entries) if (e.kind, e.deployment_id) == wanted)
-
-    def violations(self) -> list[Violation]:
-        seen = {
-            "ledger": self.entries,
-            "bearers": self.bearers,
-            "accepted": self.accepted,
-            "accepted_at": self.accepted_at,
-            "contradictions": self.contradictions,
-            "severed": self.severed,
-        }
-        found = check(collect(self.connection, self.folder, **seen))
-        self.connection.rollback()
-        return found
-
-
-def play(world: World, deployment: int, *, outcome: Outcome = Outcome.SUCCEEDED) -> None:
-    """Be the worker of a deployment whose every step writes OUTPUT."""
-    one = worker()
-    claim = world.advance(deployment, one)
-    while claim is not None:
-        with world.database.transaction() as session:
-            attempts.write_output(session, claim, Output(0, 4, OUTPUT[:4]))
-        with world.database.transaction() as session:
-            attempts.write_output(session, claim, Output(4, len(OUTPUT), OUTPUT[4:]))
-        claim = world.finish(claim, outcome, one) or world.advance(deployment, one)
-
-
-@pytest.fixture
-def scene(database: Database, settings: Settings, tmp_path: Path) -> Iterator[Scene]:
-    connection = psycopg2.connect(settings.database_url)
-    connection.autocommit = True
-    history.record(connection)
-    world = World(database)
-    world.release("1")
-    world.release("2")
-    good, bad, wide = world.request("1"), world.request("2"), world.request("1", "production")
-    play(world, good)
-    play(world, bad, outcome=Outcome.FAILED)
-    play(world, wide)
-    assert [world.status(each) for each in (good, bad, wide)] == ["succeeded", "failed", "succeeded"]
-    made = Scene(connection, tmp_path, good, bad, wide)
-    made.accepted = {"key-1": {good}, "key-2": {bad}, "key-3": {wide}}
-    tell(made)
-    yield made
-    connection.close()
-
-
-def tell(scene: Scene) -> None:
-    """Write the ledger, the commands' own copies and the targets' state, as commands would have."""
-    for folder in ("out", "state"):
-        (scene.folder / folder).mkdir()
-    with scene.connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
-        cursor.execute("""
-            SELECT a.deployment_id || '-' || s.id || '-' || a.number AS run, a.started_at, a.ended_at, a.exit_code, r.version,
-                r.name || '.' || d.environment || '.' || s.target_name AS place
-            FROM attempts a JOIN steps s ON s.id = a.step_id JOIN deployments d ON d.id = a.deployment_id
-            JOIN releases r ON r.id = d.release_id WHERE a.started_at IS NOT NULL ORDER BY a.started_at
-        """)
-        rows = cursor.fetchall()
-    for row in rows:
-        scene.entries += [
-            Entry("S", row.run, row.place, row.started_at.timestamp()),
-            Entry("E", row.run, str(row.exit_code), row.started_at.timestamp()),
-        ]
-        (scene.folder / "out" / row.run).write_bytes(OUTPUT)
-        if row.exit_code == 0:
-            (scene.folder / "state" / row.place).write_text(f"{row.version}\n")
 
 
 def test_nothing_is_found_where_all_is_well(scene: Scene) -> None:
@@ -326,6 +211,48 @@ def nothing_is_said_of_a_target(scene: Scene) -> None:
     scene.sql("DELETE FROM installations WHERE deployment_id = %(id)s", id=scene.wide)
 
 
+def piece_was_not_told(scene: Scene) -> None:
+    del scene.followed[2].pieces[1]
+
+
+def end_of_the_log_was_not_told(scene: Scene) -> None:
+    scene.followed[0].pieces.pop()
+
+
+def piece_was_told_twice(scene: Scene) -> None:
+    scene.followed[2].pieces.insert(2, scene.followed[2].pieces[1])
+
+
+def pieces_came_in_another_order(scene: Scene) -> None:
+    pieces = scene.followed[2].pieces
+    pieces[0:4] = [*pieces[2:4], *pieces[0:2]]
+
+
+def other_text_was_told(scene: Scene) -> None:
+    step, number, start, _ = scene.followed[0].pieces[1]
+    scene.followed[0].pieces[1] = (step, number, start, "two\nthr\ufffde\n")
+
+
+def other_end_was_told(scene: Scene) -> None:
+    scene.followed[1].end = "succeeded"
+
+
+def end_was_not_told(scene: Scene) -> None:
+    scene.followed[1].end = None
+
+
+def end_was_not_shown(scene: Scene) -> None:
+    scene.followed[1].statuses.pop()
+
+
+def status_went_back(scene: Scene) -> None:
+    scene.followed[1].statuses.insert(2, "pending")
+
+
+def step_was_shown_otherwise(scene: Scene) -> None:
+    scene.followed[1].steps[next(iter(scene.followed[1].steps))] = "succeeded"
+
+
 PLANTED: list[tuple[str, Callable[[Scene], None], str]] = [
     ("I1", two_are_active, "has the active deployments"),
     ("I1", two_were_active, "started at"),
@@ -364,6 +291,16 @@ PLANTED: list[tuple[str, Callable[[Scene], None], str]] = [
     ("I11", out_of_line, "which came first"),
     ("I12", target_has_another, "has 2, and installations says 1"),
     ("I12", nothing_is_said_of_a_target, "installations says None"),
+    ("live", piece_was_not_told, "as piece 1 of the log"),
+    ("live", end_of_the_log_was_not_told, "got nothing as piece"),
+    ("live", piece_was_told_twice, "as piece 2 of the log"),
+    ("live", pieces_came_in_another_order, "as piece 0 of the log"),
+    ("live", other_text_was_told, "as piece 1 of the log"),
+    ("live", other_end_was_told, "ended as succeeded, and it is failed"),
+    ("live", end_was_not_told, "was never told its end"),
+    ("live", end_was_not_shown, "was shown ['running'] last"),
+    ("live", status_went_back, "and it was ['pending', 'running', 'failed']"),
+    ("live", step_was_shown_otherwise, "as succeeded last, and it is failed"),
 ]
 
 
@@ -378,7 +315,8 @@ def test_a_violation_is_named(
 
 
 def test_every_invariant_is_planted_here() -> None:
-    assert {name for name, _, _ in PLANTED} == set(INVARIANTS) == {f"I{number}" for number in range(1, 13)}
+    all_of_them = {f"I{number}" for number in range(1, 13)} | {"live"}
+    assert {name for name, _, _ in PLANTED} == set(INVARIANTS) == all_of_them
 
 
 def test_what_a_run_left_alive_is_found_in_proc(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -19,6 +20,7 @@ from orchestrator.services.diagnosis import Finding, Severity
 from tests.integration.api_world import ApiWorld
 from tests.integration.api_world import world as api
 from tests.integration.engine_world import World, worker
+from tests.integration.stream_world import running, stream_server
 
 __all__ = ["api"]
 
@@ -69,6 +71,17 @@ def test_a_node_that_is_away_with_runs_on_it_is_named(world: World, settings: Se
     world.execute("UPDATE attempts SET node = 'node-2'")
     world.execute("INSERT INTO heartbeats VALUES ('node:node-2', clock_timestamp() - interval '3 minutes')")
     assert "node node-2, on which 1 run live, was last heard 3 min ago" in found(world, settings)["node_away"]
+
+
+def test_a_node_with_little_room_is_named_while_it_is_there(world: World, settings: Settings) -> None:
+    with world.database.transaction() as session:
+        heartbeats.node(session, "node-1", free_bytes=600 * 1024 * 1024)
+    assert found(world, settings) == {}
+    with world.database.transaction() as session:
+        heartbeats.node(session, "node-1", free_bytes=10 * 1024 * 1024)
+    assert "node node-1 has 10 MiB left" in found(world, settings)["disk_low"]
+    world.execute("UPDATE heartbeats SET heard_at = heard_at - interval '5 minutes'")
+    assert "disk_low" not in found(world, settings)
 
 
 def test_what_does_not_move_is_named(world: World, settings: Settings) -> None:
@@ -143,6 +156,16 @@ def test_a_broker_that_is_away_is_named_without_a_wait_for_it(world: World, sett
         assert set(found(world, away)) == {"broker_away"}
 
 
+def test_a_stream_that_serves_nobody_is_named(
+    world: World, settings: Settings, api: ApiWorld, tmp_path: Path
+) -> None:
+    with running(stream_server(api, tmp_path)) as stream:
+        led = replace(settings, stream_url=f"{stream.url}/")
+        assert found(world, led) == {}
+    assert set(found(world, led)) == {"stream_away"}
+    assert f"STREAM_URL ({stream.url}) serves nobody: no answer" in found(world, led)["stream_away"]
+
+
 def test_a_skewed_clock_is_named(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "SKEW_SECONDS", -1.0)
     assert "differ by 0.0 s" in found(world, settings)["clocks_differ"]
@@ -171,3 +194,20 @@ def test_tables_that_are_older_than_the_code_are_named_and_nothing_else_is_asked
 def set_revision(api: ApiWorld, revision: str) -> None:
     with api.database.transaction() as session:
         session.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+def test_webhooks_that_were_not_told_are_named(world: World, settings: Settings) -> None:
+    insert = """
+        INSERT INTO webhooks (name, kind, settings, events, applications, environments, at_once, after_event_id, created_by,
+            disabled_at, disabled_because)
+        SELECT :name, 'webhook', '{}', '{*}', '{}', '{}', 1, 0, :user, CASE WHEN :because <> '' THEN now() END, nullif(:because, '')
+    """
+    for name, because in (("fine", ""), ("chat", ""), ("gone", "it answered: status 410")):
+        world.execute(insert, name=name, because=because, user=world.actor.id)
+    world.execute(
+        "INSERT INTO deliveries (webhook_id, status) SELECT id, 'dead' FROM webhooks WHERE name = 'chat'"
+    )
+    seen = found(world, settings)
+    assert seen.keys() == {"untold", "webhook_disabled"}
+    assert "(chat) was not told 1 event" in seen["untold"]
+    assert "it answered: status 410" in seen["webhook_disabled"]

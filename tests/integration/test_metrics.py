@@ -1,17 +1,15 @@
 """Numbers for Prometheus, read by Prometheus' own parser."""
 
-import re
-from pathlib import Path
-
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from api.metrics import ENGINE
+from orchestrator.services import attempts
 from tests.integration.api_world import ApiWorld, world
+from tests.integration.engine_world import worker
 
 __all__ = ["world"]
-
-ALERTS = Path(__file__).parents[2] / "deploy" / "alerts.yml"
 
 
 def scrape(world: ApiWorld) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -77,8 +75,23 @@ def test_nobody_reads_them_without_a_token(world: ApiWorld) -> None:
     assert world.client().get("/metrics").status_code == 401
 
 
-def test_alerts_ask_for_metrics_that_there_are(world: ApiWorld) -> None:
-    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
-    asked = {name for rule in rules for name in re.findall(r"release_manager_\w+", rule["expr"])}
-    assert len(rules) >= 6
-    assert asked <= {name for name, _ in scrape(world)}
+def test_the_age_of_the_queue_is_how_long_an_attempt_waits_for_a_worker(world: ApiWorld) -> None:
+    assert figure(scrape(world), "release_manager_attempts_untaken_seconds") == 0
+    name = world.application("1.0")
+    made = world.deploy(name, "1.0")["id"]
+    with world.database.transaction() as session:
+        attempts.advance(session, made, None)
+    assert figure(scrape(world), "release_manager_attempts_untaken") == 1
+    with world.database.transaction() as session:
+        ago = "UPDATE attempts SET not_before = clock_timestamp() - interval '90 seconds' WHERE deployment_id = :id"
+        session.execute(text(ago), {"id": made})
+    assert 90 <= figure(scrape(world), "release_manager_attempts_untaken_seconds") < 180
+    with world.database.transaction() as session:
+        assert attempts.claim(session, open_attempt(session, made), worker()) is not None
+    assert figure(scrape(world), "release_manager_attempts_untaken") == 0
+    assert figure(scrape(world), "release_manager_attempts_untaken_seconds") == 0
+
+
+def open_attempt(session: Session, deployment_id: int) -> int:
+    found = session.execute(text("SELECT id FROM attempts WHERE deployment_id = :id"), {"id": deployment_id})
+    return int(found.scalar_one())

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from orchestrator.db import Database
-from orchestrator.prepared import is_preparable
+from orchestrator.prepared import execute, is_preparable
 
 NAMES = text("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'ours%' AND statement LIKE :like")
 
@@ -34,6 +34,30 @@ def test_a_column_that_a_migration_adds_disturbs_nobody(database: Database) -> N
         with database.transaction() as migration:
             migration.execute(text("ALTER TABLE environments ADD COLUMN later text"))
         assert reader.execute(named, {"name": "x"}).all() == []
+
+
+def test_a_hot_statement_answers_by_name_from_its_first_execution_on(database: Database) -> None:
+    named = text(
+        "SELECT CAST(:n AS int) AS number, CAST(:n AS int) * 2 AS twice, '{\"a\": 1}'::json AS document"
+    )
+    with database.reading() as session:
+        rows = [execute(session, named, {"n": n}).one() for n in (1, 2, 3)]
+        in_core = execute(session.connection(), named, {"n": 4}).one()
+    assert [(row.number, row.twice, row.document) for row in rows] == [
+        (n, 2 * n, {"a": 1}) for n in (1, 2, 3)
+    ]
+    assert in_core.twice == 8
+
+
+def test_a_hot_statement_may_give_no_rows_and_belongs_to_the_open_transaction(database: Database) -> None:
+    add = text("INSERT INTO environments (name) VALUES (:name)")
+    count = text("SELECT count(*) AS many FROM environments WHERE name LIKE 'hot-%'")
+    with database.reading() as session:
+        for name in ("hot-a", "hot-b"):
+            assert not execute(session, add, {"name": name}).returns_rows
+        assert execute(session, count, {}).scalar() == 2
+        session.rollback()
+        assert execute(session, count, {}).scalar() == 0
 
 
 @pytest.mark.parametrize(

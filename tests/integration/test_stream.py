@@ -72,6 +72,19 @@ def test_the_end_of_each_wave_is_seen_also_by_who_was_away(streams: StreamWorld)
     assert step_statuses(back) == ["succeeded"] * 6
 
 
+def test_who_leaves_between_a_status_and_its_steps_is_told_the_steps(streams: StreamWorld) -> None:
+    claim = streams.running("production")
+    deployment_id = claim.work.deployment_id
+    listener = streams.follow(deployment_id)
+    seen = listener.until("steps")
+    streams.end(claim)
+    seen += listener.until("status")
+    listener.close()
+    assert streams.engine.run_to_end(deployment_id) == "succeeded"
+    seen += streams.follow(deployment_id, last_id=listener.last_id).until("end")
+    assert step_statuses(seen) == ["succeeded"] * 6
+
+
 @pytest.mark.parametrize("query", ["", "last_event_id"])
 def test_who_comes_back_goes_on_with_the_next_byte(streams: StreamWorld, query: str) -> None:
     claim = streams.running()

@@ -102,6 +102,16 @@ def collect(engine: Engine) -> Evidence:
     return Evidence(**{name: [Row(**row) for row in rows] for name, rows in found.items()})
 
 
+def is_over(engine: Engine, run: str) -> bool:
+    """Whether the attempt of a run has ended."""
+    _, step_id, number = run.split("-")
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT ended_at IS NOT NULL FROM attempts WHERE step_id = %s AND number = %s", (step_id, number)
+        )
+        return bool(found.scalar_one())
+
+
 def worth_meeting(now: Evidence, site: Site) -> Iterator[str]:
     """What an example came to, by name: a model that never gets there proves nothing."""
     yield "example"
@@ -112,7 +122,9 @@ def worth_meeting(now: Evidence, site: Site) -> Iterator[str]:
     yield from ("attempt with output" for attempt in now.attempts if attempt.output_bytes)
     yield from ("lease taken over" for change in now.tokens if change.old)
     yield from (event.kind for event in now.events if event.kind.startswith("step."))
+    yield from (f"pending, held by {row.held_by}" for row in now.deployments if row.held_by)
     yield from ("paused" for change in now.statuses if change.new == "paused")
     yield from ("started while in doubt" for new, _ in site.overlaps)
     yield from ("aborted before it started" for run in site.runs.values() if run.name not in site.starts)
     yield from ("stale token refused" for _ in range(site.stale))
+    yield from ("late start refused" for _ in range(site.too_late))

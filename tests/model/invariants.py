@@ -14,6 +14,8 @@ from tests.model.virtual_time import GREATEST_JUMP_SECONDS
 Found = Iterator[str]
 
 LONGEST_SLEEP_SECONDS = 3600 + GREATEST_JUMP_SECONDS
+LONGEST_HELD_SECONDS = 24 * 3600 + GREATEST_JUMP_SECONDS
+"""Of one for which no window opens: who makes a window wakes it."""
 FOLLOWS = {
     "pending": {"running", "cancelled"},
     "running": {"paused", "succeeded", "failed", "cancelled"},
@@ -38,8 +40,9 @@ def one_active_a_slot(now: Evidence, _site: Site) -> Found:
 
 
 def started_once(now: Evidence, site: Site) -> Found:
-    """I2: no run twice, none without a claim, none for what succeeded already."""
+    """I2: no run twice, none without a claim, none for what succeeded already, none after its attempt's end."""
     yield from (f"run {run} was started {n} times" for run, n in site.starts.items() if n > 1)
+    yield from (f"run {run} was started after its attempt had ended" for run in site.late)
     claimed = {attempt.run for attempt in now.attempts if attempt.token}
     yield from (f"run {run} was started without a claim" for run in site.starts.keys() - claimed)
     cut_off = _cut_off(now) | now.doubtful
@@ -75,9 +78,10 @@ def none_side_by_side(now: Evidence, site: Site) -> Found:
 
 
 def nobody_is_forgotten(now: Evidence, _site: Site) -> Found:
-    """I4: what has not ended wakes, within an hour at most; open steps have an open attempt."""
+    """I4: what has not ended wakes, within an hour at most, or a day; open steps have an open attempt."""
     for row in now.deployments:
-        if row.status not in TERMINAL and (row.wakes_in is None or row.wakes_in > LONGEST_SLEEP_SECONDS):
+        longest = LONGEST_HELD_SECONDS if row.held_by == "window" else LONGEST_SLEEP_SECONDS
+        if row.status not in TERMINAL and (row.wakes_in is None or row.wakes_in > longest):
             yield f"deployment {row.id} is {row.status} and wakes in {row.wakes_in} s"
     open_attempts = {attempt.step_id for attempt in now.attempts if not attempt.over}
     open_steps = {step.id for step in now.steps if step.status in OPEN}

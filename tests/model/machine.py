@@ -3,22 +3,26 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from orchestrator.domain.windows import RuleKind
 from tests.model import shapes
 from tests.model.evidence import Evidence, collect, worth_meeting
 from tests.model.harness import Harness
 from tests.model.invariants import violations
 from tests.model.process import Process
 from tests.model.puppets import Puppet
-from tests.model.settling import settle
+from tests.model.settling import MOST_POINTS, settle
 from tests.model.system import NODES, VERSIONS, Sent, System
 
 MOST_DEPLOYMENTS = 8
+MOST_GATES = 2
+"""Locks at once, and windows and freezes: with more nothing would ever start."""
 MOST_PUPPETS = 12
 
 T = TypeVar("T")
@@ -86,6 +90,7 @@ class Model(RuleBasedStateMachine):
         self.system: System = self.harness.fresh_system()
         self.evidence = collect(self.system.database.engine)
         self._ended_steps: dict[int, str] = {}
+        self._started: set[int] = set()
         self._edges = ExitStack()
         self._edges.enter_context(self.system.running())
 
@@ -103,10 +108,10 @@ class Model(RuleBasedStateMachine):
     # People.
 
     @precondition(lambda self: len(self.evidence.deployments) < MOST_DEPLOYMENTS)
-    @disturbance(wanted=orders)
-    def request(self, wanted: list[tuple[str, str]]) -> None:
+    @disturbance(wanted=orders, overrides=st.sampled_from([False, False, False, True]))
+    def request(self, wanted: list[tuple[str, str]], overrides: bool) -> None:
         for version, environment in wanted:
-            self.system.request(version, environment)
+            self.system.request(version, environment, overrides=overrides)
 
     @precondition(lambda self: self.evidence.deployments)
     @disturbance(which=some)
@@ -124,6 +129,43 @@ class Model(RuleBasedStateMachine):
     def answer(self, which: int, answer: str, all_at_once: bool) -> None:
         step = pick([step for step in self.evidence.steps if step.status == "unknown"], which)
         self.system.answer(step.deployment_id, answer, None if all_at_once else step.id)
+
+    # Who says when.
+
+    @precondition(lambda self: len(self.system.book.locks) < MOST_GATES)
+    @disturbance(
+        who=some,
+        environment=st.sampled_from(["staging", "production", None]),
+        seconds=st.sampled_from([None, 5.0, 60.0, 400.0]),
+    )
+    def lock(self, who: int, environment: str | None, seconds: float | None) -> None:
+        self.system.lock(pick(self.system.people, who), environment, seconds)
+
+    @precondition(lambda self: self.system.book.locks)
+    @disturbance(which=some)
+    def release_a_lock(self, which: int) -> None:
+        self.system.unlock(pick(list(self.system.book.locks), which))
+
+    @precondition(lambda self: len(self.system.book.stretches) < MOST_GATES)
+    @disturbance(
+        kind=st.sampled_from(list(RuleKind)),
+        environment=st.sampled_from(["staging", "production"]),
+        begins=st.sampled_from([-200, -20, 0, 20, 100]),
+        lasts=st.sampled_from([15, 60, 300, 900]),
+    )
+    def make_a_window_or_a_freeze(self, kind: RuleKind, environment: str, begins: int, lasts: int) -> None:
+        self.system.allow(kind, environment, begins=begins, lasts=lasts)
+
+    @precondition(lambda self: self.system.book.stretches)
+    @disturbance(which=some)
+    def remove_a_window_or_a_freeze(self, which: int) -> None:
+        self.system.allow_no_more(pick(list(self.system.book.stretches), which))
+
+    @precondition(lambda self: self._awaiting_approval)
+    @disturbance(which=some, who=some, again=st.booleans())
+    def approve(self, which: int, who: int, again: bool) -> None:
+        for number in (who, who + 1) if again else (who,):
+            self.system.approve(pick(self._awaiting_approval, which), pick(self.system.people, number))
 
     # Messages.
 
@@ -180,6 +222,27 @@ class Model(RuleBasedStateMachine):
         process.stopped = False
         self._go_on(process, puppet, after)
 
+    @precondition(lambda self: self._movable)
+    @disturbance(which=some, before=st.integers(0, 8), after=st.integers(1, 6))
+    def stop_until_given_up(self, which: int, before: int, after: int) -> None:
+        """Its whole node stopped, best right before a start, until it counts as lost and a person has answered; it wakes."""
+        process, puppet = pick(self._movable, which)
+        for _ in range(before):
+            if puppet.where != "starts its run":
+                process.resume(puppet)
+        node = [each for each in self.system.processes if each.node == process.node]
+        for each in node:
+            each.stopped = True
+        self.system.let_time_pass(self.system.node_lost_seconds + 9.0)
+        self.system.tick()
+        for message in list(self.system.broker.messages):
+            self._deliver(message, which, MOST_POINTS)
+        for deployment_id in self._look().asking:
+            self.system.answer(deployment_id, "retry")
+        for each in node:
+            each.stopped = False
+        self._go_on(process, puppet, after)
+
     @disturbance(node=st.sampled_from(NODES))
     def stop_a_node(self, node: str) -> None:
         for process in self.system.processes:
@@ -224,6 +287,7 @@ class Model(RuleBasedStateMachine):
         """What is so now; fails if anything of it must not be."""
         self.evidence = collect(self.system.database.engine)
         found = violations(self.evidence, self.system.site) + self._changed_ends(self.evidence)
+        found += self._forbidden_starts(self.evidence)
         assert not found, "\n".join(found)
         return self.evidence
 
@@ -240,6 +304,27 @@ class Model(RuleBasedStateMachine):
             if step.status in {"succeeded", "failed", "skipped", "cancelled"}:
                 self._ended_steps[step.id] = step.status
         return found
+
+    def _forbidden_starts(self, now: Evidence) -> list[str]:
+        """I11: starts since the last look; whatever anybody said was said before them, for a rule begins with that."""
+        fresh = [row for row in now.deployments if row.started_at and row.id not in self._started]
+        self._started |= {row.id for row in fresh}
+        return [
+            f"I11: deployment {row.id} started at {row.started_at} in {row.environment}: {why}"
+            for row in fresh
+            for why in self.system.book.against(
+                row.id, row.environment, at=datetime.fromisoformat(row.started_at)
+            )
+        ]
+
+    @property
+    def _awaiting_approval(self) -> list[int]:
+        """Where the pipeline wants a yes."""
+        return [
+            row.id
+            for row in self.evidence.deployments
+            if row.status == "pending" and self.system.book.needs[row.environment] and not row.rolls_back_id
+        ]
 
     def live(self, then: list[tuple[str, int, int]]) -> None:
         """What happens without any fault, move by move; one that is not possible now is left out."""

@@ -11,7 +11,10 @@ MOST_POINTS = 400
 
 
 def settle(system: System, look: Callable[[], Evidence]) -> None:
-    """Stop all faults but those of nodes that are away, let time pass, answer what is asked, let the nodes come back."""
+    """Stop all faults but those of nodes that are away, let time pass, answer what is asked, let the nodes come back.
+
+    At last everybody agrees to everything, and nothing is locked or closed any more.
+    """
     system.broker.away = False
     system.clocks.set_right()
     away = {process.node for process in system.processes if process.stopped}
@@ -35,6 +38,18 @@ def settle(system: System, look: Callable[[], Evidence]) -> None:
         system.answer(deployment_id, "retry")
     now = _let_all_end(system, look, patience=STUCK_SECONDS)
     assert not now.asking, f"asked again although nothing broke: {now.asking}"
+    _agree_to_everything(system, now)
+    _let_all_end(system, look, patience=STUCK_SECONDS)
+
+
+def _agree_to_everything(system: System, now: Evidence) -> None:
+    for lock_id in list(system.book.locks):
+        system.unlock(lock_id)
+    for rule_id in list(system.book.stretches):
+        system.allow_no_more(rule_id)
+    for row in now.deployments:
+        for person in system.people if row.status == "pending" else ():
+            system.approve(row.id, person)
 
 
 def _let_all_end(system: System, look: Callable[[], Evidence], *, patience: float) -> Evidence:
@@ -42,7 +57,7 @@ def _let_all_end(system: System, look: Callable[[], Evidence], *, patience: floa
     before, since = "", system.clocks.seconds
     while True:
         now = look()
-        can_go_on = _can_go_on(now)
+        can_go_on = _can_go_on(now, system)
         if not can_go_on:
             return now
         progress = _progress(now, system)
@@ -74,8 +89,8 @@ def _second(system: System) -> None:
                     break
 
 
-def _can_go_on(now: Evidence) -> list[str]:
-    """Deployments that wait for nobody and for no other."""
+def _can_go_on(now: Evidence, system: System) -> list[str]:
+    """Deployments that wait for nobody, for no other and for no time."""
     going_back = {
         row.rolls_back_id
         for row in now.deployments
@@ -90,7 +105,8 @@ def _can_go_on(now: Evidence) -> list[str]:
         waits = row.id in asking and not any(a.deployment_id == row.id and not a.over for a in now.attempts)
         if row.status == "pending":
             promoted = all((row.release_id, name) in good for name in row.promote_after)
-            waits = row.environment in busy or not (promoted or row.rolls_back_id)
+            held = any(system.book.against(row.id, row.environment, at=system.clocks.postgres))
+            waits = row.environment in busy or held or not (promoted or row.rolls_back_id)
         if row.status not in TERMINAL and not waits:
             found.append(f"deployment {row.id} is {row.status}, wakes in {row.wakes_in} s")
     return found

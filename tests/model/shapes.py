@@ -15,6 +15,7 @@ def _pipeline(
     strategy: dict[str, object],
     on_failure: str,
     promoting: bool,
+    approvals: list[dict[str, object]],
     actions: list[dict[str, object]],
 ) -> str:
     """YAML, which JSON is."""
@@ -29,6 +30,7 @@ def _pipeline(
             "strategy": strategy,
             "after": ["staging"] if promoting else [],
             "on_failure": on_failure,
+            "approvals": approvals,
         },
     }
     return json.dumps({"application": APPLICATION, "environments": environments, "deploy": actions})
@@ -57,6 +59,11 @@ actions = st.builds(
     st.booleans(),
     st.sampled_from(["60s", "600s"]),
 )
+approvals = st.builds(
+    lambda count, lasting: {"count": count, "role": "operator", **({"expires": lasting} if lasting else {})},
+    st.integers(1, 2),
+    st.sampled_from(["", "60s", "240s"]),
+)
 pipelines = st.builds(
     _pipeline,
     st.sampled_from(["simulated", "simulated-local"]),
@@ -65,5 +72,6 @@ pipelines = st.builds(
     strategy=strategies,
     on_failure=st.sampled_from(["rollback", "fail"]),
     promoting=st.booleans(),
+    approvals=st.one_of(st.just([]), st.just([]), st.lists(approvals, min_size=1, max_size=1)),
     actions=st.lists(actions, min_size=1, max_size=2),
 )

@@ -1,16 +1,18 @@
 """Simulated targets: they keep the promises of `targets/base.py`, and write down all that is asked of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+from orchestrator import clock
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets.base import (
     ABORTED_CODE,
     Absent,
     Command,
     Exited,
+    LateStartError,
     Lost,
     Poll,
     Run,
@@ -57,6 +59,8 @@ class SimulatedRun:
 class Site:
     """All targets of an example, with a record of what was really started there."""
 
+    is_over: Callable[[str], bool] = bool
+    """Whether the attempt of a run has ended in the database."""
     runs: dict[tuple[str, str], SimulatedRun] = field(default_factory=dict)
     """By place and name; one that was aborted before it started is among them."""
     greatest: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -66,17 +70,26 @@ class Site:
     """In the order of their starts."""
     overlaps: list[tuple[SimulatedRun, SimulatedRun]] = field(default_factory=list)
     """What was started while another run under the same fence was alive."""
+    late: list[str] = field(default_factory=list)
+    """What was started although its attempt had ended."""
     installed: dict[str, SimulatedRun] = field(default_factory=dict)
     """The last run under a fence that ended well: what it brought is there."""
 
     stale: int = 0
     """How often a smaller token was refused."""
+    too_late: int = 0
+    """How often a start was refused because the lease behind it was over."""
 
     def start(self, place: str, run: Run, command: Command) -> None:
         """As `Target.start`, but two under one fence are let in and written down."""
         self._see(place, run)
         if (place, run.name) in self.runs:
             return
+        if place and clock.monotonic() >= run.start_by:
+            self.too_late += 1
+            raise LateStartError(f"run {run.name} comes after the lease")
+        if self.is_over(run.name):
+            self.late.append(run.name)
         new = SimulatedRun(run.name, run.fence, place, command.env["RELEASE_VERSION"])
         beside = [other for other in self.started if other.fence == run.fence and other.alive]
         self.overlaps += [(new, other) for other in beside]

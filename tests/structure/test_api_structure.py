@@ -18,6 +18,7 @@ from orchestrator.config import Settings
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import MisconfiguredError, OrchestratorError
 from orchestrator.presenting.problems import STATUSES, status_of
+from tests.conftest import SECRET_KEY
 
 INTERNAL = {"LeaseLostError", "PlanUnreadableError", "MisconfiguredError"}
 """Errors of the engine and of the start, which no request meets, and their descendants."""
@@ -30,6 +31,9 @@ PUBLIC = {
     "/api/v1/users/",
     "/api/v1/auth/login",
     "/api/v1/auth/refresh",
+    "/api/v1/hooks/github/<id:hook_id>",
+    "/api/v1/hooks/gitlab/<id:hook_id>",
+    "/api/v1/hooks/generic/<id:hook_id>",
 }
 CLIENT_SIDE = ("orchestrator.client", "orchestrator.cli.")
 
@@ -43,7 +47,7 @@ def app() -> Flask:
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "BCRYPT_ROUNDS": "4",
     }
-    return create_app(Settings.from_env({**env, "SECRET_KEY": "x" * 32}))
+    return create_app(Settings.from_env({**env, "SECRET_KEY": SECRET_KEY}))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +91,7 @@ def test_every_error_belongs_to_one_family_that_has_a_status(monkeypatch: pytest
     for variable, value in (
         ("DATABASE_URL", "postgresql://127.0.0.1:1/none"),
         ("REDIS_URL", "redis://127.0.0.1:1/0"),
-        ("SECRET_KEY", "x" * 32),
+        ("SECRET_KEY", SECRET_KEY),
     ):
         monkeypatch.setenv(variable, value)
     orphans = []

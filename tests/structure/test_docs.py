@@ -15,9 +15,11 @@ import pytest
 import api
 import orchestrator
 import stream
+from orchestrator import settings_page
 from orchestrator.cli import main
 from orchestrator.config import Settings
 from orchestrator.domain.errors import OrchestratorError
+from orchestrator.domain.telling import KINDS
 from orchestrator.presenting.problems import status_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +64,13 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert {
         field.name.upper(): _default(field.default) for field in fields(Settings)
     }.items() <= documented.items()
+
+
+def test_the_reference_of_settings_is_as_the_code_has_it() -> None:
+    page = (DOCS / "settings.md").read_text()
+    command = "python -m orchestrator.settings_page docs/settings.md"
+    assert settings_page.write_into(page) == page, f"run {command}"
+    assert command in page
 
 
 def _modules_that_answer() -> Iterator[str]:
@@ -158,3 +167,14 @@ def test_decisions_are_numbered_without_gaps_and_listed() -> None:
 @pytest.mark.parametrize("page", DECISIONS, ids=names)
 def test_a_decision_has_its_parts(page: Path) -> None:
     assert re.findall(r"^## (.+)$", page.read_text(), re.M) == ["Context", "Decision", "Consequences"]
+
+
+def test_every_kind_of_event_is_known_and_documented() -> None:
+    """Those that the services record by name; the statuses come from the enums."""
+    sources = [path.read_text() for path in (ROOT / "orchestrator" / "services").glob("*.py")]
+    groups = {kind.partition(".")[0] for kind in KINDS}
+    named = set(re.findall(rf'"((?:{"|".join(sorted(groups))})\.[a-z_]+)"', "\n".join(sources)))
+    assert named <= KINDS
+    page = (DOCS / "webhooks.md").read_text()
+    documented = set(re.findall(r"`([a-z_]+)`", page))
+    assert {part for kind in KINDS for part in kind.split(".")} <= documented

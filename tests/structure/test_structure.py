@@ -137,4 +137,9 @@ def test_built_in_plugins_use_the_same_door_as_third_parties() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     doors = {name for name in setup["options.entry_points"] if name.startswith("orchestrator.")}
-    assert doors == {"orchestrator.targets", "orchestrator.strategies", "orchestrator.checks"}
+    assert doors == {
+        "orchestrator.targets",
+        "orchestrator.strategies",
+        "orchestrator.checks",
+        "orchestrator.notifications",
+    }

@@ -243,9 +243,19 @@ def test_steps_count_waves_from_one(cli: Cli) -> None:
     assert done.stdout.splitlines()[1] == "1   2     web-a   unpack  failed  1              exit code 3"
 
 
-def installed(target: str, version: str | None, number: int | None, since: str | None) -> dict[str, object]:
+def installed(
+    target: str, version: str | None, number: int | None, since: str | None, *, well: bool | None = None
+) -> dict[str, object]:
     place = {"application": "shop", "environment": "production", "target": target}
-    return {**place, "version": version, "release_id": 1, "deployment_id": number, "since": since}
+    health = {"healthy": well, "detail": "status 500, not 200", "checked_at": "2026-03-02"}
+    return {
+        **place,
+        "version": version,
+        "release_id": 1,
+        "deployment_id": number,
+        "since": since,
+        "health": None if well is None else health,
+    }
 
 
 def test_status_says_how_many_targets_have_each_version(cli: Cli) -> None:
@@ -258,7 +268,7 @@ def test_status_says_how_many_targets_have_each_version(cli: Cli) -> None:
     ]
     cli.on("GET", "/installations", listed(*found))
     assert cli.run("status", "shop", "--env", "production").stdout.splitlines() == [
-        "application  environment  version    targets  since       deployment",
+        "application  environment  version    targets  since       deployment  health",
         "shop         production   1.0        2 of 5   2026-03-01  3",
         "shop         production   1.1        1 of 5   2026-02-01  2",
         "shop         production   (nothing)  2 of 5",
@@ -269,6 +279,27 @@ def test_status_says_how_many_targets_have_each_version(cli: Cli) -> None:
         "limit": "200",
     }
     assert [each["target"] for each in json.loads(cli.run("status", "--json").stdout)] == list("abcde")
+
+
+def test_status_says_what_is_not_well(cli: Cli) -> None:
+    found = [
+        installed("a", "1.0", 1, "2026-01-01", well=True),
+        installed("b", "1.0", 1, "2026-01-01", well=False),
+        installed("c", "1.1", 2, "2026-02-01", well=True),
+    ]
+    cli.on("GET", "/installations", listed(*found))
+    assert [line.split("  ")[-1].strip() for line in cli.run("status").stdout.splitlines()] == [
+        "health",
+        "1 of 2 failing",
+        "well",
+    ]
+    lines = cli.run("status", "--targets").stdout.splitlines()
+    assert [line.split("  ")[-1].strip() for line in lines] == [
+        "health",
+        "well",
+        "failing: status 500, not 200",
+        "well",
+    ]
 
 
 def test_api_sends_text_and_typed_fields_and_prints_errors_too(cli: Cli) -> None:

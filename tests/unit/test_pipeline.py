@@ -330,3 +330,15 @@ def test_a_soak_is_read_and_written_back() -> None:
 )
 def test_a_soak_that_cannot_be_is_refused(changes: dict[str, Any], detail: str) -> None:
     assert problems(soaking(**changes)) == {"/environments/production/soak": detail}
+
+
+def test_what_is_announced_goes_where_nothing_comes_before() -> None:
+    pipeline = parse_pipeline(soaking(after="staging"), plugins=PLUGINS)
+    assert pipeline.on_release() == ()
+    announced = document(environments={"staging": environment(on_release=True), "production": environment()})
+    pipeline = parse_pipeline(announced, plugins=PLUGINS)
+    assert [each.name for each in pipeline.on_release()] == ["staging"]
+    assert parse_pipeline(to_document(pipeline), plugins=PLUGINS) == pipeline
+    detail = "cannot stand beside `after`: a new release was nowhere yet; use `auto`"
+    wrong = problems(soaking(after="staging", on_release=True))
+    assert wrong == {"/environments/production/on_release": detail}

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from orchestrator.queue import Message, TaskName, send
-from orchestrator.repositories import heartbeats, promotions, schedules, waking
+from orchestrator.queue import TICK_SECONDS, Message, TaskName, send
+from orchestrator.repositories import health, heartbeats, promotions, schedules, waking
 from orchestrator.services import promotions as promoting
 from orchestrator.services import schedules as recurring
-from workers import context
+from workers import context, telling
 from workers.app import app
+from workers.metrics import TICK_LAG
 
 AT_ONCE = 500
 PUSH_SECONDS = 3.0
@@ -21,12 +22,16 @@ ERRAND_PUSH_SECONDS = 30.0
 
 @app.task(name=TaskName.TICK, send_events=False)
 def tick() -> None:
-    """Send `advance` for each deployment whose time has come; any number of beats may call it at once."""
+    """Send on each deployment and each health check whose time has come; any number of beats may call it at once."""
     with context.current().database.transaction() as session:
-        heartbeats.tick(session)
+        since_last = heartbeats.tick(session)
+    if since_last is not None:
+        TICK_LAG.observe(max(0.0, since_last - TICK_SECONDS))
     _advance_due()
+    _ask_for_health()
     _run_errands(promotions.take_due, promoting.promote)
     _run_errands(schedules.take_due, recurring.run)
+    telling.hand_out(context.current())
 
 
 def _advance_due() -> None:
@@ -39,6 +44,15 @@ def _advance_due() -> None:
                 waking.wake_overdue(session, unsent)
         if len(due) < AT_ONCE:
             return
+
+
+def _ask_for_health() -> None:
+    """What is not sent is found by a worker that polls."""
+    with context.current().database.transaction() as session:
+        due = health.take_due(session, limit=AT_ONCE, push_seconds=PUSH_SECONDS)
+    for row in due:
+        text = f"{row.application} {row.version} in {row.environment}, its health"
+        send(Message(TaskName.ASK_FOR_HEALTH, row.deployment_id, text))
 
 
 def _run_errands(take: Callable[..., list[int]], run: Callable[[Session, int], None]) -> None:

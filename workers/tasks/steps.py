@@ -1,5 +1,6 @@
 """Steps' tasks."""
 
+from orchestrator import log
 from orchestrator.queue import TaskName
 from workers.app import app
 from workers.tasks.shell import guarded
@@ -8,4 +9,5 @@ from workers.tasks.shell import guarded
 @app.task(name=TaskName.RUN_STEP)
 def run_step(attempt_id: int) -> None:
     """Follow one attempt for one slice."""
-    guarded(TaskName.RUN_STEP, attempt_id, lambda follower: follower.run_step(attempt_id))
+    with log.about(attempt=attempt_id):
+        guarded(TaskName.RUN_STEP, attempt_id, lambda follower: follower.run_step(attempt_id))

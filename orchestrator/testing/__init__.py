@@ -13,17 +13,20 @@ import itertools
 import shlex
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from orchestrator import clock
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets.base import (
     ABORTED_CODE,
     Absent,
     Command,
     Exited,
+    LateStartError,
     Lost,
     Poll,
     Run,
@@ -301,6 +304,18 @@ class TargetContract:
         equal = new_run(fence=newer.fence, token=12)
         target.start(equal, Command("true", {}))
         assert follow(target, equal)[1] == Exited(0, b"", 0)
+
+    def test_start_that_comes_after_the_lease_is_refused(self, target: Target, ledger: Path) -> None:
+        if not target.node_bound:
+            pytest.skip(f"runs of the kind {self.kind} have no second node on which they could go on")
+        run = new_run()
+        command = Command(f"echo start >>{shlex.quote(str(ledger))}", {})
+        with pytest.raises(LateStartError):
+            target.start(replace(run, start_by=clock.monotonic() - 0.01), command)
+        assert target.poll(run, 0) == Absent()
+        assert not ledger.exists()
+        target.start(replace(run, start_by=clock.monotonic() + PATIENCE_SECONDS), command)
+        assert follow(target, run)[1] == Exited(0, b"", 0)
 
     def test_token_of_an_abort_counts_too(self, target: Target) -> None:
         run = new_run(token=12)

@@ -1,0 +1,58 @@
+"""Reading which check is made, and how: by a `verify` step, and between deployments."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.domain.pipeline_parts import KnownPlugins, check_settings
+from orchestrator.domain.pipeline_specs import HealthSpec
+from orchestrator.domain.reading import Section
+from orchestrator.domain.variables import references
+
+OFTENEST_SECONDS = 1
+SELDOMEST_SECONDS = 3600
+USUAL_SECONDS = 30
+OF_VERIFY = ("within", "interval")
+
+
+def read_check(part: Section, settings: Mapping[str, Any], plugins: KnownPlugins) -> str:
+    """Name the one check that a section is about, whose `settings` are right; "" where that is not so, which is noted."""
+    kinds = [key for key in part.values if key in plugins.checks]
+    check = kinds[0] if len(kinds) == 1 else ""
+    if not _dollars_are_right(part):
+        return ""
+    if check:
+        check_settings(part.problems, part.pointer, settings, plugins.checks[check])
+    elif part.valid:
+        names = " or ".join(f"`{name}`" for name in plugins.checks)
+        part.problems.add(part.pointer, f"name exactly one check here: {names}")
+    return check
+
+
+def read_health(section: Section, plugins: KnownPlugins) -> HealthSpec | None:
+    """How an environment is asked for its health, if it is."""
+    if not section.has("health"):
+        return None
+    part = Section.of(section.problems, section.at("health"), section.values["health"], known=())
+    for key in OF_VERIFY:
+        if key in part.values:
+            part.problems.add(part.at(key), "is for `verify`; say with `every` how often it is asked")
+    settings = {key: value for key, value in part.values.items() if key != "every"}
+    return HealthSpec(
+        check=read_check(part, settings, plugins),
+        settings=settings,
+        every_seconds=part.seconds(
+            "every", default=USUAL_SECONDS, least=OFTENEST_SECONDS, most=SELDOMEST_SECONDS
+        ),
+    )
+
+
+def _dollars_are_right(part: Section) -> bool:
+    """Whether plugins can read the variables in the settings; when not, that is noted where it is so."""
+    right = True
+    for key, value in part.values.items():
+        try:
+            references(value)
+        except ValueError as error:
+            part.problems.add(part.at(key), str(error))
+            right = False
+    return right

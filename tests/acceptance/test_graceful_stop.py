@@ -1,0 +1,49 @@
+"""A web server that is told to end answers first what it has begun."""
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import urllib3
+from sqlalchemy import text
+
+from orchestrator.config import Settings
+from orchestrator.db import Database
+from tests.acceptance.fleet import eventually
+from tests.acceptance.installation import WEB
+from tests.conftest import environment
+from tests.integration.stream_world import Server, free_port, running
+
+
+@pytest.fixture
+def web(settings: Settings, tmp_path: Path) -> Iterator[Server]:
+    port = free_port()
+    env = environment(settings.database_url, settings.redis_url, tmp_path)
+    argv = ["gunicorn", *WEB.split(), "--bind", f"127.0.0.1:{port}", "api.wsgi:app"]
+    with running(Server(argv, env, tmp_path / "web.log", port)) as server:
+        yield server
+
+
+def waits(database: Database) -> bool:
+    """Whether a statement waits for our lock."""
+    with database.reading() as session:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(session.execute(text(asked)).scalar_one())
+
+
+def test_what_has_begun_is_answered_and_nothing_more_is_taken(web: Server, database: Database) -> None:
+    body = {"email": "ada@example.com", "username": "ada", "password": "correct horse battery"}
+    with ThreadPoolExecutor(1) as other, database.engine.connect() as holder:
+        holder.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
+        asked = other.submit(
+            urllib3.request, "POST", f"{web.url}/api/v1/users/", json=body, retries=False, timeout=60
+        )
+        eventually(lambda: waits(database), "the request has begun")
+        web.popen.send_signal(signal.SIGTERM)
+        eventually(lambda: "Handling signal: term" in web.log.read_text(), "the server was told to end")
+        assert not asked.done()
+        holder.rollback()
+        assert asked.result().status == 201
+    assert web.popen.wait(60) == 0

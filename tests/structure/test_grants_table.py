@@ -1,12 +1,15 @@
 """Who may what by a grant: a real request for each cell of the table in docs/access.md."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.integration.api_world import ApiWorld, Person, pipeline_of, world
+from api import access
+from orchestrator.domain.access import BY_APPLICATION
+from tests.integration.api_world import V1, ApiWorld, Person, pipeline_of, world
 from tests.structure.test_access import rows_under
 
 __all__ = ["world"]
@@ -113,3 +116,15 @@ def test_a_grant_counts_where_it_is_for(
     assert (answer.status_code == 403) == (cell == "403"), answer.text
     if cell == "yes":  # 400 and 409 look at the deployment, and that is for whom may
         assert answer.status_code in {200, 201, 202, 400, 409}, answer.text
+
+
+def test_each_route_that_a_grant_opens_is_in_the_table(world: ApiWorld) -> None:
+    """One that is not might forget to ask for which application."""
+    shown = {row[0].split("`")[1] for row in rows_under("By grant")}
+    opened = {
+        f"{method} {re.sub('{[a-z]+_id}', '{id}', path.removeprefix(V1))}"
+        for path, method, permission in access.routes(world.app)
+        if permission in BY_APPLICATION
+    }
+    assert opened
+    assert opened <= shown

@@ -1,7 +1,7 @@
 # One image for every process; docker-compose.yml and deploy/ say which one it is.
 FROM python:3.13-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python -m venv /build && /build/bin/pip install setuptools
+RUN python -m venv /build && /build/bin/pip install 'setuptools>=80'
 WORKDIR /src
 COPY requirements-run.lock .
 RUN python -m venv --without-pip /venv \

@@ -1,9 +1,10 @@
 """Deployments: requesting, following, and what people do with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Response, request
+from sqlalchemy import Row
 
 from api.auth import current_actor, requires
 from api.extensions import services, session
@@ -57,7 +58,15 @@ def request_deployment(body: dict[str, Any], query: dict[str, Any]) -> Response:
     """Request that a release goes to an environment. It is accepted here and carried out by the workers."""
     if query["dry_run"]:
         return json_response(_foreseen(body))
-    return _create(lambda: deployments.request(session(), **body, actor=current_actor()), body)
+    new: dict[int, Row[Any]] = {}
+
+    def create() -> int:
+        made = deployments.request(session(), **body, actor=current_actor())
+        if not made.supersedes:  # what was written is what there is: it is not read again
+            new[made.id] = made.row
+        return made.id
+
+    return _create(create, body, known=new)
 
 
 @blueprint.route("/", methods=["GET"])
@@ -236,8 +245,14 @@ def reject_deployment(body: dict[str, Any], deployment_id: int) -> Response:
     return _accepted(deployment_id)
 
 
-def _create(create: Callable[[], int], body: dict[str, Any]) -> Response:
-    made = create_once(session(), create, user_id=current_actor().id, body=body, show=_shown)
+def _create(
+    create: Callable[[], int], body: dict[str, Any], *, known: Mapping[int, Row[Any]] | None = None
+) -> Response:
+    def show(deployment_id: int) -> dict[str, Any]:
+        row = (known or {}).get(deployment_id)
+        return _shown(deployment_id) if row is None else present_whole(session(), row)
+
+    made = create_once(session(), create, user_id=current_actor().id, body=body, show=show)
     log.bind(deployment=made.id)
     return json_response(made.shown, 202, headers=_location(made.id) | made.headers)
 

@@ -11,6 +11,7 @@ from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.repositories import deployments, steps
 from orchestrator.services import attempts, execution, requests
 from orchestrator.services.actors import Actor
+from orchestrator.services.requests import Requested
 
 _NOT_PENDING = "deployment {} is not pending any more: only one that has not started gets another plan"
 ANSWERS = ("retry", "skip", "fail")
@@ -29,8 +30,8 @@ def request(
     expires_at: datetime | None = None,
     allow_downgrade: bool = False,
     override_windows: bool = False,
-) -> int:
-    """Request a deployment of a version, or of what succeeded last `from_environment`; its id.
+) -> Requested:
+    """Request a deployment of a version, or of what succeeded last `from_environment`.
 
     Raises what `requests.create` raises, ForbiddenError for an override.
     """
@@ -64,7 +65,7 @@ def last_in(session: Session, application: str, environment: str) -> int:
     return int(found.release_id)
 
 
-def enqueue(session: Session, order: requests.Order) -> int:
+def enqueue(session: Session, order: requests.Order) -> Requested:
     """Create a deployment, end those whose place it takes, and have it looked at. Raises what `requests.create` raises."""
     made = requests.create(session, order)
     for superseded in made.supersedes:
@@ -72,7 +73,7 @@ def enqueue(session: Session, order: requests.Order) -> int:
         if held is not None and held.status is DeploymentStatus.PENDING:
             execution.supersede(session, held, by=made.id)
     requests.nudge(session, made)
-    return made.id
+    return made
 
 
 def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
@@ -103,7 +104,7 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
     made = enqueue(session, order)
     if deployments.get(session, deployment_id).status != DeploymentStatus.SUPERSEDED:  # it started meanwhile
         raise ConflictError(_NOT_PENDING.format(deployment_id))
-    return made
+    return made.id
 
 
 def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
@@ -122,7 +123,7 @@ def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
         requested_by=actor.id,
         retry_of_id=deployment_id,
     )
-    return enqueue(session, order)
+    return enqueue(session, order).id
 
 
 def cancel(session: Session, deployment_id: int, *, actor: Actor, reason: str) -> None:

@@ -34,7 +34,7 @@ class Foreseen:
 
 def foresee(session: Session, *, actor: Actor, **asked: Any) -> Foreseen:
     """Request a deployment within `db.rehearsal`, so that it is never committed. Raises as `deployments.request` does."""
-    made = deployments.request(session, actor=actor, **asked)
+    made = deployments.request(session, actor=actor, **asked).id
     last = plans.last_good_before(session, made)
     return Foreseen(
         row=rows.get(session, made),

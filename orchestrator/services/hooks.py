@@ -149,7 +149,7 @@ def _deploy(session: Session, row: Row[Any], version: str, actor: Actor) -> tupl
                     version=version,
                     reason=f"announced by {row.sender} (hook {row.id})",
                     actor=actor,
-                )
+                ).id
             )
         except OrchestratorError as error:
             refused.append(f"not deployed to {environment.name}: {error.message}")

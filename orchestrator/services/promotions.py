@@ -60,7 +60,7 @@ def _promote_to(session: Session, environment: EnvironmentSpec, held: Locked, ro
     except OrchestratorError as error:
         _record(held, "deployment.not_promoted", to | {"why": error.message})
         return
-    _record(held, "deployment.promoted", to | {"deployment": made})
+    _record(held, "deployment.promoted", to | {"deployment": made.id})
 
 
 def _require_right(session: Session, order: requests.Order) -> None:

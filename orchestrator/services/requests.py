@@ -1,6 +1,6 @@
 """Requesting a deployment: the plan is made and fixed, the row is written, the worker is nudged after the commit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,6 +58,8 @@ class Requested:
     environment: str
     supersedes: tuple[int, ...]
     """Deployments whose place in the queue it takes; the caller ends them."""
+    row: Row[Any] = field(repr=False)
+    """As its readers see it before the caller has done so."""
 
 
 def create(session: Session, order: Order) -> Requested:
@@ -81,8 +83,8 @@ def create(session: Session, order: Order) -> Requested:
     digest = plan_hash(plan)
     supersedes = _make_room(session, order, about, pipeline.find_environment(order.environment))
     recorder = _record(about.new_id, order, about.version, digest)
-    _write(session, _columns(order, about, plan, pipeline, digest), plan, recorder)
-    return Requested(about.new_id, about.name, about.version, order.environment, supersedes)
+    row = _write(session, _columns(order, about, plan, pipeline, digest), plan, recorder)
+    return Requested(about.new_id, about.name, about.version, order.environment, supersedes, row)
 
 
 def _make_room(
@@ -203,12 +205,12 @@ def _approval_rules(order: Order, environment: EnvironmentSpec | None) -> str | 
     return orjson.dumps([rule.document() for rule in environment.approvals]).decode()
 
 
-def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: DeploymentRecorder) -> None:
+def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: DeploymentRecorder) -> Row[Any]:
     """Targets go with their steps and waves into their own rows; what all steps share stays one document."""
     document = to_document(plan)
     targets = {target["name"]: target for target in document.pop("targets")}
     events, head = recorder.take()
-    deployments.insert(
+    return deployments.insert(
         session,
         deployments.NewDeployment(**columns, **head),
         document=document,

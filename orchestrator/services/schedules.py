@@ -122,7 +122,7 @@ def _request(session: Session, row: Row[Any], *, expires_at: datetime | None) ->
             reason=row.reason or f"schedule {row.id}",
             actor=actors.acting(session, row.created_by, "who made the schedule"),
             expires_at=expires_at,
-        )
+        ).id
     except OrchestratorError as error:
         return None, f"left out: {error.message}"
     return made, f"{row.application} {version} requested"

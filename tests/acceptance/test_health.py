@@ -44,7 +44,7 @@ def deploy(world: World, service: ScriptedServer) -> int:
         releases.create(session, name="shop", version="9", artifact="", changes="", actor=world.actor)
         return deployments.request(
             session, application="shop", version="9", environment="one", reason="", actor=world.actor
-        )
+        ).id
 
 
 def test_a_service_that_falls_ill_soaks_again(world: World, workers: Fleet, service: ScriptedServer) -> None:

@@ -59,7 +59,7 @@ def test_a_schedule_is_kept_and_one_that_expires_runs_nothing(
                 reason="",
                 actor=world.actor,
                 **times,
-            )
+            ).id
             for times in ({"scheduled_for": begins}, {"expires_at": in_seconds(2)})
         )
     assert [ended(world, each) for each in (first, later, never)] == ["succeeded", "succeeded", "expired"]
@@ -96,7 +96,7 @@ def test_releases_go_on_by_themselves_and_again_and_again(world: World, workers:
         )
         first = deployments.request(
             session, application="chain", version="1", environment="one", reason="", actor=world.actor
-        )
+        ).id
     assert ended(world, first) == "succeeded"
     two = "SELECT id FROM deployments WHERE environment = 'two' AND status = 'succeeded'"
     eventually(lambda: world.column(two), "it went on")

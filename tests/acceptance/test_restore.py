@@ -68,7 +68,7 @@ def deploy(world: World, application: str, script: str) -> int:
             )
         return deployments.request(
             session, application=application, version="1", environment="lab", reason="", actor=world.actor
-        )
+        ).id
 
 
 def succeeds(world: World, deployment: int) -> None:

@@ -50,7 +50,7 @@ def again(world: World, application: str) -> int:
     with world.database.transaction() as session:
         return deployments.request(
             session, application=application, version="1", environment="lab", reason="", actor=world.actor
-        )
+        ).id
 
 
 def log_of(world: World, deployment: int) -> str:

@@ -74,7 +74,7 @@ class World:
                 environment=environment,
                 reason="",
                 actor=self.actor,
-            )
+            ).id
 
     def advance(self, deployment_id: int, by: Worker | None = None) -> Claim | None:
         with self.database.transaction() as session:

@@ -145,5 +145,5 @@ def test_who_overrode_the_windows_is_not_stopped_by_them(world: World, clocks: C
             reason="it burns",
             actor=world.actor,
             override_windows=True,
-        )
+        ).id
     assert world.run_to_end(deployment) == "succeeded"

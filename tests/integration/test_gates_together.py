@@ -35,7 +35,7 @@ def request(world: World, environment: str, **more: Any) -> int:
             reason="",
             actor=world.actor,
             **more,
-        )
+        ).id
 
 
 def lock_until(world: World, until: datetime) -> None:

@@ -52,7 +52,7 @@ def requested_by(world: World, who: Actor, environment: str = "staging") -> int:
     with world.database.transaction() as session:
         return deployments.request(
             session, application="shop", version="1.0.0", environment=environment, reason="", actor=who
-        )
+        ).id
 
 
 @pytest.mark.parametrize(

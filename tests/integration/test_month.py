@@ -120,7 +120,7 @@ def request(world: World, draw: random.Random, now: datetime, by: Actor) -> Fore
             actor=by,
             scheduled_for=begins,
             expires_at=expires,
-        )
+        ).id
         forecast = explaining.explain(session, made, actor=by).forecast
     assert forecast is not None
     return Foretold(made, forecast, expires)

@@ -35,7 +35,7 @@ def request(world: World, version: str, **more: object) -> int:
             reason="",
             actor=world.actor,
             **more,  # type: ignore[arg-type]
-        )
+        ).id
 
 
 def pass_time(world: World, column: str, deployment: int) -> None:

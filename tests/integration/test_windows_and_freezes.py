@@ -64,7 +64,7 @@ def request(world: World, actor: Actor | None = None, **more: Any) -> int:
             environment="staging",
             actor=actor or world.actor,
             **given,
-        )
+        ).id
 
 
 def test_outside_its_windows_a_deployment_sleeps_until_the_next_opens(world: World) -> None:

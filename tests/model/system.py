@@ -127,14 +127,16 @@ class System:
     def request(self, version: str, environment: str, *, overrides: bool = False) -> None:
         """Request a deployment."""
         made = self._ask(
-            lambda session: deployments.request(
-                session,
-                application=APPLICATION,
-                version=version,
-                environment=environment,
-                reason="now",
-                override_windows=overrides,
-                actor=self.actor,
+            lambda session: (
+                deployments.request(
+                    session,
+                    application=APPLICATION,
+                    version=version,
+                    environment=environment,
+                    reason="now",
+                    override_windows=overrides,
+                    actor=self.actor,
+                ).id
             )
         )
         self._note(made, overrides=overrides)

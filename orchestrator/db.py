@@ -59,7 +59,7 @@ class Lookups:
 
     def __init__(self, settings: Settings, *, on_restart: Callable[[], None] = lambda: None) -> None:
         """`on_restart` is called when Postgres turns out to have been restarted."""
-        self._engine = make_engine(settings, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        self.engine = make_engine(settings, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
         self._idle: deque[Connection] = deque()
         self._on_restart = on_restart
 
@@ -79,7 +79,7 @@ class Lookups:
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
-        self._engine.dispose()
+        self.engine.dispose()
 
     def _once(self, look: Callable[[Connection], T]) -> T:
         connection = self._take()
@@ -94,7 +94,7 @@ class Lookups:
     def _take(self) -> Connection:
         with suppress(IndexError):
             return self._idle.pop()
-        return self._engine.connect()
+        return self.engine.connect()
 
 
 class Database:

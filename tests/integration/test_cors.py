@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from orchestrator.config import Settings
 from orchestrator.domain.errors import MisconfiguredError
+from tests.conftest import SECRET_KEY
 from tests.integration.api_world import V1, ApiWorld, world
 
 __all__ = ["world"]
@@ -120,7 +121,7 @@ def test_what_would_not_do_what_was_meant_stops_the_start(wrong: dict[str, str],
     env = {
         "DATABASE_URL": "postgresql://127.0.0.1/none",
         "REDIS_URL": "redis://127.0.0.1:1/0",
-        "SECRET_KEY": "x" * 32,
+        "SECRET_KEY": SECRET_KEY,
     }
     Settings.from_env(env | {"CORS_ORIGINS": OURS})
     with pytest.raises(MisconfiguredError, match=says):

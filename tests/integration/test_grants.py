@@ -190,7 +190,7 @@ def test_who_acts_and_what_they_may_is_one_statement(world: ApiWorld) -> None:
         seen.append(statement)
 
     with world.app.app_context():
-        lookups = services().lookups
+        lookups = services().lookups.engine
     event.listen(lookups, "before_cursor_execute", note)
     try:
         assert deploy(viewer, shop).status_code == 202

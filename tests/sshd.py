@@ -62,6 +62,7 @@ class Sshd:
         self.record_key(self.known_hosts)
         (self.folder / "config").write_text(self._config())
         log = self.folder / "sshd.log"
+        log.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd insists on it when it is root's
         self.process = subprocess.Popen(

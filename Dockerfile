@@ -19,6 +19,7 @@ RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
 # No compiler, no pip, no tests; the root file system may be read-only, but for /tmp and /data.
 FROM python:3.13-slim
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/data HOME=/tmp
+RUN apt-get update && apt-get install -y --no-install-recommends openssh-client && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp orchestrator \
  && install -d -o orchestrator -g orchestrator -m 0700 /data
 COPY --from=build /venv /venv

@@ -3,12 +3,13 @@
 import os
 import secrets
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from orchestrator import log, tracing
 from orchestrator.config import Settings
 from orchestrator.db import Database
+from orchestrator.repositories import origins
 from orchestrator.security import Vault
 from orchestrator.services.attempts import Worker
 from workers.leases import LeaseKeeper
@@ -28,6 +29,11 @@ class WorkerContext:
         """What opens the secrets of webhooks."""
         return Vault(self.settings.secret_key)
 
+    @property
+    def origin(self) -> str:
+        """Who this installation is; asked of the database once."""
+        return _origin(self.database)
+
 
 def node_id(data_dir: Path) -> str:
     """The name of this node: made once, kept beside the runs that live on it. Several starters agree on one."""
@@ -43,6 +49,12 @@ def node_id(data_dir: Path) -> str:
         finally:
             fresh.unlink()
     return file.read_text().strip()
+
+
+@lru_cache(maxsize=1)
+def _origin(database: Database) -> str:
+    with database.reading() as session:
+        return origins.read(session)
 
 
 @cache

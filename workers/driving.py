@@ -22,8 +22,10 @@ from orchestrator.targets.base import (
     Run,
     Running,
     StaleTokenError,
+    SupportsPace,
     Target,
     TargetError,
+    TargetUnreachableError,
 )
 from workers.context import WorkerContext
 from workers.leases import Hold
@@ -31,11 +33,12 @@ from workers.secrets import SecretUnusableError, read_secrets
 from workers.sink import Sink
 
 FIRST_PAUSE_SECONDS = 0.01
-BUSY_PAUSE_SECONDS = 0.05
 MUCH_BYTES = 64 * 1024
 """A piece of that size has more behind it, so the next is asked for at once."""
 LONGEST_PAUSE_SECONDS = 0.25
 UNREACHABLE_PAUSE_SECONDS = 1.0
+UNREACHABLE_LIMIT_SECONDS = 30.0
+"""How long after a step's timeout its target may be out of reach before a person is asked."""
 PROBE_SECONDS = 5.0
 
 _logger = log.get(__name__)
@@ -83,7 +86,8 @@ def drive(
     except SettingsRefusedError as error:
         outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
         return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
-    return _RunAtTarget(slice_, target, prepared).go()
+    origin = "" if target.node_bound else ours.origin
+    return _RunAtTarget(slice_, target, prepared, origin=origin).go()
 
 
 def make_target(kind: str, settings: Mapping[str, Any], *, runs_dir: Path) -> Target:
@@ -111,8 +115,8 @@ class _Slice:
         shutting_down = self.hold.woken.is_set() and not (self.hold.cancelling or self.hold.lost)
         return shutting_down or clock.monotonic() >= self._end
 
-    def timed_out(self) -> bool:
-        return clock.monotonic() >= self.deadline
+    def timed_out(self, *, by_seconds: float = 0.0) -> bool:
+        return clock.monotonic() >= self.deadline + by_seconds
 
     def pause(self, seconds: float) -> None:
         """Wait, or until something is to be looked at."""
@@ -125,17 +129,21 @@ class _Slice:
 class _RunAtTarget:
     """A run at a target, by the three calls every kind of target has."""
 
-    def __init__(self, slice_: _Slice, target: Target, prepared: Prepared) -> None:
+    def __init__(self, slice_: _Slice, target: Target, prepared: Prepared, *, origin: str) -> None:
         work = slice_.claim.work
         self._slice = slice_
         self._target = target
-        self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token)
+        self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token, origin=origin)
         self._command = replace(
             work.command, env={**work.command.env, **tracing.variables(), **prepared.secrets}
         )
         self._refusal = prepared.refusal
         self._first_time = slice_.claim.fresh
+        self._may_have_begun = not slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS
+        self._longest_pause = (
+            target.longest_pause_seconds if isinstance(target, SupportsPace) else LONGEST_PAUSE_SECONDS
+        )
 
     def go(self) -> Ended | None:
         while True:
@@ -170,11 +178,17 @@ class _RunAtTarget:
         if self._refusal:
             self._target.abort(self._run, grace_seconds=0)
             return Ended(Outcome.FAILED, failure=self._refusal)
-        self._target.start(replace(self._run, start_by=self._slice.hold.acts_until), self._command)
+        try:
+            self._target.start(replace(self._run, start_by=self._slice.hold.acts_until), self._command)
+        except TargetUnreachableError:
+            self._may_have_begun = True
+            raise
+        self._may_have_begun = True
         return None
 
     def _take(self, poll: Poll) -> Ended | None:
         if isinstance(poll, Absent):
+            self._may_have_begun = False
             return self._start()
         if isinstance(poll, Lost):
             return Ended(Outcome.LOST, failure=poll.reason)
@@ -188,7 +202,7 @@ class _RunAtTarget:
         if len(poll.output) >= MUCH_BYTES:
             return
         if poll.output:
-            self._pause = BUSY_PAUSE_SECONDS
+            self._pause = self._longest_pause / 5
         self._slice.sink.flush()
         pause = min(self._pause, self._slice.sink.due_in_seconds())
         wait = getattr(self._target, "wait", None)
@@ -196,7 +210,7 @@ class _RunAtTarget:
             wait(self._run, pause)
         else:
             self._slice.pause(pause)
-        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        self._pause = min(self._pause * 2, self._longest_pause)
 
     def _abort(self, outcome: Outcome, why: str) -> Ended | None:
         """End it; one that ended by itself before keeps its own end."""
@@ -222,9 +236,14 @@ class _RunAtTarget:
         return Ended(Outcome.FAILED, code, f"exit code {code}")
 
     def _trouble(self, error: TargetError) -> Ended | None:
-        """What the target could not do: try again, if that may help; past its timeout the step is aborted instead."""
-        if not error.retryable:
+        """What the target could not do: try again, if that may help. A run that may have begun is never called failed for it.
+
+        A target that still cannot say how it ended a while after the step's timeout leaves that to a person.
+        """
+        if not error.retryable and not self._may_have_begun:
             return Ended(Outcome.FAILED, failure=str(error))
+        if self._slice.timed_out(by_seconds=UNREACHABLE_LIMIT_SECONDS):
+            return Ended(Outcome.LOST, failure=f"its end cannot be known: {error}", certainly_over=False)
         _logger.warning("target_trouble", error=str(error))
         self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
         return None

@@ -33,6 +33,7 @@ COMMANDS = {
     "environments": Lazy(
         "orchestrator.cli.environments:environments", "Look up environments, and restrict them."
     ),
+    "targets": Lazy("orchestrator.cli.targets:targets", "Look after the hosts that get releases."),
     "user": Lazy("orchestrator.cli.user:user", "Create, change and list users."),
     "token": Lazy("orchestrator.cli.token:token", "Make API tokens for machines, list and revoke them."),
     "grant": Lazy("orchestrator.cli.grant:grant", "Give roles for one application, and take them away."),

@@ -5,7 +5,7 @@ from orchestrator.models.application import Application, Pipeline
 from orchestrator.models.base import Base
 from orchestrator.models.deployment import Deployment, Installation, Plan
 from orchestrator.models.environment import Environment, Target
-from orchestrator.models.event import Event, Heartbeat, IdempotencyKey
+from orchestrator.models.event import Event, Heartbeat, IdempotencyKey, Origin
 from orchestrator.models.gate import Approval, Lock, WindowRule
 from orchestrator.models.grant import Grant
 from orchestrator.models.health import HealthWatch, TargetHealth
@@ -36,6 +36,7 @@ __all__ = [
     "Installation",
     "Lock",
     "LogChunk",
+    "Origin",
     "Outbox",
     "Pipeline",
     "Plan",

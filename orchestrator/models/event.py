@@ -1,8 +1,9 @@
 """What happened (append-only, hash-chained) and what the engine keeps for itself."""
 
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.models.base import Base, Id, Json, Xid8
@@ -53,3 +54,13 @@ class Heartbeat(Base):
     heard_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     free_bytes: Mapped[int | None]
     """How much room a node has where its runs are; None: it did not say."""
+
+
+class Origin(Base):
+    """The one row that says who this installation is, for targets that serve several."""
+
+    __tablename__ = "origins"
+    __table_args__ = (CheckConstraint("single", name="single"),)
+
+    single: Mapped[bool] = mapped_column(primary_key=True, server_default=text("true"))
+    id: Mapped[UUID] = mapped_column(server_default=func.gen_random_uuid())

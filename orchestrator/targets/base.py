@@ -14,12 +14,14 @@ class Run:
     (the slot and the target); `token` only grows, and the target refuses one that is smaller than the greatest it has
     seen for `fence`. `start_by` is the moment, on `orchestrator.clock.monotonic`, from which on the worker has no right to
     start it any more: where runs live on nodes, the next attempt may be on another one, whose tokens this one never sees.
+    `origin` is the installation whose names these are: a target that serves several must not mistake one's for another's.
     """
 
     name: str
     fence: str
     token: int
     start_by: float = math.inf
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +143,11 @@ class SupportsWait(Protocol):
     def wait(self, run: Run, seconds: float) -> None:
         """Return when the run has ended or is not there, after `seconds` at the latest; `poll` says how it ended."""
         ...
+
+
+@runtime_checkable
+class SupportsPace(Protocol):
+    """What a target has at which it costs something to look; at any other a follower looks at least four times a second."""
+
+    longest_pause_seconds: ClassVar[float]
+    """How long a run that writes nothing may be left alone between two looks."""

@@ -1,7 +1,6 @@
 """The target kind `command`: a script on the worker's node, under a supervisor that outlives the worker."""
 
 import contextlib
-import difflib
 import math
 import os
 import pwd
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from orchestrator import clock
-from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets import runs as files
 from orchestrator.targets.base import (
     ABORTED_CODE,
@@ -33,6 +31,7 @@ from orchestrator.targets.base import (
     TargetUnreachableError,
 )
 from orchestrator.targets.processes import MARK, remove_cgroup, wait_for_end
+from orchestrator.targets.settings import absolute_path, refuse_unknown, variables
 
 SUPERVISOR = Path(__file__).with_name("supervisor.sh")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -61,25 +60,9 @@ class CommandTarget:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, runs_dir: str) -> Self:
         """Take `directory` (absolute; optional) and `variables` (text to text; optional)."""
-        for name in settings:
-            if name not in {"directory", "variables"}:
-                raise SettingsRefusedError(name, _unknown(name, ["directory", "variables"]))
-        directory = settings.get("directory") or ""
-        if not isinstance(directory, str) or not (directory == "" or directory.startswith("/")):
-            raise SettingsRefusedError("directory", f"must be an absolute path, not {directory!r}")
-        variables = settings.get("variables") or {}
-        if not isinstance(variables, Mapping):
-            raise SettingsRefusedError("variables", "must be a mapping of names to texts")
-        for name, value in variables.items():
-            if not isinstance(name, str) or not files.VARIABLE.fullmatch(name):
-                raise SettingsRefusedError(
-                    "variables", f"{name!r} cannot be the name of an environment variable"
-                )
-            if not isinstance(value, str) or "\0" in value:
-                raise SettingsRefusedError(
-                    "variables", f"{name} must be a text, not {value!r}; put quotes around it"
-                )
-        return cls(files.Runs(Path(runs_dir).absolute()), directory, dict(variables))
+        refuse_unknown(settings, ["directory", "variables"])
+        directory = absolute_path(settings, "directory")
+        return cls(files.Runs(Path(runs_dir).absolute()), directory, variables(settings))
 
     def start(self, run: Run, command: Command) -> None:
         """Claim the run's name and start its command under its own supervisor; a second call does nothing."""
@@ -203,11 +186,6 @@ def prune(
     forgotten = [name for name in ended if name not in wanted]
     runs.prune(forgotten, older_than_seconds=older_than_seconds)
     return len(forgotten)
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, 1, 0)
-    return f"there is no such setting; did you mean {nearest[0]!r}?"
 
 
 def _poll(folder: Path, offset: int) -> Poll:

@@ -70,7 +70,7 @@ class Runs:
 
     def prepare(self, run: Run, command: Command) -> Incoming:
         """Write down what the supervisor needs. Raises TargetError for what no environment can hold."""
-        exports = _exports(command.env)
+        setters = exports(command.env)
         incoming = self._new_incoming(run)
         mark, folder = incoming.name, incoming / run.name
         cgroup = make_cgroup(mark) if self.cgroups else ""
@@ -79,7 +79,7 @@ class Runs:
             (folder / "fence").symlink_to(self.token(run.fence))
             (folder / "lock").symlink_to(self.lock(run.fence))
             _write(folder / "script", os.fsencode(command.script))
-            _write(folder / "env", exports + _exports({"DEPLOYMENT_RUN": run.name, MARK: mark}))
+            _write(folder / "env", setters + exports({"DEPLOYMENT_RUN": run.name, MARK: mark}))
             _write(folder / "mark", f"{mark}\n{cgroup}\n".encode())
             _write(folder / RESERVED, b" " * 4 + b"\n")
         except OSError:
@@ -263,7 +263,8 @@ def _write_somehow(path: Path, data: bytes) -> None:
             os.pwrite(fd, data, 0)
 
 
-def _exports(env: Mapping[str, str]) -> bytes:
+def exports(env: Mapping[str, str]) -> bytes:
+    """Return lines of sh that set these variables. Raises TargetError for what no environment can hold."""
     lines = []
     for name, value in env.items():
         if not VARIABLE.fullmatch(name):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from orchestrator.targets import runs as files
 from orchestrator.targets.base import Command, Exited, Run, Target
 from orchestrator.targets.command import CommandTarget
 from orchestrator.targets.noop import NoopTarget
+from orchestrator.targets.processes import Processes
+from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import TargetContract
+from tests.sshd import Sshd, needs_sshd, serving
 
 WITHOUT_COMMANDS = {"noop"}
 
@@ -65,6 +69,61 @@ class TestCommandTargetUnderBusybox(TestCommandTarget):
     def target(self, tmp_path: Path) -> Target:
         busybox = str(shutil.which("busybox"))
         return CommandTarget(files.Runs(tmp_path / "runs"), interpreter=(busybox, "ash"))
+
+
+@needs_sshd
+class TestSshTarget(TargetContract):
+    """Against a real sshd; `sh` is what the host has."""
+
+    kind = "ssh"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+        with serving(tmp_path_factory.mktemp("sshd")) as server:
+            yield server
+
+    @pytest.fixture
+    def target(self, server: Sshd) -> Target:
+        return SshTarget.from_settings(server.settings(), runs_dir=str(server.folder / "runs"))
+
+    @pytest.fixture(autouse=True)
+    def leave_nothing(self, server: Sshd) -> Iterator[None]:
+        """End also what a test that failed has started."""
+        yield
+        for folder in (server.folder / "remote" / "alone" / "runs").glob("[!.]*"):
+            if (folder / "mark").exists():
+                Processes((folder / "mark").read_text().split()[0]).kill()
+
+    def kill_supervisor(self, target: Target, run: Run) -> None:
+        assert isinstance(target, SshTarget)
+        pid = Path(target.root, "alone", "runs", run.name, "pid").read_text()
+        os.kill(int(pid), signal.SIGKILL)
+
+
+@needs_sshd
+@pytest.mark.skipif(not shutil.which("busybox"), reason="busybox is not installed")
+class TestSshTargetOnBusybox(TestSshTarget):
+    """The host has nothing but busybox, and flock where its busybox has none."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+        with serving(tmp_path_factory.mktemp("sshd"), PATH=str(programs_of_busybox(tmp_path_factory))) as it:
+            yield it
+
+
+def programs_of_busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every program of busybox."""
+    folder = tmp_path_factory.mktemp("busybox")
+    busybox = str(shutil.which("busybox"))
+    for name in subprocess.run(
+        [busybox, "--list"], capture_output=True, text=True, check=True
+    ).stdout.split():
+        (folder / name).symlink_to(busybox)
+    if not (folder / "flock").exists():
+        (folder / "flock").symlink_to(str(shutil.which("flock")))
+    return folder
 
 
 def test_noop_succeeds_at_once_and_writes_nothing() -> None:

@@ -1,0 +1,135 @@
+"""Deployments to a host over SSH by real workers: killed, cut off, and with another key at the host."""
+
+import getpass
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import Settings
+from orchestrator.db import Database
+from orchestrator.services import deployments, pipelines, releases
+from tests.acceptance.fleet import Fleet, eventually, fleet
+from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
+from tests.chaos.proxy import Mode, Proxy
+from tests.conftest import environment
+from tests.integration.engine_world import World
+from tests.servers import is_gone
+from tests.sshd import Sshd, needs_sshd, serving
+
+pytestmark = needs_sshd
+
+
+@pytest.fixture
+def workers(settings: Settings, tmp_path: Path) -> Iterator[Fleet]:
+    env = environment(settings.database_url, settings.redis_url, settings.data_dir)
+    with fleet(env | {"LEASE_SECONDS": "3"}, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Sshd]:
+    with serving(tmp_path / "sshd") as server:
+        yield server
+
+
+@pytest.fixture
+def line(host: Sshd, settings: Settings) -> Iterator[Proxy]:
+    """What is between the workers and the host; the host's key is recorded for its port."""
+    with Proxy() as proxy:
+        host.record_key(settings.data_dir / "known_hosts", port=proxy.link("host", host.port))
+        yield proxy
+
+
+def deploy(world: World, host: Sshd, line: Proxy, script: str, *, timeout: str = "5m") -> int:
+    """Record an application whose one step is `script` on the host, and request a deployment of it."""
+    body = "".join(f"      {each}\n" for each in script.strip().splitlines())
+    source = (
+        "application: tool\nenvironments:\n  lab:\n    targets:\n"
+        f"      - {{name: web-a, kind: ssh, host: 127.0.0.1, port: {line.links['host'].port}, "
+        f"user: {getpass.getuser()}, identity: {host.identity}, runs: {host.folder}/remote}}\n"
+        f"deploy:\n  - run: |\n{body}    timeout: {timeout}\n    grace: 1s\n"
+    )
+    with world.database.transaction() as session:
+        pipelines.apply(session, name="tool", source=source, actor=world.actor)
+        releases.create(session, name="tool", version="1", artifact="", changes="", actor=world.actor)
+    with world.database.transaction() as session:
+        return deployments.request(
+            session, application="tool", version="1", environment="lab", reason="", actor=world.actor
+        )
+
+
+def test_a_run_goes_on_when_the_worker_is_killed_and_the_host_is_out_of_reach(
+    world: World, workers: Fleet, host: Sshd, line: Proxy, tmp_path: Path
+) -> None:
+    ledger, gate = tmp_path / "ledger", tmp_path / "gate"
+    first = workers.worker()
+    deployment = deploy(world, host, line, counting(ledger, gate))
+    eventually(lambda: "line 3" in log_of(world, deployment), "the run has begun")
+    first.kill()
+    second = workers.worker()
+    seen = len(log_of(world, deployment))
+    eventually(lambda: len(log_of(world, deployment)) > seen, "another worker reads on")
+    line.turn("host", Mode.CUT)
+    eventually(lambda: second.says("target_trouble"), "the worker notices")
+    line.turn("host", Mode.OPEN)
+    seen = len(log_of(world, deployment))
+    eventually(lambda: len(log_of(world, deployment)) > seen, "the log continues")
+    gate.touch()
+    assert ended(world, deployment) == "succeeded"
+    assert len(ledger.read_text().splitlines()) == 1
+    assert expected_lines(log_of(world, deployment))
+    assert world.scalar("SELECT count(*) FROM attempts WHERE deployment_id = :id", id=deployment) == 1
+
+
+def test_a_host_out_of_reach_past_the_limit_makes_the_step_unknown_and_a_person_is_asked(
+    world: World, workers: Fleet, host: Sshd, line: Proxy, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    workers.worker()
+    workers.beat()
+    script = f'echo "$$" >> {ledger}; echo begun; sleep 600'
+    deployment = deploy(world, host, line, script, timeout="5s")
+    eventually(ledger.exists, "the run has begun")
+    line.turn("host", Mode.CUT)
+    eventually(lambda: world.status(deployment) == "paused", "a person is asked")
+    step = world.scalar("SELECT status FROM steps WHERE deployment_id = :id", id=deployment)
+    failure = world.scalar("SELECT failure FROM steps WHERE deployment_id = :id", id=deployment)
+    assert step == "unknown"
+    assert failure.startswith("its end cannot be known: ")
+    assert len(ledger.read_text().splitlines()) == 1
+
+
+def test_a_key_that_is_not_the_recorded_one_fails_the_step_and_says_what_to_do(
+    world: World, workers: Fleet, host: Sshd, line: Proxy, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    host.new_host_key()
+    workers.worker()
+    deployment = deploy(world, host, line, f"echo begun >> {ledger}")
+    assert ended(world, deployment) == "failed"
+    failure = world.scalar("SELECT failure FROM steps WHERE deployment_id = :id", id=deployment)
+    assert "is not the recorded one" in failure
+    assert "releasectl targets scan" in failure
+    assert not ledger.exists()
+
+
+def test_cancelling_ends_what_runs_at_the_host(
+    world: World, workers: Fleet, host: Sshd, line: Proxy, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    workers.worker()
+    script = f"trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 600' & echo $! $$ >> {ledger}); echo begun; sleep 600"
+    deployment = deploy(world, host, line, script)
+    eventually(lambda: "begun" in log_of(world, deployment), "the run has begun")
+    with world.database.transaction() as session:
+        deployments.cancel(session, deployment, actor=world.actor, reason="wrong version")
+    assert ended(world, deployment) == "cancelled"
+    pids = [int(each) for each in ledger.read_text().split()]
+    assert len(pids) == 2
+    assert all(is_gone(pid) for pid in pids)

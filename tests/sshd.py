@@ -1,0 +1,144 @@
+"""A real sshd on loopback for the tests, with keys and a home of its own in one folder."""
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.fleet import eventually
+
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or ""
+needs_sshd = pytest.mark.skipif(
+    not SSHD, reason="SSH IS NOT TESTED HERE: there is no sshd; install openssh-server"
+)
+
+
+@dataclass
+class Sshd:
+    """One server. `folder` holds `id` (what opens it), `home` and `known_hosts` (its key, recorded)."""
+
+    folder: Path
+    port: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+    """What sessions have in their environment beside what sshd gives."""
+    more: str = ""
+    """Further lines of its configuration."""
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def identity(self) -> Path:
+        return self.folder / "id"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    def settings(self, **more: object) -> dict[str, object]:
+        """What a target of this server is set to."""
+        return {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": getpass.getuser(),
+            "identity": str(self.identity),
+            "runs": str(self.folder / "remote"),
+            **more,
+        }
+
+    def start(self) -> None:
+        self.folder.chmod(0o700)
+        for name in ("host_key", "id"):
+            if not (self.folder / name).exists():
+                _keygen(self.folder / name)
+        shutil.copy(self.folder / "id.pub", self.folder / "authorized_keys")
+        self.port = self.port or free_port()
+        self.record_key(self.known_hosts)
+        (self.folder / "config").write_text(self._config())
+        log = self.folder / "sshd.log"
+        log.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd insists on it when it is root's
+        self.process = subprocess.Popen(
+            [SSHD, "-D", "-f", self.folder / "config", "-E", log], start_new_session=True
+        )
+        eventually(lambda: log.exists() and "Server listening" in log.read_text(), "sshd listens")
+
+    def record_key(self, file: Path, *, port: int = 0) -> None:
+        """Write the server's key where a worker looks for it, as that of `port`."""
+        kind, key, *_ = (self.folder / "host_key.pub").read_text().split()
+        with file.open("a") as known:
+            known.write(f"[127.0.0.1]:{port or self.port} {kind} {key}\n")
+
+    def new_host_key(self) -> None:
+        """Become somebody else who answers at the same place."""
+        self.stop()
+        for name in ("host_key", "host_key.pub"):
+            (self.folder / name).unlink()
+        _keygen(self.folder / "host_key")
+        known = self.known_hosts.read_bytes()
+        self.start()
+        self.known_hosts.write_bytes(known)
+
+    def stop(self) -> None:
+        """End the server and the sessions it has; what they started stays."""
+        if self.process is None:
+            return
+        for child in _children(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def _config(self) -> str:
+        lines = [self.more]
+        if self.environment:
+            lines.append("SetEnv " + " ".join(f"{name}={value}" for name, value in self.environment.items()))
+        return f"""
+Port {self.port}
+ListenAddress 127.0.0.1
+HostKey {self.folder}/host_key
+AuthorizedKeysFile {self.folder}/authorized_keys
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+MaxStartups 200
+MaxSessions 10
+""" + "\n".join([*lines, ""])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *, more: str = "", **environment: str) -> Iterator[Sshd]:
+    """A server that is gone afterwards, and with it the connections that were kept to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = Sshd(folder, environment=environment, more=more)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _keygen(file: Path) -> None:
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", str(file)]
+    subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [each for child in map(int, listed) for each in (*_children(child), child)]

@@ -54,6 +54,8 @@ class Settings:
     """The headers those may send."""
     cors_credentials: bool = False
     """Whether those may send cookies and client certificates. Tokens go in a header, which needs none."""
+    cookie_secure: bool = False
+    """Whether the cookie of the [web UI](dashboard.md) goes over HTTPS only: `true` behind a proxy that speaks TLS."""
     open_registration: bool = False
     """Whether anyone may create an account; otherwise only admins, after the first user."""
     db_pool_size: int = 5

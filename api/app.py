@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
 from api import auth, errors, extensions, health_checks, metrics, openapi
+from api.dashboard import pages
 from api.parsing import MAX_BODY_BYTES, MAX_ID
 from api.resources import BLUEPRINTS
 from orchestrator import clock, log, tracing
@@ -65,7 +66,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_env()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.config["SECRET_KEY"] = None  # there are no cookie sessions
+    app.config["SECRET_KEY"] = None  # sessions of browsers are in Redis, and Flask's own are not used
     app.url_map.strict_slashes = False
     app.url_map.converters.update(id=IdConverter, name=NameConverter)
     if settings.trusted_proxies:
@@ -80,6 +81,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     openapi.init(app, api)
+    pages.init(app)
     _share(app, settings)
     _observe(app)
     app.wsgi_app = _with_security_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]

@@ -37,18 +37,19 @@ def init(app: Flask, secret_key: str) -> None:
 
 
 def requires(
-    permission: Permission, *, is_counted: bool = True
+    permission: Permission, *, is_counted: bool = True, by: Callable[[], Actor] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let only those in who have the permission, and write down on the view what it asks for. Outermost but for the route.
 
-    Each request is counted, but for those of load balancers, whom nobody must keep from asking.
+    Each request is counted, but for those of load balancers, whom nobody must keep from asking. `by` finds out who
+    sent it; without, the bearer token tells.
     """
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             if permission is not Permission.PUBLIC:
-                _authenticate_and_count().require_somewhere(permission)
+                _authenticate_and_count(by or authenticate).require_somewhere(permission)
             elif is_counted:
                 _count_anonymous()
             return view(*args, **kwargs)
@@ -59,9 +60,9 @@ def requires(
     return decorate
 
 
-def _authenticate_and_count() -> Actor:
+def _authenticate_and_count(who: Callable[[], Actor]) -> Actor:
     try:
-        actor = authenticate()
+        actor = who()
     except UnauthenticatedError:
         _count_anonymous()
         raise

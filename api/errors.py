@@ -91,33 +91,43 @@ def http_problem(error: HTTPException) -> Response:
         return cast(Response, error.get_response())
     status = HTTPStatus(error.code)
     data: Mapping[str, Any] = getattr(error, "data", None) or {}
-    errors = list(_problems(data.get("messages") or data.get("errors") or {}))
+    errors = list(problems_in(data.get("messages") or data.get("errors") or {}))
     detail = "the request is not valid; `errors` says where" if errors else (error.description or "")
     headers = {name: value for name, value in error.get_headers() if name.lower() in _KEPT_HEADERS}
     code = "invalid_input" if errors else status.name.lower()
     return problem(status, code=code, title=status.phrase, detail=detail, errors=errors, headers=headers)
 
 
-def _problems(messages: Any, pointer: str = "") -> Iterable[FieldProblem]:
+def problems_in(messages: Any, pointer: str = "") -> Iterable[FieldProblem]:
     """Marshmallow's nested messages as JSON pointers; its first level is where the value came from."""
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
             at = "" if key in {"json", "_schema"} else "/" + str(key).replace("~", "~0").replace("/", "~1")
-            yield from _problems(inner, pointer + at)
+            yield from problems_in(inner, pointer + at)
     elif isinstance(messages, list):
         for each in messages:
-            yield from _problems(each, pointer)
+            yield from problems_in(each, pointer)
     else:
         yield FieldProblem(pointer[:300], str(messages)[:500])
 
 
-def _database_away(error: OperationalError | InterfaceError | PoolTimeoutError) -> Response:
+def log_database_away(error: Exception) -> None:
+    """Say which error of the driver it was, and nothing that it tells."""
     _logger.warning("database_away", error=type(getattr(error, "orig", None) or error).__name__)
+
+
+def log_unexpected(error: Exception) -> None:
+    """Say all of it, for whoever mends it."""
+    _logger.error("unexpected_error", path=request.path, exc_info=error)
+
+
+def _database_away(error: OperationalError | InterfaceError | PoolTimeoutError) -> Response:
+    log_database_away(error)
     return _orchestrator_problem(UnavailableError("the database cannot be reached now; try again soon"))
 
 
 def _unexpected(error: Exception) -> Response:
-    _logger.error("unexpected_error", path=request.path, exc_info=error)
+    log_unexpected(error)
     detail = "this is a defect; the log has more under the request id"
     return problem(500, code="internal_error", title="Something went wrong inside.", detail=detail)
 

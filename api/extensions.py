@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from api.metrics import CACHE
 from api.quotas import Quotas
 from api.rates import LoginRates
+from api.sessions import Sessions
 from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
 from orchestrator.config import Settings
@@ -40,6 +41,7 @@ class Services:
     lookups: Lookups
     tokens: TokenReader
     login_rates: LoginRates
+    sessions: Sessions
     quotas: Quotas
     vault: Vault
 
@@ -62,6 +64,7 @@ def init(app: Flask, settings: Settings) -> None:
         lookups=Lookups(settings, on_restart=engine.dispose),
         tokens=TokenReader(settings.secret_key),
         login_rates=LoginRates(settings.redis_url, settings.login_limit),
+        sessions=Sessions(settings.redis_url),
         quotas=Quotas(
             settings.redis_url, limit=settings.rate_limit, anonymous_limit=settings.anonymous_rate_limit
         ),

@@ -54,13 +54,15 @@ def create_once(
     user_id: int,
     body: Any,
     show: Callable[[int], dict[str, Any]],
+    key: str | None = None,
 ) -> Made:
     """Create something in one transaction, once a key; the key is written in the same transaction.
 
-    `show` presents it in that transaction. A concurrent request with the same key waits for the first.
+    `show` presents it in that transaction. `key` is a form's; without, the header tells it.
+    A concurrent request with the same key waits for the first.
     Raises KeyReusedError, BadKeyError and what `create` raises, and then the key is free again.
     """
-    key = request.headers.get(HEADER)
+    key = key or request.headers.get(HEADER)
     if key is None:
         with transaction(session):
             made = create()

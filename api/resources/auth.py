@@ -4,13 +4,13 @@ from typing import Any
 
 from flask import Response
 
+from api import logins
 from api.auth import current_actor, requires, tokens_of
 from api.extensions import services, session
 from api.parsing import Blueprint
 from api.responses import json_response
 from api.schemas import auth as schemas
 from api.schemas import users as user_schemas
-from orchestrator import cache
 from orchestrator.db import after_commit, transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import ForbiddenError, UnauthenticatedError
@@ -29,16 +29,7 @@ blueprint = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="
 @blueprint.response(200, schemas.TokenPair)
 def login(body: dict[str, Any]) -> Response:
     """Log in with the user name or the e-mail address; so often a minute (LOGIN_LIMIT), then 429."""
-    services().login_rates.check(body["username"])
-    candidate = sign_ins.find_candidate(session(), body["username"])
-    session().rollback()  # hashing takes long, and nothing slow is done inside a transaction
-    known = services().passwords.matches(body["password"], candidate.password_hash if candidate else None)
-    if candidate is None or not known:
-        raise UnauthenticatedError("the user name or the password is wrong")
-    with transaction(session()):
-        signed_in = sign_ins.begin(session(), candidate.user_id)
-        after_commit(session(), lambda: _note(signed_in))
-    return _answer(signed_in)
+    return _answer(logins.log_in(body["username"], body["password"]))
 
 
 @blueprint.route("/refresh", methods=["POST"])
@@ -53,7 +44,7 @@ def refresh(body: dict[str, Any]) -> Response:
             session(), sign_in_id=claims["sid"], token_id=claims["jti"], user_id=int(claims["sub"])
         )
         if signed_in is not None:
-            after_commit(session(), lambda: _note(signed_in))
+            after_commit(session(), lambda: logins.note(signed_in))
     if signed_in is None:
         raise UnauthenticatedError("this refresh token was used already or its login has ended; log in again")
     return _answer(signed_in)
@@ -65,13 +56,7 @@ def refresh(body: dict[str, Any]) -> Response:
 @blueprint.response(204)
 def logout(body: dict[str, Any]) -> Response:
     """End this login, or all of yours: their access and refresh tokens stop at once. API tokens go on."""
-    actor = current_actor()
-    with transaction(session()):
-        if body["everywhere"]:
-            sign_ins.end_all(session(), actor.id)
-        else:
-            sign_ins.end(session(), actor.sign_in_id)
-        after_commit(session(), lambda: services().cache.drop(_noted(actor.id)))
+    logins.log_out(current_actor(), everywhere=body["everywhere"])
     return Response(status=204)
 
 
@@ -107,12 +92,3 @@ def me() -> Response:
 
 def _answer(signed_in: SignedIn) -> Response:
     return json_response(tokens_of(signed_in), headers={"Cache-Control": "no-store"})
-
-
-def _note(signed_in: SignedIn) -> None:
-    """Tell Redis the current refresh token's id; Postgres is the truth, nobody reads this as one."""
-    services().cache.note(_noted(signed_in.user_id), signed_in.token_id, seconds=cache.REFRESH_SECONDS)
-
-
-def _noted(user_id: int) -> str:
-    return f"auth:refresh:{user_id}"

@@ -103,3 +103,29 @@ def page(
         "limit": limit,
     }
     return list(session.execute(statement, params))
+
+
+_FIRST = text(f"""
+    {_READ} WHERE s.deployment_id = :id
+    ORDER BY array_position(ARRAY['failed', 'unknown', 'running', 'ready'], s.status) NULLS LAST, s.wave_index, s.position
+    LIMIT :limit
+""")
+
+_WAVES = text("""
+    SELECT w.index AS wave_index, w.total, w.waiting, w.ready, w.running, w.succeeded, w.failed, w.skipped, w.cancelled,
+        w.unknown, p.document -> 'actions' -> w.action_index::integer AS action
+    FROM waves w JOIN plans p ON p.deployment_id = w.deployment_id
+    WHERE w.deployment_id = :id
+    ORDER BY (w.failed + w.unknown + w.running + w.ready > 0) DESC, w.index LIMIT :limit
+""")
+
+
+def most_urgent(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]:
+    """What failed first, then what nobody knows, then what runs, then the others."""
+    return list(session.execute(_FIRST, {"id": deployment_id, "limit": limit}))
+
+
+def waves(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]:
+    """The waves with their counts and their action, in order; of too many those in which something happens."""
+    found = list(session.execute(_WAVES, {"id": deployment_id, "limit": limit}))
+    return sorted(found, key=lambda row: int(row.wave_index))

@@ -97,6 +97,18 @@ class ApiWorld:
         person.id = made["id"]
         return person
 
+    def browser(self, role: str | None) -> tuple[FlaskClient, str]:
+        """A browser with the session of somebody new, and the token of its forms; None: of nobody."""
+        client = self.client()
+        if role is None:
+            return client, ""
+        name = self.register(f"{role}-{next(_numbers)}", role, by=self.admin)["username"]
+        form = {"username": name, "password": PASSWORD}
+        answer = client.post("/login", data=form, headers={"Origin": "http://localhost"})
+        assert answer.status_code == 303, answer.text
+        page = client.get("/").text
+        return client, page.partition('name="form_token" value="')[2].partition('"')[0]
+
     def application(self, *versions: str) -> str:
         """Record an application with these releases; its name."""
         name = f"shop-{next(_numbers)}"

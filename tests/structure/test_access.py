@@ -26,8 +26,9 @@ def rows_under(heading: str) -> list[list[str]]:
 
 
 def test_the_page_is_what_the_code_says(world: ApiWorld) -> None:
-    """`python -m api.access` prints the table anew."""
+    """`python -m api.access` prints the tables anew."""
     assert access.table(world.app) in PAGE.read_text()
+    assert access.table_of_pages(world.app) in PAGE.read_text()
 
 
 def answer_of(world: ApiWorld, role: str | None, method: str, path: str) -> tuple[int, str]:
@@ -118,3 +119,26 @@ def test_every_route_under_the_api_is_in_the_table(world: ApiWorld) -> None:
     there = {f"{method} {path}" for path, method, _ in access.routes(world.app)}
     assert listed == there
     assert any(path.startswith(f"{V1}/deployments") for path in (each.split(" ")[1] for each in there))
+
+
+def test_every_page_is_in_its_table(world: ApiWorld) -> None:
+    listed = {row[0].strip("`") for row in rows_under("Pages")}
+    assert listed == {f"{method} {path}" for path, method, _ in access.routes(world.app, pages=True)}
+
+
+@pytest.mark.parametrize("role", [None, *ROLES])
+def test_pages_are_answered_as_the_table_says(world: ApiWorld, role: str | None) -> None:
+    client, token = world.browser(role)
+    rows = rows_under("Pages")
+    assert len(rows) > 15
+    for row in sorted(rows, key=lambda row: "logout" in row[0]):
+        method, path = row[0].strip("`").split(" ", 1)
+        url = re.sub(r"{[a-z_]+}", "nothing", re.sub(r"{[a-z_]*id}", "999999999", path))
+        form = {"form_token": token, "reason": "x", "answer": "skip"} if method == "POST" else None
+        answer = client.open(url, method=method, data=form, headers={"Origin": "http://localhost"})
+        expected = row[["nobody", *ROLES].index(role or "nobody") + 2]
+        sent_to_login = answer.status_code == 303 and answer.headers["Location"].startswith("/login?next=")
+        assert sent_to_login == (expected == "login"), (row, answer.status_code)
+        refused = answer.status_code == 403 and "needs the role" in answer.text
+        assert refused == (expected == NO), (row, answer.status_code, answer.text)
+        assert answer.status_code != 500, row

@@ -1,0 +1,185 @@
+"""Deployments: the list, one of them with all that is known about it, and the log of a step."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Response, request, stream_with_context
+from sqlalchemy import Row
+
+from api.auth import current_actor
+from api.dashboard import frame
+from api.dashboard.frame import blueprint
+from api.extensions import session
+from api.pagination import window, write_cursor
+from api.responses import json_response
+from api.schemas.deployments import STATUSES, DeploymentQuery
+from api.schemas.logs import LogQuery
+from orchestrator.domain.access import Permission
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
+from orchestrator.presenting import log_pages
+from orchestrator.presenting import logs as log_texts
+from orchestrator.presenting.deployments import present
+from orchestrator.presenting.explanations import present_explanation
+from orchestrator.repositories import applications, events, releases, steps
+from orchestrator.repositories import deployments as rows
+from orchestrator.services import acting, explaining
+from orchestrator.services.cursors import log_scope
+
+FILTERS = ("application", "environment", "status")
+MOST_STEPS, MOST_WAVES, MOST_EVENTS = 200, 100, 200
+TAIL_LINES, MOST_TAILS = 15, 3
+_TOLD = (StepStatus.FAILED, StepStatus.UNKNOWN)
+
+
+@blueprint.route("/deployments", methods=["GET"])
+@frame.page_for(Permission.READ)
+def deployment_list() -> Response:
+    """The newest deployments, filtered."""
+    query = frame.read_query(DeploymentQuery)
+    part = window("deployments", query)
+    filters = {name: query[name] for name in FILTERS if name in query}
+    found = rows.page(session(), filters, before_id=part.after, skip=part.skip, limit=part.one_more)
+    shown = part.answer(found, present, key=lambda row: row.id)
+    return frame.render(
+        "deployments.html",
+        found=shown["items"],
+        next_cursor=shown["next_cursor"],
+        filters=filters,
+        statuses=STATUSES,
+        environments=[row.name for row in applications.environments(session())],
+    )
+
+
+@blueprint.route("/deployments/<id:deployment_id>", methods=["GET"])
+@frame.page_for(Permission.READ)
+def deployment(deployment_id: int) -> Response:
+    """One deployment."""
+    row, live = _live(deployment_id)
+    return frame.render("deployment.html", row=row, live=live)
+
+
+@blueprint.route("/deployments/<id:deployment_id>/live", methods=["GET"])
+@frame.page_for(Permission.READ)
+def deployment_live(deployment_id: int) -> Response:
+    """All of the page that may change, for one that is open."""
+    return frame.part(_live(deployment_id)[1])
+
+
+def _live(deployment_id: int) -> tuple[Row[Any], str]:
+    actor = current_actor()
+    found = explaining.explain(session(), deployment_id, actor=actor)
+    row = found.row
+    verbs = acting.verbs(found, actor)
+    urgent = steps.most_urgent(session(), deployment_id, limit=MOST_STEPS)
+    release = releases.get(session(), row.release_id)
+    text = frame.text_of(
+        "deployment_live.html",
+        row=row,
+        shown=present(row, found.closed),
+        release=release,
+        why=present_explanation(found),
+        ended=DeploymentStatus(row.status) in TERMINAL,
+        verbs=verbs,
+        confirm={verb for verb in verbs if acting.has_to_confirm(row, verb, actor)},
+        waves=steps.waves(session(), deployment_id, limit=MOST_WAVES),
+        steps=urgent,
+        tails=_tails(row, urgent),
+        events=events.of_deployment(session(), deployment_id, after=0, limit=MOST_EVENTS),
+    )
+    return row, text
+
+
+def _tails(row: Row[Any], urgent: list[Row[Any]]) -> dict[int, str]:
+    """The last lines of the first steps that went wrong: they probably say why."""
+    wrong = [step.id for step in urgent if step.status in _TOLD][:MOST_TAILS]
+    return {step_id: _last_lines(row, step_id) for step_id in wrong}
+
+
+def _last_lines(row: Row[Any], step_id: int) -> str:
+    found = log_pages.Reading(session(), row.id, step_id, has_ended=_has_ended(row)).last(TAIL_LINES)
+    return "".join(str(each["text"]) for each in found.items)
+
+
+def _has_ended(row: Row[Any]) -> bool:
+    return DeploymentStatus(row.status) in TERMINAL
+
+
+@blueprint.route("/deployments/<id:deployment_id>/steps/<id:step_id>", methods=["GET"])
+@frame.page_for(Permission.READ)
+def step_log(deployment_id: int, step_id: int) -> Response:
+    """The log of a step: its beginning, from where a script reads on; without one a link does."""
+    row = rows.get(session(), deployment_id)
+    step = steps.get(session(), deployment_id, step_id)
+    page = _log(row, step_id)
+    text = _text(page)
+    lines = text.removesuffix("\n").split("\n") if text else []
+    return frame.render(
+        "step.html",
+        row=row,
+        step=step,
+        page=page,
+        lines=lines,
+        is_torn=bool(text) and not text.endswith("\n"),
+        is_first="cursor" not in request.args,
+    )
+
+
+@blueprint.route("/deployments/<id:deployment_id>/steps/<id:step_id>/lines", methods=["GET"])
+@frame.page_for(Permission.READ)
+def step_lines(deployment_id: int, step_id: int) -> Response:
+    """What follows in the log of a step, and whether it runs; for the script of its page."""
+    row = rows.get(session(), deployment_id)
+    step = steps.get(session(), deployment_id, step_id)
+    page = _log(row, step_id)
+    return json_response(
+        {
+            "text": _text(page),
+            "cursor": page["next_cursor"],
+            "complete": page["complete"],
+            "status": step.status,
+            "badge": frame.text_of("badge.html", word=step.status),
+        }
+    )
+
+
+def _text(page: dict[str, Any]) -> str:
+    return "".join(str(each["text"]) for each in page["items"])
+
+
+def _log(row: Row[Any], step_id: int) -> dict[str, Any]:
+    """As the API's `logs`. The status was read first: what a deployment wrote is there before its end is."""
+    part = window(log_scope(row.id, step_id), frame.read_query(LogQuery))
+    reading = log_pages.Reading(session(), row.id, step_id, has_ended=_has_ended(row))
+    shown = reading.after(log_texts.Place.read(part.after), limit=part.limit)
+    cursor = write_cursor(part.scope, shown.place.value())
+    return {
+        "items": shown.items,
+        "next_cursor": cursor,
+        "complete": shown.complete,
+        "pruned": shown.pruned,
+    }
+
+
+@blueprint.route("/deployments/<id:deployment_id>/steps/<id:step_id>/log.txt", methods=["GET"])
+@frame.page_for(Permission.READ)
+def step_log_file(deployment_id: int, step_id: int) -> Response:
+    """The log of a step as far as it is, as a file."""
+    row = rows.get(session(), deployment_id)
+    step = steps.get(session(), deployment_id, step_id)
+    name = f"{row.application}-{row.environment}-{deployment_id}-{step_id}.txt"
+    return Response(
+        stream_with_context(_pieces(row, step.id)),
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        mimetype="text/plain",
+    )
+
+
+def _pieces(row: Row[Any], step_id: int) -> Iterator[str]:
+    reading = log_pages.Reading(session(), row.id, step_id, has_ended=_has_ended(row))
+    place = log_texts.Place()
+    while True:
+        page = reading.after(place, limit=1000)
+        yield from (str(each["text"]) for each in page.items)
+        if page.complete or not page.items:
+            return
+        place = page.place

@@ -1,0 +1,252 @@
+"""What every page has: who looks at it, its headers, its templates, its forms, and its errors as pages."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote, urlsplit
+
+import marshmallow as ma
+from flask import Blueprint, Flask, Response, g, redirect, render_template, request
+from marshmallow import fields
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException
+
+from api import auth, errors
+from api.auth import P, R
+from api.dashboard import assets, words
+from api.extensions import services
+from api.responses import tag_of
+from api.sessions import LIFETIME_SECONDS, WebSession
+from orchestrator.domain.access import Permission, allows
+from orchestrator.domain.errors import (
+    FieldProblem,
+    ForbiddenError,
+    InvalidInputError,
+    OrchestratorError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from orchestrator.presenting.problems import headers_of, status_of, title_of
+from orchestrator.services import users
+from orchestrator.services.actors import Actor
+
+COOKIE = "session"
+FORM_TOKEN = "form_token"  # noqa: S105  # the name of a field
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    # Not "no-referrer": with it browsers send no Origin along with a form.
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+blueprint = Blueprint("dashboard", __name__, template_folder="templates")
+
+
+def init(app: Flask) -> None:
+    """Serve the pages. What is not there is a page, too, for whoever asks for one."""
+    app.register_blueprint(blueprint)
+    app.jinja_env.globals.update(asset=assets.url, words=words)
+    app.register_error_handler(HTTPStatus.NOT_FOUND, _not_there)
+
+
+def page_for(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """As `requires`, of who comes with a session."""
+    return auth.requires(permission, by=_who)
+
+
+def _who() -> Actor:
+    """Who is behind this request's cookie. Raises UnauthenticatedError, and ForbiddenError for a form of another page."""
+    found = services().sessions.find(request.cookies.get(cookie_name()))
+    actor = (
+        None if found is None else services().lookups(lambda look: users.find_actor(look, found.sign_in_id))
+    )
+    if found is None or actor is None:
+        raise UnauthenticatedError("log in to go on")
+    g.actor, g.web_session = actor, found
+    if request.method not in _SAFE:
+        check_origin()
+        if not words.same(request.form.get(FORM_TOKEN, ""), found.form_token):
+            raise ForbiddenError("this form is not of your session; open the page again")
+    return actor
+
+
+def check_origin() -> None:
+    """Raise ForbiddenError unless a page of ours sent this request. Every browser says which page did."""
+    if urlsplit(request.headers.get("Origin", "")).netloc != request.host:
+        raise ForbiddenError("this form was not sent by a page of this server")
+
+
+def web_session() -> WebSession:
+    """The session of this request, in a view that is not public."""
+    found: WebSession = g.web_session
+    return found
+
+
+def cookie_name() -> str:
+    """Behind TLS a name that browsers take from this very host alone."""
+    return f"__Host-{COOKIE}" if services().settings.cookie_secure else COOKIE
+
+
+def set_cookie(response: Response, value: str, *, seconds: int = LIFETIME_SECONDS) -> None:
+    """Give the browser its session's cookie, or with no seconds take it away."""
+    response.set_cookie(
+        cookie_name(),
+        value,
+        max_age=seconds,
+        secure=services().settings.cookie_secure,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def render(template: str, status: int = 200, **values: Any) -> Response:
+    """A page, or a part of one."""
+    return Response(text_of(template, **values), status=status, mimetype="text/html")
+
+
+def text_of(template: str, **values: Any) -> str:
+    """What a template makes of these, for who looks at it."""
+    own: WebSession | None = g.get("web_session")
+    return render_template(
+        f"dashboard/{template}",
+        actor=g.get("actor"),
+        form_token=own.form_token if own else "",
+        deploys=_deploys(g.get("actor")),
+        flower_url=services().settings.flower_url,
+        **values,
+    )
+
+
+def _deploys(actor: Actor | None) -> bool:
+    """Whether they may deploy anything anywhere."""
+    if actor is None:
+        return False
+    return any(
+        allows(role, Permission.DEPLOY) for role in (actor.role, *(each.role for each in actor.grants))
+    )
+
+
+def part(text: str) -> Response:
+    """A part of a page that is asked for again and again: 304 where the browser has it."""
+    tag = tag_of(text.encode())
+    if request.headers.get("If-None-Match") == tag:
+        return Response(status=304, headers={"ETag": tag})
+    return Response(text, headers={"ETag": tag}, mimetype="text/html")
+
+
+def see(path: str) -> Response:
+    """Go and look there, after something was done."""
+    return cast(Response, redirect(path, HTTPStatus.SEE_OTHER, Response=Response))
+
+
+def read_form(schema: type[ma.Schema]) -> dict[str, Any]:
+    """What was filled in, by the schema of the API; what was left empty was not filled in. Raises InvalidInputError."""
+    return _read(schema(), request.form)
+
+
+def read_query(schema: type[ma.Schema]) -> dict[str, Any]:
+    """What the address asks for, by the schema of the API. Raises InvalidInputError."""
+    return _read(schema(), request.args)
+
+
+def _read(schema: ma.Schema, sent: Mapping[str, str]) -> dict[str, Any]:
+    values = {
+        name: True if isinstance(schema.fields[name], fields.Boolean) else value
+        for name, value in sent.items()
+        if name in schema.fields and value.strip()
+    }
+    try:
+        found: dict[str, Any] = schema.load(values)
+    except ma.ValidationError as error:
+        raise InvalidInputError(problems=list(errors.problems_in(error.messages))) from error
+    return found
+
+
+@blueprint.after_request
+def _with_headers(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+@blueprint.errorhandler(OrchestratorError)
+def _refused(error: OrchestratorError) -> Response:
+    if isinstance(error, UnauthenticatedError):
+        return _to_login()
+    status = status_of(error)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unexpected(error)
+    problems = error.problems if isinstance(error, InvalidInputError) else ()
+    return _error_page(status, title_of(error), error.message, problems=problems, headers=headers_of(error))
+
+
+@blueprint.errorhandler(HTTPException)
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None or error.code is None:
+        return cast(Response, error.get_response())
+    status = HTTPStatus(error.code)
+    return _error_page(status, status.phrase, error.description or "")
+
+
+@blueprint.errorhandler(OperationalError)
+@blueprint.errorhandler(InterfaceError)
+@blueprint.errorhandler(PoolTimeoutError)
+def _database_away(error: Exception) -> Response:
+    errors.log_database_away(error)
+    return _refused(UnavailableError("the database cannot be reached now; nothing is lost, try again soon"))
+
+
+@blueprint.errorhandler(Exception)
+def _unexpected(error: Exception) -> Response:
+    errors.log_unexpected(error)
+    return _error_page(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "Something went wrong inside.",
+        "This is a defect. The log of web has more under the request id.",
+    )
+
+
+def _error_page(
+    status: HTTPStatus,
+    title: str,
+    detail: str,
+    *,
+    problems: Any = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    answer = render(
+        "error.html",
+        status,
+        code=int(status),
+        title=title,
+        detail=detail,
+        problems=[each for each in problems if isinstance(each, FieldProblem)],
+        request_id=g.get("request_id"),
+    )
+    answer.headers.extend(headers or {})
+    return answer
+
+
+def _not_there(error: HTTPException) -> Response:
+    """Programs get a problem, people a page."""
+    asks_for_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    if request.path.startswith("/api/") or not asks_for_page:
+        return errors.http_problem(error)
+    answer = _error_page(HTTPStatus.NOT_FOUND, "There is no such page.", "")
+    return _with_headers(answer)
+
+
+def _to_login() -> Response:
+    """The address to come back to goes along, but for a form that was sent: that has to be filled in again."""
+    here = request.headers.get("HX-Current-URL", request.full_path) if request.method in _SAFE else "/"
+    parts = urlsplit(here)
+    back = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe="")
+    to = f"/login?next={back}"
+    if "HX-Request" in request.headers:
+        return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": to})
+    return see(to)

@@ -1,0 +1,41 @@
+"""The dashboard: applications by environments."""
+
+from flask import Response, request
+
+from api.auth import current_actor
+from api.dashboard import frame
+from api.dashboard.frame import blueprint
+from api.extensions import session
+from orchestrator.domain.access import Permission, allows
+from orchestrator.services import overview
+
+_LONGEST_SEARCH = 63
+
+
+@blueprint.route("/", methods=["GET"])
+@frame.page_for(Permission.READ)
+def dashboard() -> Response:
+    """What runs where, what is happening, and what waits."""
+    part = _part()
+    return frame.render("dashboard.html", part=part, grid=_grid(part))
+
+
+@blueprint.route("/dashboard/grid", methods=["GET"])
+@frame.page_for(Permission.READ)
+def dashboard_grid() -> Response:
+    """The grid alone, for a page that is open."""
+    return frame.part(_grid(_part()))
+
+
+def _grid(part: str) -> str:
+    actor = current_actor()
+    found = overview.overview(session(), part=part)
+
+    def may_deploy(application: str, environment: str) -> bool:
+        return allows(actor.role_in(application, environment), Permission.DEPLOY)
+
+    return frame.text_of("grid.html", found=found, part=part, may_deploy=may_deploy)
+
+
+def _part() -> str:
+    return request.args.get("q", "").strip().lower().replace("\0", "")[:_LONGEST_SEARCH]

@@ -1,0 +1,14 @@
+"""All pages together: `init(app)` serves them."""
+
+from flask import Flask
+
+from api.dashboard import acts, assets, deploying, deployments, frame, grid, inbox, login
+
+PAGES = (login, grid, deployments, acts, deploying, inbox)
+"""The modules whose views are on the blueprint once they are imported."""
+
+
+def init(app: Flask) -> None:
+    """Serve every page and what it loads."""
+    app.add_url_rule("/static/<digest>/<path:name>", "dashboard.static", assets.serve)
+    frame.init(app)

@@ -1,0 +1,143 @@
+// The log of a step: reads on, follows the end, searches, and keeps each line's address.
+const log = document.querySelector("[data-log]");
+const FAST_MS = 700;
+const HIDDEN_MS = 5000;
+const MOST_FOUND = 5000;
+
+function start() {
+  const follow = document.querySelector("[data-log-follow]");
+  const search = document.querySelector("[data-log-search]");
+  const found = document.querySelector("[data-log-found]");
+  const status = document.querySelector("[data-log-status]");
+  const empty = document.querySelector("[data-log-empty]");
+  let { cursor } = log.dataset;
+  let count = log.querySelectorAll(".line").length;
+  let isTorn = "torn" in log.dataset;
+  let hits = [];
+  let at = -1;
+
+  // A page that was opened in the middle, without scripts, has no numbers: begin anew.
+  if (count && !log.querySelector("#L1")) location.replace(location.pathname + location.hash);
+
+  function line(text) {
+    count += 1;
+    const row = document.createElement("div");
+    row.className = "line";
+    row.id = `L${count}`;
+    const number = document.createElement("a");
+    number.className = "number";
+    number.href = `#L${count}`;
+    number.textContent = count;
+    number.tabIndex = -1;
+    number.ariaLabel = `Line ${count}`;
+    const words = document.createElement("span");
+    words.textContent = text;
+    row.append(number, words);
+    return row;
+  }
+
+  function add(text) {
+    if (!text) return;
+    const lines = text.split("\n");
+    const last = lines.pop();
+    if (last) lines.push(last);
+    if (isTorn) log.lastElementChild.lastElementChild.textContent += lines.shift();
+    isTorn = Boolean(last);
+    const made = document.createDocumentFragment();
+    for (const each of lines) made.append(line(each));
+    log.append(made);
+    empty.hidden = true;
+    if (follow.checked) log.scrollTop = log.scrollHeight;
+  }
+
+  function centre(row) {
+    log.scrollTop = row.offsetTop - log.clientHeight / 2;
+  }
+
+  function show() {
+    const target = /^#L\d+$/.test(location.hash) && document.querySelector(location.hash);
+    for (const each of log.querySelectorAll(".aimed")) each.classList.remove("aimed");
+    if (!target) return false;
+    target.classList.add("aimed");
+    follow.checked = false;
+    centre(target);
+    return true;
+  }
+
+  function look() {
+    for (const each of hits) each.classList.remove("hit", "current");
+    const wanted = search.value.toLowerCase();
+    hits = [];
+    at = -1;
+    if (wanted) {
+      for (const each of log.querySelectorAll(".line")) {
+        if (each.lastElementChild.textContent.toLowerCase().includes(wanted)) hits.push(each);
+        if (hits.length >= MOST_FOUND) break;
+      }
+      for (const each of hits) each.classList.add("hit");
+    }
+    found.textContent = wanted ? `${hits.length} found` : "";
+    if (hits.length) next(1);
+  }
+
+  function next(step) {
+    if (!hits.length) return;
+    hits[at]?.classList.remove("current");
+    at = (at + step + hits.length) % hits.length;
+    hits[at].classList.add("current");
+    follow.checked = false;
+    centre(hits[at]);
+    found.textContent = `${at + 1} of ${hits.length}`;
+  }
+
+  search.addEventListener("input", look);
+  search.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    next(event.shiftKey ? -1 : 1);
+  });
+  follow.addEventListener("change", () => {
+    if (follow.checked) log.scrollTop = log.scrollHeight;
+  });
+  log.addEventListener("wheel", (event) => {
+    if (event.deltaY < 0) follow.checked = false;
+  }, { passive: true });
+  addEventListener("hashchange", show);
+
+  async function readOn() {
+    const answer = await fetch(`${log.dataset.log}?limit=200&cursor=${encodeURIComponent(cursor)}`);
+    if (answer.status === 401) location.assign("/login?next=" + encodeURIComponent(location.pathname));
+    if (!answer.ok) throw new Error(`answered ${answer.status}`);
+    const page = await answer.json();
+    cursor = page.cursor;
+    add(page.text);
+    if (status.textContent.trim() !== page.status) status.innerHTML = page.badge;
+    return page;
+  }
+
+  async function follows() {
+    let waits = 0;
+    for (;;) {
+      await new Promise((done) => setTimeout(done, waits));
+      try {
+        const page = await readOn();
+        document.querySelector("[data-lost]").hidden = true;
+        if (location.hash && page.text) show();
+        if (page.complete) break;
+        waits = page.text ? 0 : document.hidden ? HIDDEN_MS : FAST_MS;
+        if (page.text && document.hidden) waits = FAST_MS;
+      } catch {
+        document.querySelector("[data-lost]").hidden = false;
+        waits = Math.min(10_000, Math.max(1000, waits * 2));
+      }
+    }
+    if (!count) empty.textContent = "It wrote nothing.";
+    follow.closest("label").hidden = true;
+  }
+
+  if (!show() && follow.checked) log.scrollTop = log.scrollHeight;
+  if ("complete" in log.dataset) follow.closest("label").hidden = true;
+  else follows();
+}
+
+if (log) start();

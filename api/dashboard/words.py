@@ -1,0 +1,92 @@
+"""How values are said on pages."""
+
+import hmac
+from datetime import UTC, datetime
+
+from orchestrator.domain.durations import format_duration
+
+TONES = {
+    "pending": "wait",
+    "waiting": "wait",
+    "ready": "wait",
+    "running": "go",
+    "paused": "warn",
+    "unknown": "warn",
+    "succeeded": "good",
+    "failed": "bad",
+    "cancelled": "off",
+    "superseded": "off",
+    "expired": "off",
+    "skipped": "off",
+}
+"""The colour of each status; the word and the icon stand beside it."""
+
+_BEGINNINGS = frozenset(
+    {
+        "deploying",
+        "every",
+        "exit",
+        "it",
+        "its",
+        "no",
+        "nobody",
+        "none",
+        "nothing",
+        "only",
+        "the",
+        "there",
+        "this",
+        "what",
+    }
+)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two secrets are the same, in constant time."""
+    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode())
+
+
+def tone(status: str) -> str:
+    """The colour of a status."""
+    return TONES.get(status, "off")
+
+
+def instant(at: datetime) -> str:
+    """An instant, to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def machine(at: datetime) -> str:
+    """An instant, for `datetime` of a `time` element."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def span(start: datetime | None, end: datetime | None) -> str:
+    """How long something took; nothing where it has not begun or not ended."""
+    if start is None or end is None:
+        return ""
+    return length((end - start).total_seconds())
+
+
+def length(seconds: float) -> str:
+    """A length of time, to the second."""
+    return format_duration(round(seconds)) if seconds >= 1 else "under 1s"
+
+
+def size(count: int) -> str:
+    """A number of bytes."""
+    if count < 1024:
+        return f"{count} B"
+    return f"{count / 1024:.1f} KiB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f} MiB"
+
+
+def sentence(text: str) -> str:
+    """As a sentence of its own. What may be a name keeps its first letter."""
+    first = text.partition(" ")[0]
+    text = f"{first.capitalize()}{text[len(first) :]}" if first in _BEGINNINGS else text
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def plural(count: int, one: str) -> str:
+    """So many of them."""
+    return f"1 {one}" if count == 1 else f"{count} {one}s"

@@ -1,0 +1,42 @@
+"""Logging in with a password, wherever it was typed."""
+
+from api.extensions import services, session
+from orchestrator import cache
+from orchestrator.db import after_commit, transaction
+from orchestrator.domain.errors import UnauthenticatedError
+from orchestrator.services import sign_ins
+from orchestrator.services.actors import Actor
+from orchestrator.services.sign_ins import SignedIn
+
+
+def log_in(username: str, password: str) -> SignedIn:
+    """Begin a sign-in. Raises UnauthenticatedError, and TooManyRequestsError before anything costly is done."""
+    services().login_rates.check(username)
+    candidate = sign_ins.find_candidate(session(), username)
+    session().rollback()  # hashing takes long, and nothing slow is done inside a transaction
+    known = services().passwords.matches(password, candidate.password_hash if candidate else None)
+    if candidate is None or not known:
+        raise UnauthenticatedError("the user name or the password is wrong")
+    with transaction(session()):
+        signed_in = sign_ins.begin(session(), candidate.user_id)
+        after_commit(session(), lambda: note(signed_in))
+    return signed_in
+
+
+def log_out(actor: Actor, *, everywhere: bool) -> None:
+    """End this sign-in, or all of theirs."""
+    with transaction(session()):
+        if everywhere:
+            sign_ins.end_all(session(), actor.id)
+        else:
+            sign_ins.end(session(), actor.sign_in_id)
+        after_commit(session(), lambda: services().cache.drop(_noted(actor.id)))
+
+
+def note(signed_in: SignedIn) -> None:
+    """Tell Redis the current refresh token's id; Postgres is the truth, nobody reads this as one."""
+    services().cache.note(_noted(signed_in.user_id), signed_in.token_id, seconds=cache.REFRESH_SECONDS)
+
+
+def _noted(user_id: int) -> str:
+    return f"auth:refresh:{user_id}"

@@ -1,0 +1,45 @@
+"""What somebody may do with a deployment as it stands; the services behind the verbs look again."""
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from orchestrator.domain.access import Permission, allows
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
+from orchestrator.services.actors import Actor
+from orchestrator.services.explaining import Explanation
+
+APPROVE, REJECT, ANSWER, CANCEL, RETRY, ROLL_BACK = (
+    "approve",
+    "reject",
+    "answer",
+    "cancel",
+    "retry",
+    "rollback",
+)
+DESTRUCTIVE = frozenset({CANCEL, ROLL_BACK})
+
+
+def verbs(explanation: Explanation, actor: Actor) -> list[str]:
+    """In the order in which they are probably wanted."""
+    row = explanation.row
+    status = DeploymentStatus(row.status)
+    found = []
+    if any(each.action == "approve it" for each in explanation.remedies):
+        found += [APPROVE, REJECT]
+    if not allows(actor.role_in(row.application, row.environment), Permission.DEPLOY):
+        return found
+    if status is DeploymentStatus.PAUSED and row.n_unknown:
+        found.append(ANSWER)
+    if status not in TERMINAL:
+        return found if row.cancel_requested_at else [*found, CANCEL]
+    if status is not DeploymentStatus.SUCCEEDED:
+        found.append(RETRY)
+    touched = row.n_succeeded or row.n_failed or row.n_unknown or row.n_cancelled
+    return [*found, ROLL_BACK] if touched and row.rolled_back_by_id is None else found
+
+
+def has_to_confirm(row: Row[Any], verb: str, actor: Actor) -> bool:
+    """Whether the environment's name has to be typed: in one that is restricted, or that asks for approvals."""
+    is_protected = row.approval_rules is not None or row.environment in actor.restricted
+    return is_protected and verb in DESTRUCTIVE

@@ -1,0 +1,44 @@
+"""How values are said on pages."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from api.dashboard import words
+from orchestrator.domain.statuses import DeploymentStatus, StepStatus
+
+
+def test_every_status_has_a_colour() -> None:
+    assert set(words.TONES) == {str(each) for each in (*DeploymentStatus, *StepStatus)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("it is in wave 1 of 2", "It is in wave 1 of 2."),
+        ("every step of its plan succeeded at its target", "Every step of its plan succeeded at its target."),
+        ("admin locked it (lock 1): why?", "admin locked it (lock 1): why?"),
+        ("iris asked for its end", "iris asked for its end."),
+        ("it", "It."),
+        ("", "."),
+    ],
+)
+def test_sentences_begin_large_but_for_names(text: str, said: str) -> None:
+    assert words.sentence(text) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB")]
+)
+def test_sizes(count: int, said: str) -> None:
+    assert words.size(count) == said
+
+
+def test_spans_and_instants() -> None:
+    start = datetime(2026, 11, 28, 16, 0, 30, 999_999, tzinfo=UTC)
+    assert words.instant(start) == "2026-11-28 16:00:30 UTC"
+    assert words.machine(start) == "2026-11-28T16:00:30Z"
+    assert words.span(start, start + timedelta(minutes=2, seconds=5)) == "2m5s"
+    assert words.span(start, start + timedelta(milliseconds=20)) == "under 1s"
+    assert words.span(start, None) == ""
+    assert (words.plural(1, "step"), words.plural(0, "step")) == ("1 step", "0 steps")

@@ -32,8 +32,8 @@ class Settings:
     """Signs tokens and cursors, and keeps the secrets of webhooks; at least 32 bytes, from `openssl rand -hex 32`; one that can
     be guessed is refused. A new one logs everybody out, and webhooks have to be made anew."""
     data_dir: Path = Path(".data")
-    """Where a worker keeps the runs of its node and finds the keys of hosts (`known_hosts`), and `releasectl up` its stores. It must
-    survive a restart of the worker."""
+    """Where a worker keeps the runs of its node and finds the keys of hosts (`known_hosts`), and `releasectl up` its stores. It
+    must survive a restart of the worker."""
     bcrypt_rounds: int = 12
     """Cost of a password hash, 4 to 16; one more doubles the time of a login."""
     login_limit: int = 10

@@ -119,6 +119,26 @@ def test_a_key_that_is_not_the_recorded_one_fails_the_step_and_says_what_to_do(
     assert not ledger.exists()
 
 
+def test_a_run_whose_host_shows_another_key_meanwhile_is_not_called_failed(
+    world: World, workers: Fleet, host: Sshd, line: Proxy, settings: Settings, tmp_path: Path
+) -> None:
+    ledger, gate = tmp_path / "ledger", tmp_path / "gate"
+    worker = workers.worker()
+    deployment = deploy(world, host, line, counting(ledger, gate))
+    eventually(lambda: "line 3" in log_of(world, deployment), "the run has begun")
+    known = settings.data_dir / "known_hosts"
+    right = known.read_text()
+    known.write_text("")
+    line.turn("host", Mode.OPEN, reset=True)
+    eventually(lambda: worker.says("is not recorded"), "the worker does not speak to it")
+    assert world.status(deployment) == "running"
+    known.write_text(right)
+    gate.touch()
+    assert ended(world, deployment) == "succeeded"
+    assert len(ledger.read_text().splitlines()) == 1
+    assert expected_lines(log_of(world, deployment))
+
+
 def test_cancelling_ends_what_runs_at_the_host(
     world: World, workers: Fleet, host: Sshd, line: Proxy, tmp_path: Path
 ) -> None:

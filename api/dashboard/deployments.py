@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Response, request, stream_with_context
+from flask import Response, stream_with_context
 from sqlalchemy import Row
 
 from api.auth import current_actor
@@ -107,43 +107,28 @@ def _has_ended(row: Row[Any]) -> bool:
 @blueprint.route("/deployments/<id:deployment_id>/steps/<id:step_id>", methods=["GET"])
 @frame.page_for(Permission.READ)
 def step_log(deployment_id: int, step_id: int) -> Response:
-    """The log of a step: its beginning, from where a script reads on; without one a link does."""
+    """The log of a step, which a script reads; without scripts it is a file."""
     row = rows.get(session(), deployment_id)
-    step = steps.get(session(), deployment_id, step_id)
-    page = _log(row, step_id)
-    text = _text(page)
-    lines = text.removesuffix("\n").split("\n") if text else []
-    return frame.render(
-        "step.html",
-        row=row,
-        step=step,
-        page=page,
-        lines=lines,
-        is_torn=bool(text) and not text.endswith("\n"),
-        is_first="cursor" not in request.args,
-    )
+    return frame.render("step.html", row=row, step=steps.get(session(), deployment_id, step_id))
 
 
 @blueprint.route("/deployments/<id:deployment_id>/steps/<id:step_id>/lines", methods=["GET"])
 @frame.page_for(Permission.READ)
 def step_lines(deployment_id: int, step_id: int) -> Response:
-    """What follows in the log of a step, and whether it runs; for the script of its page."""
+    """What follows in the log of a step after a cursor, and how the step is."""
     row = rows.get(session(), deployment_id)
     step = steps.get(session(), deployment_id, step_id)
     page = _log(row, step_id)
     return json_response(
         {
-            "text": _text(page),
+            "text": "".join(str(each["text"]) for each in page["items"]),
             "cursor": page["next_cursor"],
             "complete": page["complete"],
+            "pruned": page["pruned"],
             "status": step.status,
             "badge": frame.text_of("badge.html", word=step.status),
         }
     )
-
-
-def _text(page: dict[str, Any]) -> str:
-    return "".join(str(each["text"]) for each in page["items"])
 
 
 def _log(row: Row[Any], step_id: int) -> dict[str, Any]:

@@ -50,6 +50,7 @@ blueprint = Blueprint("dashboard", __name__, template_folder="templates")
 def init(app: Flask) -> None:
     """Serve the pages. What is not there is a page, too, for whoever asks for one."""
     app.register_blueprint(blueprint)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(asset=assets.url, words=words)
     app.register_error_handler(HTTPStatus.NOT_FOUND, _not_there)
 
@@ -133,10 +134,15 @@ def _deploys(actor: Actor | None) -> bool:
 
 def part(text: str) -> Response:
     """A part of a page that is asked for again and again: 304 where the browser has it."""
-    tag = tag_of(text.encode())
+    return part_of(text, lambda: text)
+
+
+def part_of(shown: object, make: Callable[[], str]) -> Response:
+    """As `part`, of what is shown in it: made only where the browser does not have it."""
+    tag = tag_of(f"{assets.DIGEST} {shown!r}".encode("utf-8", "surrogateescape"))
     if request.headers.get("If-None-Match") == tag:
         return Response(status=304, headers={"ETag": tag})
-    return Response(text, headers={"ETag": tag}, mimetype="text/html")
+    return Response(make(), headers={"ETag": tag}, mimetype="text/html")
 
 
 def see(path: str) -> Response:

@@ -17,19 +17,23 @@ _LONGEST_SEARCH = 63
 def dashboard() -> Response:
     """What runs where, what is happening, and what waits."""
     part = _part()
-    return frame.render("dashboard.html", part=part, grid=_grid(part))
+    grid = _grid(part, overview.overview(session(), part=part))
+    return frame.render("dashboard.html", part=part, grid=grid)
 
 
 @blueprint.route("/dashboard/grid", methods=["GET"])
 @frame.page_for(Permission.READ)
 def dashboard_grid() -> Response:
     """The grid alone, for a page that is open."""
-    return frame.part(_grid(_part()))
-
-
-def _grid(part: str) -> str:
-    actor = current_actor()
+    part, actor = _part(), current_actor()
     found = overview.overview(session(), part=part)
+    return frame.part_of(
+        (found, part, actor.role, actor.grants, actor.restricted), lambda: _grid(part, found)
+    )
+
+
+def _grid(part: str, found: overview.Overview) -> str:
+    actor = current_actor()
 
     def may_deploy(application: str, environment: str) -> bool:
         return allows(actor.role_in(application, environment), Permission.DEPLOY)

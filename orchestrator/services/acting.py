@@ -35,8 +35,8 @@ def verbs(explanation: Explanation, actor: Actor) -> list[str]:
         return found if row.cancel_requested_at else [*found, CANCEL]
     if status is not DeploymentStatus.SUCCEEDED:
         found.append(RETRY)
-    touched = row.n_succeeded or row.n_failed or row.n_unknown or row.n_cancelled
-    return [*found, ROLL_BACK] if touched and row.rolled_back_by_id is None else found
+    has_begun = row.started_at is not None
+    return [*found, ROLL_BACK] if has_begun and row.rolled_back_by_id is None else found
 
 
 def has_to_confirm(row: Row[Any], verb: str, actor: Actor) -> bool:

@@ -25,7 +25,8 @@ document.addEventListener("htmx:after:request", (event) => {
   if (!part) return;
   const { response } = event.detail.ctx;
   lost.hidden = response.status < 500;
-  if (response.status >= 400) event.preventDefault(); // the part stays as it is, and the page says that it may be old
+  // The part stays as it is, and the page says that it may be old; but a session that has ended leads to the login.
+  if (response.status >= 400 && !response.headers.get("HX-Redirect")) event.preventDefault();
   const tag = response.headers.get("ETag");
   if (response.status === 200 && tag) part.dataset.etag = tag;
 });

@@ -10,29 +10,19 @@ function start() {
   const found = document.querySelector("[data-log-found]");
   const status = document.querySelector("[data-log-status]");
   const empty = document.querySelector("[data-log-empty]");
-  let { cursor } = log.dataset;
-  let count = log.querySelectorAll(".line").length;
-  let isTorn = "torn" in log.dataset;
+  let cursor = "";
+  let count = 0;
+  let isTorn = false; // the last line has no end yet
   let hits = [];
   let at = -1;
-
-  // A page that was opened in the middle, without scripts, has no numbers: begin anew.
-  if (count && !log.querySelector("#L1")) location.replace(location.pathname + location.hash);
 
   function line(text) {
     count += 1;
     const row = document.createElement("div");
     row.className = "line";
     row.id = `L${count}`;
-    const number = document.createElement("a");
-    number.className = "number";
-    number.href = `#L${count}`;
-    number.textContent = count;
-    number.tabIndex = -1;
-    number.ariaLabel = `Line ${count}`;
-    const words = document.createElement("span");
-    words.textContent = text;
-    row.append(number, words);
+    row.dataset.number = count;
+    row.textContent = text;
     return row;
   }
 
@@ -41,7 +31,7 @@ function start() {
     const lines = text.split("\n");
     const last = lines.pop();
     if (last) lines.push(last);
-    if (isTorn) log.lastElementChild.lastElementChild.textContent += lines.shift();
+    if (isTorn) log.lastElementChild.textContent += lines.shift();
     isTorn = Boolean(last);
     const made = document.createDocumentFragment();
     for (const each of lines) made.append(line(each));
@@ -71,7 +61,7 @@ function start() {
     at = -1;
     if (wanted) {
       for (const each of log.querySelectorAll(".line")) {
-        if (each.lastElementChild.textContent.toLowerCase().includes(wanted)) hits.push(each);
+        if (each.textContent.toLowerCase().includes(wanted)) hits.push(each);
         if (hits.length >= MOST_FOUND) break;
       }
       for (const each of hits) each.classList.add("hit");
@@ -102,12 +92,17 @@ function start() {
   log.addEventListener("wheel", (event) => {
     if (event.deltaY < 0) follow.checked = false;
   }, { passive: true });
+  log.addEventListener("click", (event) => {
+    const row = event.target.closest(".line");
+    const gutter = Number.parseFloat(getComputedStyle(row ?? log).paddingLeft);
+    if (row && event.clientX - row.getBoundingClientRect().left < gutter) location.hash = row.id;
+  });
   addEventListener("hashchange", show);
 
   async function readOn() {
-    const answer = await fetch(`${log.dataset.log}?limit=200&cursor=${encodeURIComponent(cursor)}`);
-    if (answer.status === 401) location.assign("/login?next=" + encodeURIComponent(location.pathname));
-    if (!answer.ok) throw new Error(`answered ${answer.status}`);
+    const answer = await fetch(`${log.dataset.log}?limit=200${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
+    if (answer.redirected) location.assign(`/login?next=${encodeURIComponent(location.pathname)}`); // the session has ended
+    if (!answer.ok || answer.redirected) throw new Error(`answered ${answer.status}`);
     const page = await answer.json();
     cursor = page.cursor;
     add(page.text);
@@ -117,13 +112,18 @@ function start() {
 
   async function follows() {
     let waits = 0;
+    let isAimed = location.hash !== "";
     for (;;) {
       await new Promise((done) => setTimeout(done, waits));
       try {
         const page = await readOn();
         document.querySelector("[data-lost]").hidden = true;
-        if (location.hash && page.text) show();
-        if (page.complete) break;
+        if (isAimed && page.text) isAimed = !show();
+        if (page.complete) {
+          if (page.pruned) empty.textContent = "What this wrote is older than logs are kept.";
+          else if (!count) empty.textContent = "It wrote nothing.";
+          break;
+        }
         waits = page.text ? 0 : document.hidden ? HIDDEN_MS : FAST_MS;
         if (page.text && document.hidden) waits = FAST_MS;
       } catch {
@@ -131,13 +131,10 @@ function start() {
         waits = Math.min(10_000, Math.max(1000, waits * 2));
       }
     }
-    if (!count) empty.textContent = "It wrote nothing.";
     follow.closest("label").hidden = true;
   }
 
-  if (!show() && follow.checked) log.scrollTop = log.scrollHeight;
-  if ("complete" in log.dataset) follow.closest("label").hidden = true;
-  else follows();
+  follows();
 }
 
 if (log) start();

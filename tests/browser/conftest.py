@@ -1,0 +1,51 @@
+"""A Chromium, and an installation for it to look at."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+import redis
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.acceptance.fleet import fleet
+from tests.browser.site import CHROMIUM, FLAGS, Site, web
+from tests.conftest import environment, migrate
+from tests.servers import PostgresServer, worker_id
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all pages."""
+    if CHROMIUM is None:
+        pytest.skip(
+            "NO CHROMIUM: nobody looks at the web UI. `apt-get install chromium` lets these tests run."
+        )
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def site(
+    browser: Browser,
+    postgres_server: PostgresServer,
+    redis_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """An installation for a module; its tests make names of their own."""
+    folder = tmp_path_factory.mktemp("site")
+    template = postgres_server.template("migrated", lambda url: migrate(url, redis_url, folder))
+    name = f"browser_{worker_id()}_{secrets.token_hex(3)}"
+    url = postgres_server.create_database(name, template=template)
+    with redis.Redis.from_url(redis_url) as store:
+        store.flushdb()  # what is kept there names ids of another database
+    env = environment(url, redis_url, folder)
+    with fleet(env, folder) as processes, web(env, folder) as address:
+        processes.worker()
+        processes.beat()
+        made = Site(address, browser, processes, redis_url, folder)
+        made.person()
+        yield made
+        made.end_all()
+    postgres_server.drop_database(name)

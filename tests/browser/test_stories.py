@@ -1,0 +1,220 @@
+"""What operators do all day, done by hand in a real browser."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import PASSWORD, Site
+
+PIPELINE = """\
+application: NAME
+environments:
+  staging:
+    targets: [{name: web-a, kind: command}, {name: web-b, kind: command}]
+    strategy: {kind: rolling, batch: 1}
+  production:
+    targets: [{name: web-a, kind: command}]
+    approvals: [{role: operator}]
+deploy:
+  - run: |
+      echo "installing $RELEASE_VERSION on $TARGET_NAME <b>now</b>"
+      if [ "$RELEASE_VERSION" = 2.0.0 ]; then echo "no such file"; exit 3; fi
+      while [ "$RELEASE_VERSION" = 3.0.0 ]; do sleep 0.1; done
+"""
+
+
+def ground(page: Page) -> str:
+    return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def status(page: Page) -> str:
+    return page.locator(".big").inner_text()
+
+
+def test_first_login_with_an_empty_installation_says_how_to_begin(site: Site) -> None:
+    with site.visitor() as visitor:
+        visitor.page.goto("/")
+        expect(visitor.page).to_have_url(re.compile("/login"))
+        page = visitor.log_in(site.admin)
+        expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+        page.goto("/?q=nothing-is-called-so")
+        expect(page.get_by_text("No application is called like")).to_be_visible()
+
+
+def test_a_wrong_password_is_refused(site: Site) -> None:
+    with site.visitor() as visitor:
+        visitor.expects = "401"
+        page = visitor.log_in(site.admin, "not the password")
+        expect(page.get_by_role("alert")).to_have_text("The user name or the password is wrong.")
+
+
+def test_a_release_is_deployed_by_hand_and_turns_green(site: Site) -> None:
+    name = site.application(PIPELINE, "1.0.0")
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.person("deployer"))
+        page.get_by_role("link", name=f"Deploy 1.0.0 of {name} to staging").click()
+        expect(page.get_by_role("heading", name="What would happen")).to_be_visible()
+        page.get_by_label("Reason").fill("Because <i>it</i> is Monday")
+        page.get_by_role("button", name=f"Deploy {name} 1.0.0 to staging").click()
+        expect(page.locator(".big")).to_have_text("succeeded", timeout=60_000)
+        expect(page.get_by_text("2 of 2 succeeded")).to_be_visible()
+        expect(page.get_by_text("Because <i>it</i> is Monday").first).to_be_visible()
+        page.get_by_role("link", name="Log of web-a").click()
+        expect(page.get_by_role("log")).to_contain_text("installing 1.0.0 on web-a <b>now</b>")
+        page.keyboard.press("g")
+        page.keyboard.press("d")
+        expect(page.locator(f"#app-{name}")).to_contain_text("succeeded")
+
+
+def test_a_failed_deployment_shows_why_first_and_can_be_rolled_back(site: Site) -> None:
+    name = site.application(PIPELINE, "1.0.0", "2.0.0")
+    site.wait(site.deploy(name, "1.0.0"), "succeeded")
+    broken = site.deploy(name, "2.0.0")
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.person("deployer"))
+        page.goto(f"/deployments/{broken}")
+        expect(page.locator(".big")).to_have_text("failed", timeout=60_000)
+        wrong = page.get_by_role("region", name="What went wrong")
+        expect(wrong).to_contain_text("no such file")
+        page.locator("summary", has_text="Roll back…").click()
+        page.get_by_role("button", name="Roll back staging").click()
+        expect(page.locator("h1")).to_contain_text("1.0.0")
+        expect(page.locator(".big")).to_have_text("succeeded", timeout=60_000)
+        expect(page.get_by_role("link", name=f"#{broken}")).to_be_visible()
+
+
+def test_what_somebody_types_stays_while_the_page_changes_and_cancel_ends_it(site: Site) -> None:
+    name = site.application(PIPELINE, "3.0.0")
+    running = site.deploy(name, "3.0.0")
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.person("deployer"))
+        page.goto(f"/deployments/{running}")
+        page.locator("summary", has_text="Cancel…").click()
+        page.get_by_label("Reason").fill("it takes too long")
+        expect(page.locator(".big")).to_have_text("running", timeout=60_000)
+        site.api("POST", "/locks/", {"application": name, "reason": "x", "warning_only": True})
+        with page.expect_response(re.compile("/live")):
+            pass
+        expect(page.get_by_label("Reason")).to_have_value("it takes too long")
+        page.get_by_role("button", name="Cancel the deployment").click()
+        expect(page.locator(".big")).to_have_text("cancelled", timeout=60_000)
+        expect(page.get_by_text("asked for its end: it takes too long")).to_be_visible()
+
+
+def test_somebody_else_approves_in_a_browser_of_their_own(site: Site) -> None:
+    name = site.application(PIPELINE, "1.0.0")
+    deployer, operator = site.person("deployer"), site.person("operator")
+    waiting = site.deploy(name, "1.0.0", "production", by=deployer)
+    with site.visitor() as mine, site.visitor() as theirs:
+        page = mine.log_in(deployer)
+        page.goto(f"/deployments/{waiting}")
+        expect(page.locator(".big")).to_have_text("pending")
+        expect(page.get_by_text("must approve").first).to_be_visible()
+        expect(page.locator("summary", has_text="Approve…")).to_have_count(0)
+        other = theirs.log_in(operator)
+        other.get_by_role("link", name="Inbox").click()
+        other.get_by_role("link", name=re.compile(f"Look at it and decide about {name}")).click()
+        other.locator("summary", has_text="Approve…").click()
+        other.get_by_role("button", name=re.compile("^Approve shop")).click()
+        expect(page.locator(".big")).to_have_text("succeeded", timeout=60_000)
+        expect(page.get_by_role("region", name="Audit trail")).to_contain_text(f"approved by {operator}")
+
+
+def test_a_freeze_stops_what_is_queued_and_its_open_page_says_so(site: Site) -> None:
+    name = site.application(PIPELINE, "1.0.0", "3.0.0")
+    first = site.deploy(name, "3.0.0")
+    site.wait(first, "running")
+    queued = site.deploy(name, "1.0.0")
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.person("operator"))
+        page.goto(f"/deployments/{queued}")
+        expect(page.locator(".big")).to_have_text("pending")
+        freeze = {
+            "environment": "staging",
+            "name": "the fair",
+            "zone": "UTC",
+            "dated": {"from": "2020-01-01T00:00", "to": "2090-01-01T00:00"},
+        }
+        made = site.api("POST", "/freezes/", freeze)
+        gates = page.locator(".gates")
+        expect(gates).to_contain_text("the fair", timeout=10_000)
+        page.goto("/")
+        expect(page.locator("thead")).to_contain_text("frozen: the fair")
+        page.goto(f"/deployments/{queued}")
+        site.api("POST", f"/deployments/{first}/cancel", {})
+        site.wait(first, "cancelled")
+        expect(page.locator(".big")).to_have_text("pending")
+        site.api("DELETE", f"/freezes/{made['id']}")
+        expect(page.locator(".big")).to_have_text("succeeded", timeout=60_000)
+
+
+def test_a_session_that_ends_leads_its_open_page_to_the_login_and_back(site: Site) -> None:
+    name = site.application(PIPELINE, "1.0.0")
+    waiting = site.deploy(name, "1.0.0", "production")
+    person = site.person("viewer")
+    with site.visitor() as visitor:
+        visitor.expects = "401"
+        page = visitor.log_in(person)
+        page.goto(f"/deployments/{waiting}")
+        site.api("POST", "/auth/logout", {"everywhere": True}, by=person)
+        expect(page).to_have_url(re.compile(r"/login\?next="), timeout=20_000)
+        page.get_by_label("User name").fill(person)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        expect(page).to_have_url(re.compile(f"/deployments/{waiting}$"))
+
+
+def test_without_scripts_the_pages_can_be_read_and_acted_on(site: Site) -> None:
+    name = site.application(PIPELINE, "1.0.0", "3.0.0")
+    running = site.deploy(name, "3.0.0")
+    site.wait(running, "running")
+    with site.visitor(java_script_enabled=False) as visitor:
+        page = visitor.log_in(site.person("deployer"))
+        page.goto(f"/?q={name}")
+        page.get_by_role("link", name=re.compile("3.0.0 running")).click()
+        page.locator("summary", has_text="Cancel…").click()
+        page.get_by_role("button", name="Cancel the deployment").click()
+        site.wait(running, "cancelled")
+        page.reload()
+        assert status(page) == "cancelled"
+
+
+def test_keys_and_themes(site: Site) -> None:
+    with site.visitor(color_scheme="light") as visitor:
+        page = visitor.log_in(site.admin)
+        light = ground(page)
+        page.get_by_role("button", name="Light or dark").click()
+        assert ground(page) != light
+        page.reload()
+        assert ground(page) != light, "the choice is kept"
+        page.keyboard.press("/")
+        expect(page.locator("#q")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.locator("#q").blur()
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("g")
+        page.keyboard.press("l")
+        expect(page).to_have_url(re.compile("/deployments$"))
+
+
+def test_a_long_log_is_followed_searched_and_linked_into(site: Site) -> None:
+    long = PIPELINE.replace('echo "installing', 'seq 1 50000 | sed "s/^/line /"; echo "installing')
+    name = site.application(long, "1.0.0")
+    made = site.deploy(name, "1.0.0")
+    site.wait(made, "succeeded")
+    step = site.api("GET", f"/deployments/{made}/steps")["items"][0]["id"]
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.person("viewer"))
+        page.goto(f"/deployments/{made}/steps/{step}#L49000")
+        expect(page.locator("#L49000")).to_contain_text("line 49000", timeout=60_000)
+        expect(page.locator("#L49000")).to_be_in_viewport()
+        expect(page.locator("#L50001")).to_contain_text("<b>now</b>")
+        page.keyboard.press("/")
+        page.keyboard.type("line 31337")
+        expect(page.locator(".line.current")).to_contain_text("line 31337")
+        with page.expect_download() as download:
+            page.locator("a", has_text="Download").click()
+        lines = download.value.path().read_text().splitlines()
+        assert (len(lines), lines[0], lines[49_999]) == (50_001, "line 1", "line 50000")

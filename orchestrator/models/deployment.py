@@ -98,9 +98,13 @@ class Deployment(Timestamps, Base):
     strategy: Mapped[str]
     plan_hash: Mapped[str]
     max_failures: Mapped[int]
+    max_batch_failures: Mapped[int | None]
+    """How many targets of one batch may fail; null: as many as `max_failures` says."""
     max_parallel: Mapped[int]
     on_failure: Mapped[str]
     wave_index: Mapped[int] = mapped_column(server_default="0")
+    next_wave_at: Mapped[datetime | None]
+    """Its wave is over, and the next one begins then."""
     promote_after: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     soak_seconds: Mapped[int] = mapped_column(server_default="0")
     """How long its release has to have been in the environments of `promote_after`."""

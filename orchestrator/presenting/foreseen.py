@@ -16,6 +16,7 @@ def present_foreseen(found: Foreseen) -> dict[str, Any]:
         "environment": row.environment,
         "strategy": row.strategy,
         "max_failures": row.max_failures,
+        "max_batch_failures": row.max_batch_failures,
         "max_parallel": row.max_parallel,
         "on_failure": row.on_failure,
         "plan_hash": row.plan_hash,
@@ -27,6 +28,7 @@ def present_foreseen(found: Foreseen) -> dict[str, Any]:
                 "action": wave.action.get("title") or wave.action["kind"],
                 "total": wave.total,
                 "targets": wave.targets,
+                "wait_seconds": wave.wait_seconds,
             }
             for wave in found.waves
         ],

@@ -20,8 +20,12 @@ def _pipeline(
 ) -> str:
     """YAML, which JSON is."""
 
-    def targets(count: int) -> list[dict[str, str]]:
-        return [{"name": f"web-{letter}", "kind": kind} for letter in "abcd"[:count]]
+    def targets(count: int) -> list[dict[str, object]]:
+        zones = {"a": "north", "b": "south", "c": "north", "d": "south"}
+        return [
+            {"name": f"web-{letter}", "kind": kind, "labels": {"zone": zones[letter]}}
+            for letter in "abcd"[:count]
+        ]
 
     environments = {
         "staging": {"targets": targets(staging), "strategy": strategy},
@@ -37,16 +41,17 @@ def _pipeline(
 
 
 strategies = st.builds(
-    lambda kind, batch, parallel, failures: {
+    lambda kind, batch, parallel, failures, rolling: {
         "kind": kind,
         "max_parallel": parallel,
         "max_failures": failures,
-        **({"batch": batch} if kind == "rolling" else {}),
+        **({"batch": batch, **rolling} if kind == "rolling" else {}),
     },
     st.sampled_from(["all-at-once", "rolling"]),
     st.integers(1, 2),
     st.integers(1, 3),
     st.sampled_from([0, 0, 1]),
+    st.sampled_from([{}, {}, {"settle": "30s"}, {"max_batch_failures": 0}, {"zone": "zone", "bake": "90s"}]),
 )
 actions = st.builds(
     lambda retries, idempotent, timeout: {

@@ -49,6 +49,11 @@ class Toy:
     retries: int = 0
     idempotent: bool = False
     rolls_back: bool = False
+    wait_seconds: int = 0
+    """After each wave."""
+    max_wave_failures: int | None = None
+    """A batch here is a wave."""
+    next_wave_at: datetime | None = None
     blockers: tuple[Blocker, ...] = ()
     status: DeploymentStatus = DeploymentStatus.PENDING
     cancelling: bool = False
@@ -96,6 +101,10 @@ class Toy:
             next_lease_end=min(leases, default=None),
             unstarted_anywhere=any(step.status is S.WAITING for step in self.steps),
             blockers=self.blockers,
+            wait_seconds=self.wait_seconds,
+            next_wave_at=self.next_wave_at,
+            batch_failures=self.count(S.FAILED),
+            max_batch_failures=self.max_wave_failures,
         )
 
     def apply(self, decision: Decision) -> None:
@@ -108,7 +117,10 @@ class Toy:
             if step.id in decision.hand_out:
                 assert step.status is S.WAITING
                 step.status, step.attempt, step.not_before = S.READY, 1, self.now
-        self.wave += decision.next_wave
+        if decision.next_wave:
+            assert self.next_wave_at is None or self.next_wave_at <= self.now
+            self.wave, self.next_wave_at = self.wave + 1, None
+        self.next_wave_at = decision.next_wave_at or self.next_wave_at
         self.rollbacks += decision.roll_back
         if decision.status is not None:
             self.status = decision.status

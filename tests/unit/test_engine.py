@@ -77,6 +77,51 @@ def test_a_wide_wave_is_handed_out_in_bounded_pieces() -> None:
     assert decision.wake_at == NOW
 
 
+def test_a_wait_after_a_wave_is_slept_through_and_only_then_the_next_one_begins() -> None:
+    over = {"wave_count": 2, "wait_seconds": 90}
+    begins = NOW + timedelta(seconds=90)
+    assert decide(snapshot(**over), NOW) == Decision(next_wave_at=begins, wake_at=begins)
+    waiting = snapshot(**over, next_wave_at=begins)
+    assert decide(waiting, begins - timedelta(milliseconds=1)) == Decision(wake_at=begins)
+    assert decide(waiting, begins) == Decision(next_wave=True, wake_at=begins)
+
+
+def test_a_wait_ends_with_the_wish_to_cancel_and_none_comes_after_the_last_wave() -> None:
+    cancelled = snapshot(
+        wave_count=2, wait_seconds=90, next_wave_at=NOW + timedelta(1), cancel_requested=True
+    )
+    assert decide(cancelled, NOW).status is S.CANCELLED
+    assert decide(snapshot(wait_seconds=90), NOW).status is S.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("failed", "most", "in_batch", "most_in_batch", "says"),
+    [
+        (2, 2, 2, None, None),
+        (3, 2, 1, None, "3 targets failed and at most 2 may"),
+        (3, 5, 1, 1, None),
+        (3, 5, 2, 1, "2 targets of one batch failed and at most 1 may"),
+        (1, 5, 1, 0, "1 target of one batch failed and none may"),
+        (6, 5, 2, 1, "6 targets failed and at most 5 may"),
+    ],
+)
+def test_a_budget_of_two_goes_on_at_two_and_stops_at_three_and_so_does_that_of_a_batch(
+    failed: int, most: int, in_batch: int, most_in_batch: int | None, says: str | None
+) -> None:
+    decision = decide(
+        snapshot(
+            wave_count=2,
+            failed_targets=failed,
+            max_failures=most,
+            batch_failures=in_batch,
+            max_batch_failures=most_in_batch,
+        ),
+        NOW,
+    )
+    assert decision.failure == says
+    assert decision.next_wave == (says is None)
+
+
 def test_the_next_wave_begins_only_when_nothing_of_this_one_is_open() -> None:
     assert decide(snapshot(wave_count=2, wave=WaveCounts(0)), NOW).next_wave
     open_ = decide(snapshot(wave_count=2, wave=WaveCounts(0, running=1), next_lease_end=NOW), NOW)
@@ -207,6 +252,10 @@ snapshots = st.builds(
     next_lease_end=st.none() | st.integers(-9, 9).map(lambda s: NOW + timedelta(seconds=s)),
     unstarted_anywhere=st.booleans(),
     blockers=st.lists(st.integers(1, 15).map(blocker), max_size=2).map(tuple),
+    wait_seconds=st.sampled_from([0, 5]),
+    next_wave_at=st.none() | st.integers(-9, 9).map(lambda s: NOW + timedelta(seconds=s)),
+    batch_failures=counts,
+    max_batch_failures=st.none() | counts,
 )
 
 

@@ -89,9 +89,9 @@ def test_every_action_is_on_every_target_exactly_once(
     assert from_document(json.loads(json.dumps(to_document(plan)))) == plan
 
 
-def test_a_rollback_goes_only_to_the_targets_it_is_about_in_their_order() -> None:
+def test_a_rollback_goes_only_to_the_targets_it_is_about_in_the_order_it_names_them() -> None:
     plan = planned(pipeline(4), only_targets=["web-3", "web-1", "gone"])
-    assert [target.name for target in plan.targets] == ["web-1", "web-3"]
+    assert [target.name for target in plan.targets] == ["web-3", "web-1"]
 
 
 def test_percentages_are_of_the_targets_that_remain() -> None:
@@ -192,8 +192,8 @@ def test_a_plan_with_any_part_replaced_is_read_or_refused_but_never_breaks(data:
 
 
 def test_a_newer_format_says_which_version_is_needed() -> None:
-    document = {**to_document(planned(pipeline())), "format": 3}
-    with pytest.raises(PlanUnreadableError, match="has format 3 and this version reads formats up to 2"):
+    document = {**to_document(planned(pipeline())), "format": 4}
+    with pytest.raises(PlanUnreadableError, match="has format 4 and this version reads formats up to 3"):
         from_document(document)
 
 

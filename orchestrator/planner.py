@@ -48,6 +48,8 @@ def build_plan(
         max_batch_failures=strategy.max_batch_failures,
         max_parallel=strategy.max_parallel,
         on_failure=spec.on_failure,
+        answer_seconds=spec.answer_seconds,
+        unanswered=spec.unanswered,
         variables=variables,
         secrets=pipeline.shared_secrets(spec),
         actions=tuple(_planned_action(action) for action in pipeline.deploy),

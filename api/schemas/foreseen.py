@@ -68,6 +68,10 @@ class Foreseen(ma.Schema):
     max_batch_failures = fields.Integer(required=True, allow_none=True)
     max_parallel = fields.Integer(required=True)
     on_failure = fields.String(required=True)
+    answer_seconds = fields.Integer(
+        required=True, metadata={"description": "How long a person is asked, where `on_failure` is `pause`."}
+    )
+    unanswered = fields.String(required=True, metadata={"description": "What is done then."})
     plan_hash = fields.String(required=True)
     steps = fields.Integer(required=True)
     wave_count = fields.Integer(required=True)

@@ -84,6 +84,12 @@ class Snapshot:
     """How many targets of the current batch failed; looked up only where that matters."""
     max_batch_failures: int | None = None
 
+    answer_seconds: int = 0
+    """How long a person is asked what to do when too many targets failed; 0: nobody is."""
+    answer_by: datetime | None = None
+    """Until when one is asked; set when nothing runs any more."""
+    rolls_back_unanswered: bool = False
+
     @property
     def is_past_budget(self) -> bool:
         """Whether more targets failed than may, in all or in the current batch."""
@@ -99,6 +105,7 @@ class Decision:
     failure: str | None = None
     next_wave: bool = False
     next_wave_at: datetime | None = None
+    answer_by: datetime | None = None
     hand_out: tuple[int, ...] = ()
     nudge: tuple[int, ...] = ()
     close_unstarted_as: StepStatus | None = None
@@ -123,10 +130,12 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: PLR0911  # a
         return _decide_pending(snapshot, now)
     if snapshot.cancel_requested:
         return _wind_down(snapshot, now, StepStatus.CANCELLED)
-    if snapshot.is_past_budget:
+    if snapshot.is_past_budget and not snapshot.answer_seconds:
         return _wind_down(snapshot, now, StepStatus.SKIPPED)
     if snapshot.wave.unknown:
         return _ask(snapshot, now)
+    if snapshot.is_past_budget:
+        return _ask_what_to_do(snapshot, now)
     if snapshot.closed:
         return _stop_between_waves(snapshot, now)
     if snapshot.status is DeploymentStatus.PAUSED:
@@ -164,11 +173,18 @@ def _wind_down(snapshot: Snapshot, now: datetime, status: StepStatus) -> Decisio
     if status is StepStatus.CANCELLED:
         rest = _of_unknown(snapshot.wave.unknown) if snapshot.wave.unknown else "nothing of it runs any more"
         return Decision(status=DeploymentStatus.CANCELLED, failure=f"cancelled; {rest}")
+    unanswered = (
+        f"; nobody said by {snapshot.answer_by:%Y-%m-%d %H:%M:%S} UTC what to do"
+        if snapshot.answer_by
+        else ""
+    )
+    rolls_back = snapshot.rolls_back_unanswered if unanswered else snapshot.rolls_back_on_failure
     return Decision(
         status=DeploymentStatus.FAILED,
         failure=_of_failures(snapshot)
+        + unanswered
         + (f"; {_of_unknown(snapshot.wave.unknown)}" if snapshot.wave.unknown else ""),
-        roll_back=snapshot.rolls_back_on_failure and not snapshot.is_rollback,
+        roll_back=rolls_back and not snapshot.is_rollback,
     )
 
 
@@ -192,6 +208,17 @@ def _ask(snapshot: Snapshot, now: datetime) -> Decision:
         waiting = _wait(snapshot, now)
         return Decision(status=status, nudge=waiting.nudge, wake_at=waiting.wake_at)
     return Decision(status=status, wake_at=now + PAUSED_RECHECK)
+
+
+def _ask_what_to_do(snapshot: Snapshot, now: datetime) -> Decision:
+    """Too many targets failed: hand out nothing, let the rest end, and ask until somebody answers or the time is over."""
+    if snapshot.answer_by is not None and snapshot.answer_by <= now:
+        return _wind_down(snapshot, now, StepStatus.SKIPPED)
+    if snapshot.wave.open:
+        return _wait(snapshot, now)
+    status = None if snapshot.status is DeploymentStatus.PAUSED else DeploymentStatus.PAUSED
+    answer_by = snapshot.answer_by or now + timedelta(seconds=snapshot.answer_seconds)
+    return Decision(status=status, answer_by=answer_by, wake_at=answer_by)
 
 
 def _stop_between_waves(snapshot: Snapshot, now: datetime) -> Decision:

@@ -74,6 +74,9 @@ class Plan:
     max_batch_failures: int | None = None
     max_parallel: int
     on_failure: str
+    answer_seconds: int = 0
+    """How long a person is waited for where `on_failure` is `pause`, before `unanswered` is done."""
+    unanswered: str = "fail"
     variables: Mapping[str, str]
     secrets: tuple[str, ...] = ()
     """Names only; a worker finds the values."""
@@ -161,9 +164,14 @@ def to_document(plan: Plan) -> dict[str, Any]:
 def _of_the_newest_format(plan: Plan) -> dict[str, Any]:
     """What only FORMAT has; nothing where an older one says all there is."""
     waits = plan.waits()
-    if not any(waits) and plan.max_batch_failures is None:
+    if not any(waits) and plan.max_batch_failures is None and plan.on_failure != "pause":
         return {}
-    return {"waits": list(waits), "max_batch_failures": plan.max_batch_failures}
+    return {
+        "waits": list(waits),
+        "max_batch_failures": plan.max_batch_failures,
+        "answer_seconds": plan.answer_seconds,
+        "unanswered": plan.unanswered,
+    }
 
 
 def plan_hash(plan: Plan) -> str:

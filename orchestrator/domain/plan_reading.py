@@ -31,6 +31,14 @@ _PLAN = {
     "batch_sizes": list,
     "waits": list,
     "max_batch_failures": int | None,
+    "answer_seconds": int,
+    "unanswered": str,
+}
+_ONLY_NEWEST: dict[str, Any] = {
+    "waits": [],
+    "max_batch_failures": None,
+    "answer_seconds": 0,
+    "unanswered": "fail",
 }
 _ABSENT: dict[int, dict[str, Any]] = {WITHOUT_SECRETS: {"secrets": []}, WITHOUT_WAITS: {}}
 """What older formats do not have, beside what only the newest has."""
@@ -69,7 +77,9 @@ def from_document(document: object) -> Plan:
     if not actions or not targets or len(set(names)) != len(names):
         raise PlanUnreadableError("the plan has no actions, no targets, or one target twice")
     limits = (values["max_failures"], values["max_parallel"] - 1, values["max_batch_failures"] or 0)
-    if min(limits) < 0 or values["on_failure"] not in ("fail", "rollback"):
+    ways = ("fail", "rollback")
+    asks = values["on_failure"] == "pause" and number == FORMAT and values["answer_seconds"] > 0
+    if min(limits) < 0 or values["unanswered"] not in ways or not (asks or values["on_failure"] in ways):
         raise PlanUnreadableError("the plan's limits are not such as this version makes")
     batches = _cut(names, batch_sizes)
     _require_waits(waits, len(batches))
@@ -81,7 +91,7 @@ def from_document(document: object) -> Plan:
 
 def _completed(document: dict[str, Any], number: int) -> dict[str, Any]:
     """Add what its format does not have; what it has although it cannot is found by that there is a key too many."""
-    absent = {**_ABSENT[number], "waits": [], "max_batch_failures": None}
+    absent = {**_ABSENT[number], **_ONLY_NEWEST}
     if absent.keys() & document.keys():
         raise PlanUnreadableError(f"the plan has what format {number} does not have")
     sizes = document.get("batch_sizes")

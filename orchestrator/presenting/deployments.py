@@ -61,6 +61,8 @@ def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict
         steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
         message = f"the end of {steps} unknown; a person has to say what became of it"
         return [{"kind": ANSWER, "message": message, "until": None}]
+    if row.status == DeploymentStatus.PAUSED and row.answer_by is not None:
+        return _what_to_do(row)
     if row.status not in {DeploymentStatus.PENDING, DeploymentStatus.PAUSED}:
         return []
     if blockers is not None:
@@ -75,6 +77,18 @@ def _between_waves(row: Row[Any]) -> list[dict[str, Any]]:
     done = f"{row.wave_index + 1} of {row.wave_count} waves are done"
     message = f"{done}; by its plan the next begins at {row.next_wave_at:%Y-%m-%d %H:%M:%S} UTC"
     return [{"kind": WAIT, "message": message, "until": row.next_wave_at}]
+
+
+def _what_to_do(row: Row[Any]) -> list[dict[str, Any]]:
+    """The question that is asked when too many targets failed, and what is done when nobody answers."""
+    failed = "1 target" if row.failed_targets == 1 else f"{row.failed_targets} targets"
+    back = row.unanswered == "rollback" and row.rolls_back_id is None
+    then = "it is rolled back" if back else "it fails"
+    message = (
+        f"{failed} failed; a person has to say what to do (retry, skip, rollback or fail);"
+        f" if nobody has by {row.answer_by:%Y-%m-%d %H:%M:%S} UTC, {then}"
+    )
+    return [{"kind": ANSWER, "message": message, "until": row.answer_by}]
 
 
 def _in_a_list(row: Row[Any]) -> list[dict[str, Any]]:

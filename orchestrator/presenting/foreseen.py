@@ -19,6 +19,8 @@ def present_foreseen(found: Foreseen) -> dict[str, Any]:
         "max_batch_failures": row.max_batch_failures,
         "max_parallel": row.max_parallel,
         "on_failure": row.on_failure,
+        "answer_seconds": row.answer_seconds,
+        "unanswered": row.unanswered,
         "plan_hash": row.plan_hash,
         "steps": row.step_count,
         "wave_count": row.wave_count,

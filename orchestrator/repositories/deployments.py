@@ -34,12 +34,13 @@ _INSERT = text(f"""
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
             approval_rules, override_windows, strategy, plan_hash, max_failures, max_batch_failures, max_parallel, on_failure,
-            promote_after, soak_seconds, health, promotes, when_closed, jitter_seconds, wave_count, step_count, traceparent,
-            event_seq, event_hash, wake_at)
+            answer_seconds, unanswered, promote_after, soak_seconds, health, promotes, when_closed, jitter_seconds,
+            wave_count, step_count, traceparent, event_seq, event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
             CAST(:approval_rules AS jsonb), :override_windows,
-            :strategy, :plan_hash, :max_failures, :max_batch_failures, :max_parallel, :on_failure, :promote_after,
+            :strategy, :plan_hash, :max_failures, :max_batch_failures, :max_parallel, :on_failure, :answer_seconds,
+            :unanswered, :promote_after,
             :soak_seconds, CAST(:health AS jsonb), :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count,
             :traceparent, :event_seq, :event_hash, clock_timestamp() + make_interval(secs => :first_wake_seconds))
     ), h AS (
@@ -177,6 +178,8 @@ class NewDeployment:
     max_batch_failures: int | None
     max_parallel: int
     on_failure: str
+    answer_seconds: int
+    unanswered: str
     promote_after: list[str]
     soak_seconds: int
     health: str | None

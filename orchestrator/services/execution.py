@@ -133,7 +133,7 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
     row, wave = held.row, held.wave
     pending = held.status is DeploymentStatus.PENDING
     expired = pending and row.expires_at is not None and row.expires_at <= row.now
-    in_batch = _batch_failures(session, held)
+    in_batch = batch_failures(session, held)
     too_many = held.failed_targets > row.max_failures or in_batch > (row.max_batch_failures or 0)
     winding_down = held.cancelling or expired or too_many
     going_on = held.status not in TERMINAL and not pending
@@ -162,10 +162,13 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         next_wave_at=row.next_wave_at,
         batch_failures=in_batch,
         max_batch_failures=row.max_batch_failures,
+        answer_seconds=row.answer_seconds if row.on_failure == "pause" else 0,
+        answer_by=row.answer_by,
+        rolls_back_unanswered=row.unanswered == "rollback",
     )
 
 
-def _batch_failures(session: Session, held: Locked) -> int:
+def batch_failures(session: Session, held: Locked) -> int:
     """How many targets of the current batch failed; asked only where a batch has a budget of its own."""
     if held.row.max_batch_failures is None or not held.failed_targets:
         return 0
@@ -273,6 +276,8 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
             values["next_wave_at"] = None
     if decision.next_wave_at is not None:
         values["next_wave_at"] = decision.next_wave_at
+    if decision.answer_by is not None:
+        values["answer_by"] = decision.answer_by
     if decision.wake_at is not None:
         values["wake_at"] = decision.wake_at
     if held.status is DeploymentStatus.PENDING:

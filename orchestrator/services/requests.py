@@ -168,6 +168,8 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "max_batch_failures": plan.max_batch_failures,
         "max_parallel": plan.max_parallel,
         "on_failure": plan.on_failure,
+        "answer_seconds": plan.answer_seconds,
+        "unanswered": plan.unanswered,
         "promote_after": list(environment.after) if environment else [],
         **_by_itself(order, environment, pipeline),
         "health": _health(environment, pipeline, about.pipeline_revision),

@@ -13,7 +13,7 @@ def _pipeline(
     staging: int,
     production: int,
     strategy: dict[str, object],
-    on_failure: str,
+    on_failure: str | dict[str, str],
     promoting: bool,
     approvals: list[dict[str, object]],
     actions: list[dict[str, object]],
@@ -75,7 +75,9 @@ pipelines = st.builds(
     staging=st.integers(1, 2),
     production=st.integers(1, 4),
     strategy=strategies,
-    on_failure=st.sampled_from(["rollback", "fail"]),
+    on_failure=st.sampled_from(
+        ["rollback", "fail", {"pause": "60s", "then": "rollback"}, {"pause": "2m", "then": "fail"}]
+    ),
     promoting=st.booleans(),
     approvals=st.one_of(st.just([]), st.just([]), st.lists(approvals, min_size=1, max_size=1)),
     actions=st.lists(actions, min_size=1, max_size=2),

@@ -277,3 +277,19 @@ def test_a_plan_with_one_key_more_is_not_read(place: Any) -> None:
     place(document)["from_the_future"] = True
     with pytest.raises(PlanUnreadableError, match="does not have the keys that this version knows"):
         from_document(document)
+
+
+def test_a_plan_that_asks_or_waits_is_read_back_and_an_older_version_can_tell_that_it_cannot() -> None:
+    asks = planned(pipeline(on_failure="pause", answer_seconds=60, unanswered="rollback"))
+    waits = planned(
+        pipeline(strategy=StrategySpec(kind="rolling", settings={"settle": "5s", "max_batch_failures": 0}))
+    )
+    for plan in (asks, waits):
+        assert to_document(plan)["format"] == 3
+        assert from_document(to_document(plan)) == plan
+    assert waits.waits()[-1] == 0
+    assert set(waits.waits()[:-1]) <= {5}
+    with pytest.raises(PlanUnreadableError):
+        from_document({**to_document(asks), "answer_seconds": 0})
+    with pytest.raises(PlanUnreadableError):
+        from_document({**to_document(waits), "waits": [0]} if len(waits.waits()) > 1 else {})

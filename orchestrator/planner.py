@@ -6,7 +6,7 @@ from orchestrator.domain.errors import RuleViolationError
 from orchestrator.domain.pipeline import VERIFY, ActionSpec, EnvironmentSpec, Pipeline, TargetSpec
 from orchestrator.domain.plan import Plan, PlannedAction, PlannedTarget, lay_out_waves
 from orchestrator.domain.variables import GIVEN_NAMES, label_variable, references
-from orchestrator.strategies.base import Strategy
+from orchestrator.strategies.base import Candidate, Strategy
 
 
 def build_plan(
@@ -16,9 +16,10 @@ def build_plan(
     application: str,
     version: str,
     strategies: Callable[[str], type[Strategy]],
-    only_targets: Collection[str] | None = None,
+    only_targets: Sequence[str] | None = None,
+    going_back: bool = False,
 ) -> Plan:
-    """Fix what deploying `version` to `environment` will do; `only_targets` leaves out the others.
+    """Fix what deploying `version` to `environment` will do; `only_targets` leaves out the others and gives the order.
 
     `strategies` gives the class of a kind (`plugins.strategy`). Raises RuleViolationError when the pipeline
     has no such environment, no target remains, or a check refers to a variable that is not defined.
@@ -35,7 +36,8 @@ def build_plan(
     variables = pipeline.shared_variables(spec)
     _require_defined(pipeline.deploy, targets, known=GIVEN_NAMES | variables.keys())
     strategy = strategies(spec.strategy.kind).from_settings(spec.strategy.settings)
-    batches = strategy.batches(tuple(target.name for target in targets))
+    candidates = [Candidate(target.name, target.labels) for target in targets]
+    batches = strategy.batches(candidates, going_back=going_back)
     by_name = {target.name: target for target in targets}
     return Plan(
         application=application,
@@ -43,21 +45,28 @@ def build_plan(
         environment=environment,
         strategy=spec.strategy.kind,
         max_failures=strategy.max_failures(len(targets)),
+        max_batch_failures=strategy.max_batch_failures,
         max_parallel=strategy.max_parallel,
         on_failure=spec.on_failure,
+        answer_seconds=spec.answer_seconds,
+        unanswered=spec.unanswered,
         variables=variables,
         secrets=pipeline.shared_secrets(spec),
         actions=tuple(_planned_action(action) for action in pipeline.deploy),
-        targets=tuple(_planned_target(by_name[name]) for batch in batches for name in batch),
-        waves=lay_out_waves(batches, action_count=len(pipeline.deploy)),
+        targets=tuple(_planned_target(by_name[name]) for batch in batches for name in batch.targets),
+        waves=lay_out_waves(
+            tuple(batch.targets for batch in batches),
+            action_count=len(pipeline.deploy),
+            waits=tuple(batch.wait_seconds for batch in batches),
+        ),
     )
 
 
-def _chosen(environment: EnvironmentSpec, only: Collection[str] | None) -> tuple[TargetSpec, ...]:
+def _chosen(environment: EnvironmentSpec, only: Sequence[str] | None) -> tuple[TargetSpec, ...]:
     if only is None:
         return environment.targets
-    wanted = frozenset(only)
-    chosen = tuple(target for target in environment.targets if target.name in wanted)
+    by_name = {target.name: target for target in environment.targets}
+    chosen = tuple(by_name[name] for name in only if name in by_name)
     if not chosen:
         raise RuleViolationError(
             f"none of the targets this is about is in {environment.name} any more: nothing to deploy"

@@ -217,7 +217,7 @@ def roll_back_deployment(body: dict[str, Any], deployment_id: int) -> Response:
 @blueprint.arguments(schemas.Answer)
 @blueprint.response(202, schemas.Deployment)
 def resume_deployment(body: dict[str, Any], deployment_id: int) -> Response:
-    """Say what became of steps whose targets cannot: try again, count as done, or count as failed."""
+    """Answer what a paused deployment asks: what became of steps whose targets cannot say, or what to do after failures."""
     with transaction(session()):
         deployments.answer(session(), deployment_id, **body, actor=current_actor())
     return _accepted(deployment_id)

@@ -65,7 +65,7 @@ class Approve(Reason):
 
 
 class Answer(ma.Schema):
-    """What became of the steps of which their targets cannot say."""
+    """What became of the steps of which their targets cannot say; or what to do when too many targets failed."""
 
     step_id = JsonId(
         load_default=None, allow_none=True, metadata={"description": "Without: all that are unknown."}

@@ -26,6 +26,9 @@ class WaveOut(ma.Schema):
     targets = fields.List(
         fields.String(), required=True, metadata={"description": f"The first {MOST_TARGETS} of them."}
     )
+    wait_seconds = fields.Integer(
+        required=True, metadata={"description": "How long after its end the next one begins."}
+    )
 
 
 class ReplacedOut(ma.Schema):
@@ -62,8 +65,13 @@ class Foreseen(ma.Schema):
     environment = fields.String(required=True)
     strategy = fields.String(required=True)
     max_failures = fields.Integer(required=True)
+    max_batch_failures = fields.Integer(required=True, allow_none=True)
     max_parallel = fields.Integer(required=True)
     on_failure = fields.String(required=True)
+    answer_seconds = fields.Integer(
+        required=True, metadata={"description": "How long a person is asked, where `on_failure` is `pause`."}
+    )
+    unanswered = fields.String(required=True, metadata={"description": "What is done then."})
     plan_hash = fields.String(required=True)
     steps = fields.Integer(required=True)
     wave_count = fields.Integer(required=True)

@@ -127,20 +127,35 @@ def rollback(
 
 @click.command()
 @deployment_argument
-@click.option("--answer", required=True, type=click.Choice(["retry", "skip", "fail"]))
+@click.option("--answer", required=True, type=click.Choice(["retry", "skip", "fail", "rollback"]))
 @click.option("--step", "step_id", type=click.IntRange(1), metavar="STEP", help="The step's id.")
 @json_option
 def resume(*, deployment_id: int, answer: str, step_id: int | None, as_json: bool) -> None:
-    """Answer for a step whose end is unknown.
+    """Answer what a paused deployment asks.
 
-    The target cannot tell, so the deployment is paused until a person does.
-    Look at the target first. retry: it did not happen, do it. skip: it happened. fail: give it up.
+    About a step whose end is unknown, because its target cannot tell; look at the target first:
+    retry: it did not happen, do it. skip: it happened. fail: give it up.
+
+    About too many targets that failed: retry: try again on those that failed last. skip: go on without them.
+    rollback: put back what was there. fail: leave things as they are.
     """
     found = connect().resume(deployment_id, answer=answer, step_id=step_id)
     if as_json:
         emit_json(found)
     else:
         click.echo(f"deployment {deployment_id}  answered: {escaped(answer)}")
+
+
+@click.command()
+@deployment_argument
+@json_option
+def skip(*, deployment_id: int, as_json: bool) -> None:
+    """Go on without the targets that failed; the same as `resume --answer skip`."""
+    found = connect().resume(deployment_id, answer="skip")
+    if as_json:
+        emit_json(found)
+    else:
+        click.echo(f"deployment {deployment_id}  answered: skip")
 
 
 def _code_of_cancel(deployment: Record) -> ExitCode:

@@ -7,7 +7,17 @@ import click
 from orchestrator.cli.completion import complete_application, complete_environment
 from orchestrator.cli.context import connect
 from orchestrator.cli.deployment_logs import logs
-from orchestrator.cli.deployment_verbs import approve, cancel, reject, replan, resume, retry, rollback, watch
+from orchestrator.cli.deployment_verbs import (
+    approve,
+    cancel,
+    reject,
+    replan,
+    resume,
+    retry,
+    rollback,
+    skip,
+    watch,
+)
 from orchestrator.cli.options import deployment_argument, json_option, limit_option
 from orchestrator.cli.output import Columns, cell_of, emit_list, emit_record, when
 from orchestrator.cli.views import standing, waits
@@ -20,7 +30,7 @@ def deployments() -> None:
     """Watch and steer deployments."""
 
 
-for verb in (watch, logs, cancel, approve, reject, retry, replan, rollback, resume):
+for verb in (watch, logs, cancel, approve, reject, retry, replan, rollback, resume, skip):
     deployments.add_command(verb)
 
 

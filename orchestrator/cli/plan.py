@@ -10,6 +10,7 @@ from orchestrator.cli.output import emit_json, spoken_seconds
 from orchestrator.cli.terminal import escaped
 from orchestrator.cli.times import read_instant
 from orchestrator.client import Record
+from orchestrator.domain.durations import format_duration
 
 TARGETS_SHOWN = 5
 
@@ -50,7 +51,8 @@ def _show_plan(found: Record) -> None:
         named = ", ".join(wave["targets"][:TARGETS_SHOWN])
         more = wave["total"] - min(TARGETS_SHOWN, len(wave["targets"]))
         others = f" and {more} more" if more > 0 else ""
-        click.echo(f"  wave {wave['wave'] + 1}  {escaped(wave['action'])}  on {escaped(named)}{others}")
+        wait = f", then a wait of {format_duration(wave['wait_seconds'])}" if wave["wait_seconds"] else ""
+        click.echo(f"  wave {wave['wave'] + 1}  {escaped(wave['action'])}  on {escaped(named)}{others}{wait}")
     if len(found["waves"]) < found["wave_count"]:
         more = found["wave_count"] - len(found["waves"])
         click.echo(f"  and {more} more {'wave' if more == 1 else 'waves'}")

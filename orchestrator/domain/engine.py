@@ -76,6 +76,25 @@ class Snapshot:
     closed: Sequence[Blocker] = ()
     """What windows and freezes have against the next wave; looked up only between two waves, and only where that matters."""
     rolls_back_when_closed: bool = False
+    wait_seconds: int = 0
+    """How long after the end of this wave the next one begins."""
+    next_wave_at: datetime | None = None
+    """When the next wave begins; set when this one is over."""
+    batch_failures: int = 0
+    """How many targets of the current batch failed; looked up only where that matters."""
+    max_batch_failures: int | None = None
+
+    answer_seconds: int = 0
+    """How long a person is asked what to do when too many targets failed; 0: nobody is."""
+    answer_by: datetime | None = None
+    """Until when one is asked; set when nothing runs any more."""
+    rolls_back_unanswered: bool = False
+
+    @property
+    def is_past_budget(self) -> bool:
+        """Whether more targets failed than may, in all or in the current batch."""
+        in_batch = self.max_batch_failures is not None and self.batch_failures > self.max_batch_failures
+        return in_batch or self.failed_targets > self.max_failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +104,8 @@ class Decision:
     status: DeploymentStatus | None = None
     failure: str | None = None
     next_wave: bool = False
+    next_wave_at: datetime | None = None
+    answer_by: datetime | None = None
     hand_out: tuple[int, ...] = ()
     nudge: tuple[int, ...] = ()
     close_unstarted_as: StepStatus | None = None
@@ -109,10 +130,12 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: PLR0911  # a
         return _decide_pending(snapshot, now)
     if snapshot.cancel_requested:
         return _wind_down(snapshot, now, StepStatus.CANCELLED)
-    if snapshot.failed_targets > snapshot.max_failures:
+    if snapshot.is_past_budget and not snapshot.answer_seconds:
         return _wind_down(snapshot, now, StepStatus.SKIPPED)
     if snapshot.wave.unknown:
         return _ask(snapshot, now)
+    if snapshot.is_past_budget:
+        return _ask_what_to_do(snapshot, now)
     if snapshot.closed:
         return _stop_between_waves(snapshot, now)
     if snapshot.status is DeploymentStatus.PAUSED:
@@ -150,15 +173,27 @@ def _wind_down(snapshot: Snapshot, now: datetime, status: StepStatus) -> Decisio
     if status is StepStatus.CANCELLED:
         rest = _of_unknown(snapshot.wave.unknown) if snapshot.wave.unknown else "nothing of it runs any more"
         return Decision(status=DeploymentStatus.CANCELLED, failure=f"cancelled; {rest}")
-    count = snapshot.failed_targets
-    failed = "1 target failed" if count == 1 else f"{count} targets failed"
-    allowed = "none may" if not snapshot.max_failures else f"at most {snapshot.max_failures} may"
+    unanswered = (
+        f"; nobody said by {snapshot.answer_by:%Y-%m-%d %H:%M:%S} UTC what to do"
+        if snapshot.answer_by
+        else ""
+    )
+    rolls_back = snapshot.rolls_back_unanswered if unanswered else snapshot.rolls_back_on_failure
     return Decision(
         status=DeploymentStatus.FAILED,
-        failure=f"{failed} and {allowed}"
+        failure=_of_failures(snapshot)
+        + unanswered
         + (f"; {_of_unknown(snapshot.wave.unknown)}" if snapshot.wave.unknown else ""),
-        roll_back=snapshot.rolls_back_on_failure and not snapshot.is_rollback,
+        roll_back=rolls_back and not snapshot.is_rollback,
     )
+
+
+def _of_failures(snapshot: Snapshot) -> str:
+    count, most, where = snapshot.failed_targets, snapshot.max_failures, ""
+    if count <= most:
+        count, most, where = snapshot.batch_failures, snapshot.max_batch_failures or 0, " of one batch"
+    failed = f"1 target{where} failed" if count == 1 else f"{count} targets{where} failed"
+    return f"{failed} and {f'at most {most} may' if most else 'none may'}"
 
 
 def _of_unknown(count: int) -> str:
@@ -173,6 +208,17 @@ def _ask(snapshot: Snapshot, now: datetime) -> Decision:
         waiting = _wait(snapshot, now)
         return Decision(status=status, nudge=waiting.nudge, wake_at=waiting.wake_at)
     return Decision(status=status, wake_at=now + PAUSED_RECHECK)
+
+
+def _ask_what_to_do(snapshot: Snapshot, now: datetime) -> Decision:
+    """Too many targets failed: hand out nothing, let the rest end, and ask until somebody answers or the time is over."""
+    if snapshot.answer_by is not None and snapshot.answer_by <= now:
+        return _wind_down(snapshot, now, StepStatus.SKIPPED)
+    if snapshot.wave.open:
+        return _wait(snapshot, now)
+    status = None if snapshot.status is DeploymentStatus.PAUSED else DeploymentStatus.PAUSED
+    answer_by = snapshot.answer_by or now + timedelta(seconds=snapshot.answer_seconds)
+    return Decision(status=status, answer_by=answer_by, wake_at=answer_by)
 
 
 def _stop_between_waves(snapshot: Snapshot, now: datetime) -> Decision:
@@ -193,7 +239,7 @@ def _go_on(snapshot: Snapshot, now: datetime) -> Decision:
     wave = snapshot.wave
     if wave.is_over:
         if wave.index + 1 < snapshot.wave_count:
-            return Decision(next_wave=True, wake_at=now)
+            return _go_to_next_wave(snapshot, now)
         return _finish(snapshot)
     room = snapshot.max_parallel - wave.open
     hand_out = tuple(snapshot.waiting_steps[: max(0, min(room, HAND_OUT_AT_ONCE))])
@@ -203,6 +249,16 @@ def _go_on(snapshot: Snapshot, now: datetime) -> Decision:
     if not hand_out:
         return waiting
     return Decision(hand_out=hand_out, nudge=waiting.nudge, wake_at=wake_at)
+
+
+def _go_to_next_wave(snapshot: Snapshot, now: datetime) -> Decision:
+    """At once, or after the wait that the plan has between the two."""
+    if snapshot.wait_seconds and snapshot.next_wave_at is None:
+        begins = now + timedelta(seconds=snapshot.wait_seconds)
+        return Decision(next_wave_at=begins, wake_at=begins)
+    if snapshot.next_wave_at is not None and snapshot.next_wave_at > now:
+        return Decision(wake_at=snapshot.next_wave_at)
+    return Decision(next_wave=True, wake_at=now)
 
 
 def _finish(snapshot: Snapshot) -> Decision:

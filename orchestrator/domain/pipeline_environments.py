@@ -5,6 +5,7 @@ from typing import Any
 
 from orchestrator.domain.pipeline_approvals import read_approvals
 from orchestrator.domain.pipeline_checks import read_health
+from orchestrator.domain.pipeline_failures import read_on_failure
 from orchestrator.domain.pipeline_parts import (
     KnownPlugins,
     check_settings,
@@ -14,9 +15,7 @@ from orchestrator.domain.pipeline_parts import (
     read_variables,
 )
 from orchestrator.domain.pipeline_specs import (
-    FAIL,
     QUEUES,
-    ROLLBACK,
     EnvironmentSpec,
     StrategySpec,
     TargetSpec,
@@ -68,7 +67,7 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
             variables=read_variables(section),
             secrets=read_secrets(section),
             strategy=_strategy(section, plugins),
-            on_failure=section.choice("on_failure", (FAIL, ROLLBACK)),
+            **read_on_failure(section),
             queue=section.choice("queue", QUEUES),
             approvals=read_approvals(section),
             soak_seconds=_soak(section),

@@ -15,6 +15,7 @@ FAIL = "fail"
 FIFO, LATEST_WINS, REJECT = "fifo", "latest_wins", "reject"
 QUEUES = (FIFO, LATEST_WINS, REJECT)
 ROLLBACK = "rollback"
+PAUSE = "pause"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,10 @@ class EnvironmentSpec:
     after: tuple[str, ...] = ()
     strategy: StrategySpec = StrategySpec()
     on_failure: str = FAIL
+    answer_seconds: int = 0
+    """How long a person is waited for where `on_failure` is PAUSE."""
+    unanswered: str = FAIL
+    """What is done when nobody has answered by then: FAIL or ROLLBACK."""
     queue: str = FIFO
     approvals: tuple[ApprovalRule, ...] = ()
     soak_seconds: int = 0
@@ -165,7 +170,7 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         "variables": dict(environment.variables),
         **_secrets_document(environment.secrets),
         "strategy": {**environment.strategy.settings, "kind": environment.strategy.kind},
-        "on_failure": environment.on_failure,
+        "on_failure": _on_failure_document(environment),
         **({} if environment.queue == FIFO else {"queue": environment.queue}),
         **({"soak": format_duration(environment.soak_seconds)} if environment.soak_seconds else {}),
         **({"health": _health_document(environment.health)} if environment.health else {}),
@@ -183,6 +188,12 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
             else {}
         ),
     }
+
+
+def _on_failure_document(environment: EnvironmentSpec) -> str | dict[str, str]:
+    if environment.on_failure != PAUSE:
+        return environment.on_failure
+    return {PAUSE: format_duration(environment.answer_seconds), "then": environment.unanswered}
 
 
 def _health_document(health: HealthSpec) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from orchestrator.domain.variables import label_variable, merge_variables
 
-FORMAT = 2
+FORMAT = 3
 """Grows whenever an older version could misread a document of a newer one."""
+WITHOUT_WAITS = 2
 WITHOUT_SECRETS = 1
-"""The format of a plan that has none: as it was before there were any, so its hash is what it was."""
+"""The formats of plans that have none: as they were before there were any, so their hashes are what they were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,8 @@ class PlannedWave:
     batch: int
     action_index: int
     steps: tuple[PlannedStep, ...]
+    wait_seconds: int = 0
+    """How long after its end the next wave begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +71,12 @@ class Plan:
     environment: str
     strategy: str
     max_failures: int
+    max_batch_failures: int | None = None
     max_parallel: int
     on_failure: str
+    answer_seconds: int = 0
+    """How long a person is waited for where `on_failure` is `pause`, before `unanswered` is done."""
+    unanswered: str = "fail"
     variables: Mapping[str, str]
     secrets: tuple[str, ...] = ()
     """Names only; a worker finds the values."""
@@ -86,15 +93,25 @@ class Plan:
         """How many targets each batch has; batches follow the order of `targets`."""
         return tuple(len(wave.steps) for wave in self.waves[:: len(self.actions)])
 
+    def waits(self) -> tuple[int, ...]:
+        """For how many seconds each batch is left alone before the next one begins."""
+        return tuple(wave.wait_seconds for wave in self.waves[len(self.actions) - 1 :: len(self.actions)])
 
-def lay_out_waves(batches: tuple[tuple[str, ...], ...], *, action_count: int) -> tuple[PlannedWave, ...]:
-    """Make one wave of each batch and action: a batch goes through every action before the next begins."""
+
+def lay_out_waves(
+    batches: tuple[tuple[str, ...], ...], *, action_count: int, waits: tuple[int, ...] = ()
+) -> tuple[PlannedWave, ...]:
+    """Make one wave of each batch and action: a batch goes through every action before the next begins.
+
+    `waits`: as `Plan.waits`; none where there is nothing.
+    """
     return tuple(
         PlannedWave(
             batch_index * action_count + action_index,
             batch_index,
             action_index,
             tuple(PlannedStep(position, target, action_index) for position, target in enumerate(batch)),
+            waits[batch_index] if waits and action_index + 1 == action_count else 0,
         )
         for batch_index, batch in enumerate(batches)
         for action_index in range(action_count)
@@ -103,8 +120,9 @@ def lay_out_waves(batches: tuple[tuple[str, ...], ...], *, action_count: int) ->
 
 def to_document(plan: Plan) -> dict[str, Any]:
     """Write the plan as a plain structure; waves are kept as the sizes of their batches."""
+    newest = _of_the_newest_format(plan)
     return {
-        "format": FORMAT if plan.secrets else WITHOUT_SECRETS,
+        "format": FORMAT if newest else WITHOUT_WAITS if plan.secrets else WITHOUT_SECRETS,
         "application": plan.application,
         "version": plan.version,
         "environment": plan.environment,
@@ -113,7 +131,7 @@ def to_document(plan: Plan) -> dict[str, Any]:
         "max_parallel": plan.max_parallel,
         "on_failure": plan.on_failure,
         "variables": dict(plan.variables),
-        **({"secrets": list(plan.secrets)} if plan.secrets else {}),
+        **({"secrets": list(plan.secrets)} if plan.secrets or newest else {}),
         "actions": [
             {
                 "kind": action.kind,
@@ -139,6 +157,20 @@ def to_document(plan: Plan) -> dict[str, Any]:
             for target in plan.targets
         ],
         "batch_sizes": list(plan.batch_sizes()),
+        **newest,
+    }
+
+
+def _of_the_newest_format(plan: Plan) -> dict[str, Any]:
+    """What only FORMAT has; nothing where an older one says all there is."""
+    waits = plan.waits()
+    if not any(waits) and plan.max_batch_failures is None and plan.on_failure != "pause":
+        return {}
+    return {
+        "waits": list(waits),
+        "max_batch_failures": plan.max_batch_failures,
+        "answer_seconds": plan.answer_seconds,
+        "unanswered": plan.unanswered,
     }
 
 

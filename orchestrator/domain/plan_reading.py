@@ -1,12 +1,14 @@
 """Reading a plan that was kept: all of it is understood, or none of it."""
 
 from collections.abc import Mapping
+from types import UnionType
 from typing import Any
 
 from orchestrator.domain.errors import PlanOfAnotherVersionError, PlanUnreadableError
 from orchestrator.domain.plan import (
     FORMAT,
     WITHOUT_SECRETS,
+    WITHOUT_WAITS,
     Plan,
     PlannedAction,
     PlannedTarget,
@@ -27,7 +29,19 @@ _PLAN = {
     "actions": list,
     "targets": list,
     "batch_sizes": list,
+    "waits": list,
+    "max_batch_failures": int | None,
+    "answer_seconds": int,
+    "unanswered": str,
 }
+_ONLY_NEWEST: dict[str, Any] = {
+    "waits": [],
+    "max_batch_failures": None,
+    "answer_seconds": 0,
+    "unanswered": "fail",
+}
+_ABSENT: dict[int, dict[str, Any]] = {WITHOUT_SECRETS: {"secrets": []}, WITHOUT_WAITS: {}}
+"""What older formats do not have, beside what only the newest has."""
 _ACTION = {
     "kind": str,
     "title": str,
@@ -45,16 +59,16 @@ _TARGET = {"name": str, "kind": str, "settings": dict, "labels": dict, "variable
 def from_document(document: object) -> Plan:
     """Read what `plan.to_document` wrote. Raises PlanUnreadableError on anything else, even one key more."""
     number = document.get("format") if isinstance(document, Mapping) else None
-    if type(number) is int and number not in {WITHOUT_SECRETS, FORMAT}:
+    if type(number) is int and number not in {WITHOUT_SECRETS, WITHOUT_WAITS, FORMAT}:
         raise PlanOfAnotherVersionError(
             f"the plan has format {number} and this version reads formats up to {FORMAT};"
             " use the version that made it, or one that came after it"
         )
-    if isinstance(document, dict) and number == WITHOUT_SECRETS and "secrets" not in document:
-        document = {**document, "secrets": []}
+    if isinstance(document, dict) and type(number) is int and number in _ABSENT:
+        document = _completed(document, number)
     values = _read(document, _PLAN, what="the plan")
     del values["format"]
-    batch_sizes = values.pop("batch_sizes")
+    batch_sizes, waits = values.pop("batch_sizes"), values.pop("waits")
     actions = tuple(_action(each) for each in values["actions"])
     targets = tuple(_target(each) for each in values["targets"])
     _require_texts(values["variables"], what="the plan's variables")
@@ -62,20 +76,35 @@ def from_document(document: object) -> Plan:
     names = [target.name for target in targets]
     if not actions or not targets or len(set(names)) != len(names):
         raise PlanUnreadableError("the plan has no actions, no targets, or one target twice")
-    if min(values["max_failures"], values["max_parallel"] - 1) < 0 or values["on_failure"] not in (
-        "fail",
-        "rollback",
-    ):
+    limits = (values["max_failures"], values["max_parallel"] - 1, values["max_batch_failures"] or 0)
+    ways = ("fail", "rollback")
+    asks = values["on_failure"] == "pause" and number == FORMAT and values["answer_seconds"] > 0
+    if min(limits) < 0 or values["unanswered"] not in ways or not (asks or values["on_failure"] in ways):
         raise PlanUnreadableError("the plan's limits are not such as this version makes")
     batches = _cut(names, batch_sizes)
+    _require_waits(waits, len(batches))
     return Plan(
         **{**values, "actions": actions, "targets": targets, "secrets": tuple(values["secrets"])},
-        waves=lay_out_waves(batches, action_count=len(actions)),
+        waves=lay_out_waves(batches, action_count=len(actions), waits=tuple(waits)),
     )
 
 
+def _completed(document: dict[str, Any], number: int) -> dict[str, Any]:
+    """Add what its format does not have; what it has although it cannot is found by that there is a key too many."""
+    absent = {**_ABSENT[number], **_ONLY_NEWEST}
+    if absent.keys() & document.keys():
+        raise PlanUnreadableError(f"the plan has what format {number} does not have")
+    sizes = document.get("batch_sizes")
+    return {**document, **absent, "waits": [0] * (len(sizes) if isinstance(sizes, list) else 0)}
+
+
+def _require_waits(waits: list[Any], count: int) -> None:
+    if len(waits) != count or not all(type(each) is int and each >= 0 for each in waits):
+        raise PlanUnreadableError("the waits between the batches are not such as this version makes")
+
+
 def _require_secrets(number: object, names: list[Any]) -> None:
-    if not all(isinstance(name, str) for name in names) or (number == FORMAT) != bool(names):
+    if not all(isinstance(name, str) for name in names) or (number == WITHOUT_WAITS and not names):
         raise PlanUnreadableError("the names of the plan's secrets are not such as this version makes")
 
 
@@ -99,12 +128,12 @@ def _target(document: object) -> PlannedTarget:
     return PlannedTarget(**values)
 
 
-def _read(document: object, shape: Mapping[str, type], *, what: str) -> dict[str, Any]:
+def _read(document: object, shape: Mapping[str, type | UnionType], *, what: str) -> dict[str, Any]:
     if not isinstance(document, dict) or document.keys() != shape.keys():
         raise PlanUnreadableError(f"{what} does not have the keys that this version knows")
     for key, kind in shape.items():
-        if type(document[key]) is not kind:
-            raise PlanUnreadableError(f"`{key}` of {what} is no {kind.__name__}")
+        if not isinstance(document[key], kind) or (type(document[key]) is bool and kind is not bool):
+            raise PlanUnreadableError(f"`{key}` of {what} is no {getattr(kind, '__name__', kind)}")
     return dict(document)
 
 

@@ -13,6 +13,7 @@ KINDS = frozenset(
         *(f"step.{status}" for status in StepStatus),
         "api_token.created",
         "api_token.revoked",
+        "deployment.answered",
         "deployment.approved",
         "deployment.cancel_requested",
         "deployment.not_promoted",

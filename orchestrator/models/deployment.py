@@ -25,7 +25,8 @@ class Deployment(Timestamps, Base):
             "status NOT IN ('running', 'paused', 'succeeded') OR started_at IS NOT NULL", name="started"
         ),
         CheckConstraint("(deployed_at IS NOT NULL) = (status = 'succeeded')", name="deployed"),
-        CheckConstraint("on_failure IN ('fail', 'rollback')", name="on_failure"),
+        CheckConstraint("on_failure IN ('fail', 'pause', 'rollback')", name="on_failure"),
+        CheckConstraint("unanswered IN ('fail', 'rollback')", name="unanswered"),
         CheckConstraint("when_closed IN ('finish', 'pause_between_waves', 'rollback')", name="when_closed"),
         Index(
             "uq_deployments_active_slot",
@@ -98,9 +99,19 @@ class Deployment(Timestamps, Base):
     strategy: Mapped[str]
     plan_hash: Mapped[str]
     max_failures: Mapped[int]
+    max_batch_failures: Mapped[int | None]
+    """How many targets of one batch may fail; null: as many as `max_failures` says."""
     max_parallel: Mapped[int]
     on_failure: Mapped[str]
+    """What becomes of it when too many targets failed; a person's answer takes the place of `pause`."""
+    answer_seconds: Mapped[int] = mapped_column(server_default="0")
+    """How long a person is asked; then `unanswered` is done."""
+    unanswered: Mapped[str] = mapped_column(server_default="fail")
+    answer_by: Mapped[datetime | None]
+    """Until when one is asked now."""
     wave_index: Mapped[int] = mapped_column(server_default="0")
+    next_wave_at: Mapped[datetime | None]
+    """Its wave is over, and the next one begins then."""
     promote_after: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     soak_seconds: Mapped[int] = mapped_column(server_default="0")
     """How long its release has to have been in the environments of `promote_after`."""

@@ -25,6 +25,8 @@ class Wave(Base):
     batch: Mapped[int]
     action_index: Mapped[int]
     total: Mapped[int]
+    wait_seconds: Mapped[int] = mapped_column(server_default="0")
+    """How long after its end the next wave begins."""
     waiting: Mapped[int]
     ready: Mapped[int] = mapped_column(server_default="0")
     running: Mapped[int] = mapped_column(server_default="0")

@@ -11,6 +11,8 @@ from orchestrator.domain.gates import WINDOW, Blocker
 from orchestrator.domain.statuses import DeploymentStatus
 from orchestrator.services import execution
 
+ANSWER, WAIT = "answer", "wait"
+"""What a deployment that has begun may wait for beside gates: a person, or the time that its plan has between two batches."""
 COUNTS = ("succeeded", "failed", "running", "skipped", "cancelled", "unknown")
 
 
@@ -53,19 +55,44 @@ def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[st
 
 
 def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict[str, Any]]:
+    if row.status == DeploymentStatus.RUNNING:
+        return _between_waves(row)
     if row.status == DeploymentStatus.PAUSED and row.n_unknown:
         steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
-        return [
-            {
-                "kind": "answer",
-                "message": f"the end of {steps} unknown; a person has to say what became of it",
-                "until": None,
-            }
-        ]
+        message = f"the end of {steps} unknown; a person has to say what became of it"
+        return [{"kind": ANSWER, "message": message, "until": None}]
+    if row.status == DeploymentStatus.PAUSED and row.answer_by is not None:
+        return _what_to_do(row)
     if row.status not in {DeploymentStatus.PENDING, DeploymentStatus.PAUSED}:
         return []
     if blockers is not None:
         return [{"kind": each.kind, "message": each.message, "until": each.until} for each in blockers]
+    return _in_a_list(row)
+
+
+def _between_waves(row: Row[Any]) -> list[dict[str, Any]]:
+    """The wait that its plan has after the wave that is over."""
+    if row.next_wave_at is None or row.cancel_requested_at is not None:
+        return []
+    done = f"{row.wave_index + 1} of {row.wave_count} waves are done"
+    message = f"{done}; by its plan the next begins at {row.next_wave_at:%Y-%m-%d %H:%M:%S} UTC"
+    return [{"kind": WAIT, "message": message, "until": row.next_wave_at}]
+
+
+def _what_to_do(row: Row[Any]) -> list[dict[str, Any]]:
+    """The question that is asked when too many targets failed, and what is done when nobody answers."""
+    failed = "1 target" if row.failed_targets == 1 else f"{row.failed_targets} targets"
+    back = row.unanswered == "rollback" and row.rolls_back_id is None
+    then = "it is rolled back" if back else "it fails"
+    message = (
+        f"{failed} failed; a person has to say what to do (retry, skip, rollback or fail);"
+        f" if nobody has by {row.answer_by:%Y-%m-%d %H:%M:%S} UTC, {then}"
+    )
+    return [{"kind": ANSWER, "message": message, "until": row.answer_by}]
+
+
+def _in_a_list(row: Row[Any]) -> list[dict[str, Any]]:
+    """What a deployment can say of itself without looking around."""
     if row.status == DeploymentStatus.PAUSED:
         message = (
             "deploying was not allowed any more between two of its waves; the deployment itself tells why"

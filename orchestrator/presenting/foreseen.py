@@ -16,8 +16,11 @@ def present_foreseen(found: Foreseen) -> dict[str, Any]:
         "environment": row.environment,
         "strategy": row.strategy,
         "max_failures": row.max_failures,
+        "max_batch_failures": row.max_batch_failures,
         "max_parallel": row.max_parallel,
         "on_failure": row.on_failure,
+        "answer_seconds": row.answer_seconds,
+        "unanswered": row.unanswered,
         "plan_hash": row.plan_hash,
         "steps": row.step_count,
         "wave_count": row.wave_count,
@@ -27,6 +30,7 @@ def present_foreseen(found: Foreseen) -> dict[str, Any]:
                 "action": wave.action.get("title") or wave.action["kind"],
                 "total": wave.total,
                 "targets": wave.targets,
+                "wait_seconds": wave.wait_seconds,
             }
             for wave in found.waves
         ],

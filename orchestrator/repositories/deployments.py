@@ -91,13 +91,14 @@ _INSERT = text(f"""
     WITH made AS (
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
-            approval_rules, override_windows, strategy, plan_hash, max_failures, max_parallel, on_failure, promote_after,
-            soak_seconds, health, promotes, when_closed, jitter_seconds, wave_count, step_count, traceparent, event_seq,
-            event_hash, wake_at)
+            approval_rules, override_windows, strategy, plan_hash, max_failures, max_batch_failures, max_parallel, on_failure,
+            answer_seconds, unanswered, promote_after, soak_seconds, health, promotes, when_closed, jitter_seconds,
+            wave_count, step_count, traceparent, event_seq, event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
             CAST(:approval_rules AS jsonb), :override_windows,
-            :strategy, :plan_hash, :max_failures, :max_parallel, :on_failure, :promote_after,
+            :strategy, :plan_hash, :max_failures, :max_batch_failures, :max_parallel, :on_failure, :answer_seconds,
+            :unanswered, :promote_after,
             :soak_seconds, CAST(:health AS jsonb), :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count,
             :traceparent, :event_seq, :event_hash, clock_timestamp() + make_interval(secs => :first_wake_seconds))
         RETURNING {columns(Deployment, "deployments")}
@@ -109,9 +110,10 @@ _INSERT = text(f"""
     ), p AS (
         INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))
     ), w AS (
-        INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting)
-        SELECT :id, index, batch, action_index, total, total
-        FROM json_to_recordset(CAST(:waves AS json)) AS x(index bigint, batch bigint, action_index bigint, total bigint)
+        INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting, wait_seconds)
+        SELECT :id, index, batch, action_index, total, total, wait_seconds
+        FROM json_to_recordset(CAST(:waves AS json))
+            AS x(index bigint, batch bigint, action_index bigint, total bigint, wait_seconds bigint)
     ), s AS (
         INSERT INTO steps (deployment_id, wave_index, position, action_index, target_id, target_name, target)
         SELECT :id, s.wave_index, s.position, s.action_index, t.id, t.name, CAST(:targets AS jsonb) -> t.name
@@ -174,8 +176,9 @@ _LAST_GOOD = text("""
 """)
 
 _TOUCHED = text("""
-    SELECT DISTINCT s.target_name FROM steps s
+    SELECT s.target_name FROM steps s
     WHERE s.deployment_id = :id AND s.started_at IS NOT NULL
+    GROUP BY s.target_name ORDER BY min(s.wave_index) DESC, max(s.position) DESC
 """)
 
 
@@ -199,8 +202,11 @@ class NewDeployment:
     strategy: str
     plan_hash: str
     max_failures: int
+    max_batch_failures: int | None
     max_parallel: int
     on_failure: str
+    answer_seconds: int
+    unanswered: str
     promote_after: list[str]
     soak_seconds: int
     health: str | None
@@ -298,9 +304,9 @@ def last_good_release(
     return found
 
 
-def touched_targets(session: Session, deployment_id: int) -> set[str]:
-    """The targets on which anything of the deployment was started."""
-    return set(session.execute(_TOUCHED, {"id": deployment_id}).scalars())
+def touched_targets(session: Session, deployment_id: int) -> list[str]:
+    """The targets on which anything of the deployment was started, those that came last in its order first."""
+    return list(session.execute(_TOUCHED, {"id": deployment_id}).scalars())
 
 
 def get(session: Session, deployment_id: int) -> Row[Any]:

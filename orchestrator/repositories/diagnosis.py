@@ -28,9 +28,9 @@ _HELD_LONG = text(f"""
 
 _ASKING = text(f"""
     SELECT * FROM (
-        SELECT ARRAY(SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.status = 'unknown' ORDER BY s.id
+        SELECT d.answer_by, ARRAY(SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.status = 'unknown' ORDER BY s.id
                      LIMIT {MOST}) AS steps, {_NAMED} WHERE d.status = 'paused'
-    ) paused WHERE steps <> '{{}}' ORDER BY id LIMIT {MOST}
+    ) paused WHERE steps <> '{{}}' OR answer_by IS NOT NULL ORDER BY id LIMIT {MOST}
 """)
 
 _LAPSED = text(f"""

@@ -19,7 +19,7 @@ from orchestrator.repositories.events import FROM_JSON
 
 _LOCK = text(f"""
     SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, clock_timestamp() AS now,
-        w.waiting, w.ready, w.running, w.unknown,
+        w.waiting, w.ready, w.running, w.unknown, w.batch, w.wait_seconds,
         CASE WHEN w.waiting > 0 THEN ARRAY(
             SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.wave_index = d.wave_index
               AND s.status = 'waiting' ORDER BY s.position LIMIT :most)
@@ -49,6 +49,8 @@ _NEXT_LEASE_END = text("""
 """)
 
 _UNSTARTED = text("SELECT EXISTS (SELECT 1 FROM waves WHERE deployment_id = :id AND waiting > 0)")
+
+_BATCH_FAILURES = text("SELECT sum(failed)::bigint FROM waves WHERE deployment_id = :id AND batch = :batch")
 
 _HAND_OUT = """
     WITH handed AS (
@@ -176,6 +178,11 @@ def next_lease_end(session: Session, deployment_id: int) -> datetime | None:
 def has_unstarted(session: Session, deployment_id: int) -> bool:
     """Whether any wave still has waiting steps."""
     return bool(execute(session, _UNSTARTED, {"id": deployment_id}).scalar())
+
+
+def batch_failures(session: Session, deployment_id: int, batch: int) -> int:
+    """How many targets of a batch failed: each did in one of its waves."""
+    return int(session.execute(_BATCH_FAILURES, {"id": deployment_id, "batch": batch}).scalar() or 0)
 
 
 def hand_out(

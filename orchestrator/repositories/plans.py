@@ -7,7 +7,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 _WAVES = text("""
-    SELECT w.index, w.total, p.document -> 'actions' -> w.action_index::integer AS action,
+    SELECT w.index, w.total, w.wait_seconds, p.document -> 'actions' -> w.action_index::integer AS action,
         ARRAY(SELECT s.target_name FROM steps s WHERE s.deployment_id = w.deployment_id AND s.wave_index = w.index
               ORDER BY s.position LIMIT :targets) AS targets
     FROM waves w JOIN plans p ON p.deployment_id = w.deployment_id

@@ -24,6 +24,22 @@ _TRY_AGAIN = text("""
     RETURNING id
 """)
 
+_FAILED_IN = text("""
+    SELECT id, target_id, target_name FROM steps
+    WHERE deployment_id = :id AND wave_index = :wave AND status = 'failed' ORDER BY id
+""")
+
+_UNSKIP = text("""
+    WITH opened AS (
+        UPDATE steps SET status = 'waiting', ended_at = NULL, failure = NULL
+        WHERE deployment_id = :id AND target_id = ANY(:targets) AND status = 'skipped' AND wave_index > :wave
+        RETURNING wave_index
+    )
+    UPDATE waves SET waiting = waiting + n, skipped = skipped - n
+    FROM (SELECT wave_index, count(*) AS n FROM opened GROUP BY wave_index) o
+    WHERE deployment_id = :id AND index = wave_index
+""")
+
 _READ = f"""
     SELECT {columns(Step, "s")}, p.document #> ARRAY['actions', s.action_index::text] AS action, a.output_bytes,
         a.left_out_bytes, a.id AS attempt_id
@@ -72,6 +88,16 @@ def unknown_ids(session: Session, deployment_id: int) -> list[int]:
     """The steps of which their targets cannot say what happened."""
     statement = text("SELECT id FROM steps WHERE deployment_id = :id AND status = 'unknown' ORDER BY id")
     return list(session.execute(statement, {"id": deployment_id}).scalars())
+
+
+def failed_in(session: Session, deployment_id: int, wave: int) -> list[Row[Any]]:
+    """The steps of a wave that failed."""
+    return list(session.execute(_FAILED_IN, {"id": deployment_id, "wave": wave}))
+
+
+def unskip(session: Session, deployment_id: int, target_ids: list[int], *, after_wave: int) -> None:
+    """Have these targets wait again for what later waves have for them."""
+    session.execute(_UNSKIP, {"id": deployment_id, "targets": target_ids, "wave": after_wave})
 
 
 def page(

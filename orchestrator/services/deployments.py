@@ -9,12 +9,12 @@ from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.repositories import deployments, steps
-from orchestrator.services import attempts, execution, requests
+from orchestrator.services import attempts, execution, failures, requests
 from orchestrator.services.actors import Actor
 from orchestrator.services.requests import Requested
 
 _NOT_PENDING = "deployment {} is not pending any more: only one that has not started gets another plan"
-ANSWERS = ("retry", "skip", "fail")
+ANSWERS = ("retry", "skip", "fail", "rollback")
 
 
 def request(
@@ -137,14 +137,19 @@ def cancel(session: Session, deployment_id: int, *, actor: Actor, reason: str) -
 
 
 def answer(session: Session, deployment_id: int, *, answer: str, step_id: int | None, actor: Actor) -> None:
-    """Say what became of steps of which their targets could not: try again, count as done, or count as failed.
+    """Say what became of steps of which their targets could not (without a step: of all), or what to do after failures.
 
-    Without a step: of all of them. Raises RuleViolationError where nothing was asked.
+    Raises RuleViolationError where nothing was asked, or not so.
     """
     held = _lock(session, deployment_id, actor)
     asked = steps.unknown_ids(session, deployment_id)
+    if held.status is DeploymentStatus.PAUSED and held.row.answer_by is not None and not asked:
+        failures.answer(session, held, answer=answer, step_id=step_id, actor=actor)
+        return
     if held.status is not DeploymentStatus.PAUSED or not asked:
         raise RuleViolationError(f"deployment {deployment_id} asks nothing: it is {held.status}")
+    if answer == "rollback":
+        raise RuleViolationError("say first what became of the steps that are unknown: retry, skip or fail")
     if step_id is not None and step_id not in asked:
         raise RuleViolationError(f"step {step_id} is not one that is unknown")
     for unknown in asked if step_id is None else [step_id]:

@@ -162,10 +162,18 @@ def _stream(settings: Settings) -> Iterator[Finding]:
 
 def _questions(session: Session) -> Iterator[Finding]:
     for row in diagnosis.asking(session):
+        about = f"deployment {row.id} ({row.application} {row.version} -> {row.environment})"
+        if not row.steps:
+            yield Finding(
+                code="asks_a_person",
+                says=f"{about}: too many targets failed",
+                do=f"say what to do: `releasectl deployments resume {row.id} --answer retry` (or skip, rollback, fail)",
+                evidence={"deployment_id": row.id, "answer_by": row.answer_by.isoformat()},
+            )
+            continue
         yield Finding(
             code="asks_a_person",
-            says=f"deployment {row.id} ({row.application} {row.version} -> {row.environment}): the end of "
-            f"{_count(len(row.steps), 'step')} is unknown",
+            says=f"{about}: the end of {_count(len(row.steps), 'step')} is unknown",
             do=f"look at the targets, then `releasectl deployments resume {row.id} --answer retry` (or skip, or fail)",
             evidence={"deployment_id": row.id, "step_ids": row.steps},
         )

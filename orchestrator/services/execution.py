@@ -133,7 +133,9 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
     row, wave = held.row, held.wave
     pending = held.status is DeploymentStatus.PENDING
     expired = pending and row.expires_at is not None and row.expires_at <= row.now
-    winding_down = held.cancelling or expired or held.failed_targets > row.max_failures
+    in_batch = batch_failures(session, held)
+    too_many = held.failed_targets > row.max_failures or in_batch > (row.max_batch_failures or 0)
+    winding_down = held.cancelling or expired or too_many
     going_on = held.status not in TERMINAL and not pending
     room = going_on and not winding_down and wave.waiting and wave.open < row.max_parallel
     between = going_on and not winding_down and wave.is_over and not wave.unknown
@@ -156,7 +158,21 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         expires_at=row.expires_at,
         closed=closed(session, row, row.now) if between and wave.index + 1 < row.wave_count else (),
         rolls_back_when_closed=row.when_closed == WhenClosed.ROLLBACK,
+        wait_seconds=row.wait_seconds,
+        next_wave_at=row.next_wave_at,
+        batch_failures=in_batch,
+        max_batch_failures=row.max_batch_failures,
+        answer_seconds=row.answer_seconds if row.on_failure == "pause" else 0,
+        answer_by=row.answer_by,
+        rolls_back_unanswered=row.unanswered == "rollback",
     )
+
+
+def batch_failures(session: Session, held: Locked) -> int:
+    """How many targets of the current batch failed; asked only where a batch has a budget of its own."""
+    if held.row.max_batch_failures is None or not held.failed_targets:
+        return 0
+    return engine.batch_failures(session, held.id, held.row.batch)
 
 
 def closed(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
@@ -256,6 +272,12 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
     values = held.change.values
     if decision.next_wave:
         values["wave_index"] = held.wave.index + 1
+        if held.row.next_wave_at is not None:
+            values["next_wave_at"] = None
+    if decision.next_wave_at is not None:
+        values["next_wave_at"] = decision.next_wave_at
+    if decision.answer_by is not None:
+        values["answer_by"] = decision.answer_by
     if decision.wake_at is not None:
         values["wake_at"] = decision.wake_at
     if held.status is DeploymentStatus.PENDING:

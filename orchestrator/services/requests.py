@@ -43,7 +43,8 @@ class Order:
     expires_at: datetime | None = None
     allow_downgrade: bool = False
     override_windows: bool = False
-    only_targets: frozenset[str] | None = None
+    only_targets: tuple[str, ...] | None = None
+    """Which targets, in this order."""
     replaces_id: int | None = None
     """A deployment that has not started and whose place it takes, whatever the queue's policy."""
 
@@ -78,6 +79,7 @@ def create(session: Session, order: Order) -> Requested:
         application=about.name,
         version=about.version,
         only_targets=order.only_targets,
+        going_back=order.rolls_back_id is not None,
         strategies=plugins.strategy,
     )
     digest = plan_hash(plan)
@@ -165,8 +167,11 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "strategy": plan.strategy,
         "plan_hash": digest,
         "max_failures": plan.max_failures,
+        "max_batch_failures": plan.max_batch_failures,
         "max_parallel": plan.max_parallel,
         "on_failure": plan.on_failure,
+        "answer_seconds": plan.answer_seconds,
+        "unanswered": plan.unanswered,
         "promote_after": list(environment.after) if environment else [],
         **_by_itself(order, environment, pipeline),
         "health": _health(environment, pipeline, about.pipeline_revision),
@@ -215,7 +220,13 @@ def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: Depl
         deployments.NewDeployment(**columns, **head),
         document=document,
         waves=[
-            {"index": w.index, "batch": w.batch, "action_index": w.action_index, "total": len(w.steps)}
+            {
+                "index": w.index,
+                "batch": w.batch,
+                "action_index": w.action_index,
+                "total": len(w.steps),
+                "wait_seconds": w.wait_seconds,
+            }
             for w in plan.waves
         ],
         steps=[

@@ -77,6 +77,6 @@ def _create(
         requested_by=actor_id,
         rolls_back_id=row.id,
         priority=ROLLBACK_PRIORITY,
-        only_targets=frozenset(touched),
+        only_targets=tuple(touched),
     )
     return requests.create(session, order)

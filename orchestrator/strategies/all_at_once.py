@@ -7,6 +7,8 @@ from typing import Any, Self
 from orchestrator.strategies.base import (
     DEFAULT_MAX_PARALLEL,
     GREATEST_MAX_PARALLEL,
+    Batch,
+    Candidate,
     read_amount,
     read_count,
     refuse_unknown,
@@ -39,9 +41,15 @@ class AllAtOnce:
         """Give the settings back."""
         return {"max_failures": self.failures, "max_parallel": self.max_parallel}
 
-    def batches(self, targets: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    @property
+    def max_batch_failures(self) -> int | None:
+        """There is one batch, so `max_failures` says it."""
+        return None
+
+    def batches(self, targets: Sequence[Candidate], *, going_back: bool = False) -> tuple[Batch, ...]:
         """Put all targets into one batch."""
-        return (tuple(targets),) if targets else ()
+        del going_back
+        return (Batch(tuple(target.name for target in targets)),) if targets else ()
 
     def max_failures(self, target_count: int) -> int:
         """A percentage is rounded down: never more failures than were allowed."""

@@ -1,6 +1,7 @@
 """What a strategy is: it says in what batches the targets get a release, and how many may fail."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from orchestrator.domain.errors import SettingsRefusedError
@@ -15,12 +16,33 @@ class InvalidStrategyError(SettingsRefusedError):
     """The settings of a strategy are not usable. `field` says which one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A target that is to get the release, with what a strategy may order and part it by."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Targets that get the release together; the next batch begins `wait_seconds` after their end."""
+
+    targets: tuple[str, ...]
+    wait_seconds: int = 0
+
+
 class Strategy(Protocol):
     """In what order targets get a release. Pure: the same settings and targets give the same batches."""
 
     @property
     def max_parallel(self) -> int:
         """How many steps of a wave may run side by side."""
+        ...
+
+    @property
+    def max_batch_failures(self) -> int | None:
+        """How many targets of one batch may fail, if that is less than how many may at all."""
         ...
 
     @classmethod
@@ -32,8 +54,11 @@ class Strategy(Protocol):
         """Give settings, every default spelt out, of which `from_settings` makes an equal strategy."""
         ...
 
-    def batches(self, targets: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-        """Part the targets: every one in exactly one batch, in the given order, no batch empty."""
+    def batches(self, targets: Sequence[Candidate], *, going_back: bool = False) -> tuple[Batch, ...]:
+        """Part the targets: every one in exactly one batch, no batch empty.
+
+        `going_back`: a rollback, which takes the targets in the given order, newest first, and watches nothing.
+        """
         ...
 
     def max_failures(self, target_count: int) -> int:

@@ -17,10 +17,13 @@ OPEN = frozenset({"ready", "running"})
 
 _TABLES = {
     "deployments": """SELECT d.*, encode(d.event_hash, 'hex') AS event_hash, r.version,
-        d.wake_at <= clock_timestamp() AS due, extract(epoch FROM d.wake_at - clock_timestamp())::float AS wakes_in
+        d.wake_at <= clock_timestamp() AS due, extract(epoch FROM d.wake_at - clock_timestamp())::float AS wakes_in,
+        extract(epoch FROM d.next_wave_at - clock_timestamp())::float AS next_wave_in,
+        extract(epoch FROM d.answer_by - clock_timestamp())::float AS answer_in
         FROM deployments d JOIN releases r ON r.id = d.release_id ORDER BY d.id""",
     "waves": "SELECT * FROM waves ORDER BY deployment_id, index",
     "steps": """SELECT id, s.deployment_id, wave_index, position, action_index, target_id, target_name, status, attempt,
+        extract(epoch FROM s.started_at)::float AS started, extract(epoch FROM s.ended_at)::float AS ended,
         (p.document #> ARRAY['actions', action_index::text, 'idempotent'])::bool AS idempotent
         FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id ORDER BY id""",
     "attempts": """SELECT id, deployment_id, step_id, number, token, node, outcome, output_bytes, ended_at IS NOT NULL AS over,
@@ -75,6 +78,15 @@ class Evidence:
     writes: list[Any]
     """Every write to an attempt by a worker that held a lease on it under another token than the last."""
     events: list[Any]
+
+    @property
+    def at_a_loss(self) -> list[Any]:
+        """Deployments that ask what to do after too many failures, and nothing else."""
+        return [
+            row
+            for row in self.deployments
+            if row.status == "paused" and row.answer_by and row.id not in self.asking
+        ]
 
     @property
     def doubtful(self) -> set[str]:

@@ -234,6 +234,21 @@ def counts_add_up(now: Evidence, _site: Site) -> Found:
             yield f"deployment {row.id} counts {row.failed_targets} failed targets of {len(failed[row.id])}"
 
 
+def waits_are_kept(now: Evidence, _site: Site) -> Found:
+    """Nothing of a later wave is started before the wait that the plan has after a wave is over."""
+    steps = defaultdict(list)
+    for step in now.steps:
+        steps[step.deployment_id].append(step)
+    for wave in now.waves:
+        if not wave.wait_seconds:
+            continue
+        of_it = steps[wave.deployment_id]
+        over = max((step.ended or 0 for step in of_it if step.wave_index <= wave.index), default=0)
+        later = [step.started for step in of_it if step.wave_index > wave.index and step.started]
+        if later and min(later) < over + wave.wait_seconds:
+            yield f"deployment {wave.deployment_id} did not wait {wave.wait_seconds} s after wave {wave.index}"
+
+
 INVARIANTS: dict[str, Callable[[Evidence, Site], Found]] = {
     "I1": one_active_a_slot,
     "I2": started_once,
@@ -247,4 +262,5 @@ INVARIANTS: dict[str, Callable[[Evidence, Site], Found]] = {
     "I10": logs_hold_every_byte,
     "I12": targets_agree,
     "counts": counts_add_up,
+    "waits": waits_are_kept,
 }

@@ -130,6 +130,11 @@ class Model(RuleBasedStateMachine):
         step = pick([step for step in self.evidence.steps if step.status == "unknown"], which)
         self.system.answer(step.deployment_id, answer, None if all_at_once else step.id)
 
+    @precondition(lambda self: self.evidence.at_a_loss)
+    @disturbance(which=some, answer=st.sampled_from(["retry", "skip", "fail", "rollback"]))
+    def say_what_to_do(self, which: int, answer: str) -> None:
+        self.system.answer(pick(self.evidence.at_a_loss, which).id, answer)
+
     # Who says when.
 
     @precondition(lambda self: len(self.system.book.locks) < MOST_GATES)

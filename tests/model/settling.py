@@ -113,7 +113,10 @@ def _can_go_on(now: Evidence, system: System) -> list[str]:
 
 
 def _progress(now: Evidence, system: System) -> str:
-    """Whatever changes while anything goes on; a new lease is none."""
+    """Whatever changes while anything goes on, and the time of a wait that has an end; a new lease is none."""
+    left = [row.next_wave_in for row in now.deployments if row.status == "running" and row.next_wave_in]
+    left += [row.answer_in for row in now.at_a_loss]
+    waits = [each for each in left if each > 0]
     over = [attempt.id for attempt in now.attempts if attempt.over]
     stored = sum(attempt.output_bytes for attempt in now.attempts)
-    return f"{len(now.events)} {len(now.attempts)} {over} {stored} {len(system.site.started)}"
+    return f"{waits} {len(now.events)} {len(now.attempts)} {over} {stored} {len(system.site.started)}"

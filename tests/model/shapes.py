@@ -13,15 +13,19 @@ def _pipeline(
     staging: int,
     production: int,
     strategy: dict[str, object],
-    on_failure: str,
+    on_failure: str | dict[str, str],
     promoting: bool,
     approvals: list[dict[str, object]],
     actions: list[dict[str, object]],
 ) -> str:
     """YAML, which JSON is."""
 
-    def targets(count: int) -> list[dict[str, str]]:
-        return [{"name": f"web-{letter}", "kind": kind} for letter in "abcd"[:count]]
+    def targets(count: int) -> list[dict[str, object]]:
+        zones = {"a": "north", "b": "south", "c": "north", "d": "south"}
+        return [
+            {"name": f"web-{letter}", "kind": kind, "labels": {"zone": zones[letter]}}
+            for letter in "abcd"[:count]
+        ]
 
     environments = {
         "staging": {"targets": targets(staging), "strategy": strategy},
@@ -37,16 +41,17 @@ def _pipeline(
 
 
 strategies = st.builds(
-    lambda kind, batch, parallel, failures: {
+    lambda kind, batch, parallel, failures, rolling: {
         "kind": kind,
         "max_parallel": parallel,
         "max_failures": failures,
-        **({"batch": batch} if kind == "rolling" else {}),
+        **({"batch": batch, **rolling} if kind == "rolling" else {}),
     },
     st.sampled_from(["all-at-once", "rolling"]),
     st.integers(1, 2),
     st.integers(1, 3),
     st.sampled_from([0, 0, 1]),
+    st.sampled_from([{}, {}, {"settle": "30s"}, {"max_batch_failures": 0}, {"zone": "zone", "bake": "90s"}]),
 )
 actions = st.builds(
     lambda retries, idempotent, timeout: {
@@ -70,7 +75,9 @@ pipelines = st.builds(
     staging=st.integers(1, 2),
     production=st.integers(1, 4),
     strategy=strategies,
-    on_failure=st.sampled_from(["rollback", "fail"]),
+    on_failure=st.sampled_from(
+        ["rollback", "fail", {"pause": "60s", "then": "rollback"}, {"pause": "2m", "then": "fail"}]
+    ),
     promoting=st.booleans(),
     approvals=st.one_of(st.just([]), st.just([]), st.lists(approvals, min_size=1, max_size=1)),
     actions=st.lists(actions, min_size=1, max_size=2),

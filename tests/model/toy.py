@@ -49,6 +49,13 @@ class Toy:
     retries: int = 0
     idempotent: bool = False
     rolls_back: bool = False
+    answer_seconds: int = 0
+    answer_by: datetime | None = None
+    wait_seconds: int = 0
+    """After each wave."""
+    max_wave_failures: int | None = None
+    """A batch here is a wave."""
+    next_wave_at: datetime | None = None
     blockers: tuple[Blocker, ...] = ()
     status: DeploymentStatus = DeploymentStatus.PENDING
     cancelling: bool = False
@@ -96,6 +103,13 @@ class Toy:
             next_lease_end=min(leases, default=None),
             unstarted_anywhere=any(step.status is S.WAITING for step in self.steps),
             blockers=self.blockers,
+            answer_seconds=self.answer_seconds,
+            answer_by=self.answer_by,
+            rolls_back_unanswered=self.rolls_back,
+            wait_seconds=self.wait_seconds,
+            next_wave_at=self.next_wave_at,
+            batch_failures=self.count(S.FAILED),
+            max_batch_failures=self.max_wave_failures,
         )
 
     def apply(self, decision: Decision) -> None:
@@ -108,7 +122,11 @@ class Toy:
             if step.id in decision.hand_out:
                 assert step.status is S.WAITING
                 step.status, step.attempt, step.not_before = S.READY, 1, self.now
-        self.wave += decision.next_wave
+        if decision.next_wave:
+            assert self.next_wave_at is None or self.next_wave_at <= self.now
+            self.wave, self.next_wave_at = self.wave + 1, None
+        self.next_wave_at = decision.next_wave_at or self.next_wave_at
+        self.answer_by = decision.answer_by or self.answer_by
         self.rollbacks += decision.roll_back
         if decision.status is not None:
             self.status = decision.status
@@ -159,6 +177,25 @@ class Toy:
             step.attempt, step.claimed, step.not_before = step.attempt + 1, False, self.now
         if new is S.FAILED:
             self.fail_target(step.target)
+
+    def say(self, answer: str) -> None:
+        """A person says what to do after too many failures."""
+        failed = [step for step in self.current() if step.status is S.FAILED]
+        self.answer_by = None
+        if answer == "skip":
+            self.max_failures = max(self.max_failures, len(self.failed_targets))
+            if self.max_wave_failures is not None:
+                self.max_wave_failures = max(self.max_wave_failures, len(failed))
+        elif answer == "retry":
+            targets = {step.target for step in failed}
+            self.failed_targets -= targets
+            for step in self.steps:
+                if step.target in targets and step.wave > self.wave and step.status is S.SKIPPED:
+                    step.status = S.WAITING
+            for step in failed:
+                self.answer(step, S.READY)
+        else:
+            self.answer_seconds, self.rolls_back = 0, answer == "rollback"
 
     def fail_target(self, target: int) -> None:
         """Count it, and skip what it had before it."""

@@ -174,6 +174,13 @@ def test_each_refusal_has_its_exit_code(cli: Cli, status: int, code: str, exit_c
     assert says in done.stderr
 
 
+def test_skip_is_that_answer(cli: Cli) -> None:
+    cli.on("POST", "/deployments/42/resume", {"id": 42})
+    done = cli.run("deployments", "skip", "42")
+    assert (done.exit_code, done.stdout) == (0, "deployment 42  answered: skip\n")
+    assert cli.server.requests[-1].json() == {"answer": "skip"}
+
+
 def test_a_server_that_is_not_there_is_exit_69_with_advice(cli: Cli) -> None:
     cli.env["RELEASECTL_URL"] = "http://127.0.0.1:1"
     done = cli.run("whoami")

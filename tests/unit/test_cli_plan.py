@@ -12,8 +12,14 @@ FORESEEN = {
     "steps": 9,
     "wave_count": 3,
     "waves": [
-        {"wave": 0, "action": "install", "total": 1, "targets": ["web-a"]},
-        {"wave": 1, "action": "install", "total": 8, "targets": [f"web-{n}" for n in range(8)]},
+        {"wave": 0, "action": "install", "total": 1, "targets": ["web-a"], "wait_seconds": 90},
+        {
+            "wave": 1,
+            "action": "install",
+            "total": 8,
+            "targets": [f"web-{n}" for n in range(8)],
+            "wait_seconds": 0,
+        },
     ],
     "replaces": {"deployment_id": 3, "version": "1.1.0", "since": "2026-11-01T00:00:00Z"},
     "changed_variables": [{"name": "COLOUR", "before": None, "after": "red"}],
@@ -30,7 +36,7 @@ def test_a_plan_is_told(cli: Cli) -> None:
     assert done.stdout.splitlines() == [
         "shop 1.2.0 -> production, where 1.1.0 is",
         "rolling: 9 steps in 3 waves",
-        "  wave 1  install  on web-a",
+        "  wave 1  install  on web-a, then a wait of 1m30s",
         "  wave 2  install  on web-0, web-1, web-2, web-3, web-4 and 3 more",
         "  and 1 more wave",
         "  COLOUR: (not there) -> red",

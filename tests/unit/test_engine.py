@@ -77,6 +77,92 @@ def test_a_wide_wave_is_handed_out_in_bounded_pieces() -> None:
     assert decision.wake_at == NOW
 
 
+def test_after_too_many_failures_a_person_is_asked_once_nothing_runs_and_nothing_more_is_started() -> None:
+    asking = {"failed_targets": 1, "answer_seconds": 600, "waiting_steps": (5,)}
+    runs = decide(snapshot(**asking, wave=WaveCounts(0, waiting=1, running=1)), NOW)
+    assert (runs.status, runs.hand_out, runs.answer_by) == (None, (), None)
+    by = NOW + timedelta(minutes=10)
+    asked = decide(snapshot(**asking, wave=WaveCounts(0, waiting=1)), NOW)
+    assert asked == Decision(status=S.PAUSED, answer_by=by, wake_at=by)
+    still = decide(snapshot(**asking, wave=WaveCounts(0, waiting=1), status=S.PAUSED, answer_by=by), NOW)
+    assert still == Decision(answer_by=by, wake_at=by)
+
+
+@pytest.mark.parametrize(
+    ("then_back", "is_rollback", "back"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_when_nobody_answers_in_time_the_default_is_done_and_no_rollback_is_rolled_back(
+    then_back: bool, is_rollback: bool, back: bool
+) -> None:
+    decision = decide(
+        snapshot(
+            status=S.PAUSED,
+            failed_targets=1,
+            answer_seconds=600,
+            answer_by=NOW,
+            rolls_back_unanswered=then_back,
+            is_rollback=is_rollback,
+        ),
+        NOW,
+    )
+    assert (decision.status, decision.roll_back) == (S.FAILED, back)
+    assert decision.failure == (
+        "1 target failed and none may; nobody said by 2026-11-23 12:00:00 UTC what to do"
+    )
+
+
+def test_what_is_unknown_is_asked_before_what_to_do_and_a_cancel_goes_before_both() -> None:
+    both = {"failed_targets": 1, "answer_seconds": 600, "wave": WaveCounts(0, unknown=1)}
+    assert decide(snapshot(**both), NOW).answer_by is None
+    assert decide(snapshot(**both), NOW).status is S.PAUSED
+    assert decide(snapshot(**both, cancel_requested=True), NOW).status is S.CANCELLED
+
+
+def test_a_wait_after_a_wave_is_slept_through_and_only_then_the_next_one_begins() -> None:
+    over = {"wave_count": 2, "wait_seconds": 90}
+    begins = NOW + timedelta(seconds=90)
+    assert decide(snapshot(**over), NOW) == Decision(next_wave_at=begins, wake_at=begins)
+    waiting = snapshot(**over, next_wave_at=begins)
+    assert decide(waiting, begins - timedelta(milliseconds=1)) == Decision(wake_at=begins)
+    assert decide(waiting, begins) == Decision(next_wave=True, wake_at=begins)
+
+
+def test_a_wait_ends_with_the_wish_to_cancel_and_none_comes_after_the_last_wave() -> None:
+    cancelled = snapshot(
+        wave_count=2, wait_seconds=90, next_wave_at=NOW + timedelta(1), cancel_requested=True
+    )
+    assert decide(cancelled, NOW).status is S.CANCELLED
+    assert decide(snapshot(wait_seconds=90), NOW).status is S.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("failed", "most", "in_batch", "most_in_batch", "says"),
+    [
+        (2, 2, 2, None, None),
+        (3, 2, 1, None, "3 targets failed and at most 2 may"),
+        (3, 5, 1, 1, None),
+        (3, 5, 2, 1, "2 targets of one batch failed and at most 1 may"),
+        (1, 5, 1, 0, "1 target of one batch failed and none may"),
+        (6, 5, 2, 1, "6 targets failed and at most 5 may"),
+    ],
+)
+def test_a_budget_of_two_goes_on_at_two_and_stops_at_three_and_so_does_that_of_a_batch(
+    failed: int, most: int, in_batch: int, most_in_batch: int | None, says: str | None
+) -> None:
+    decision = decide(
+        snapshot(
+            wave_count=2,
+            failed_targets=failed,
+            max_failures=most,
+            batch_failures=in_batch,
+            max_batch_failures=most_in_batch,
+        ),
+        NOW,
+    )
+    assert decision.failure == says
+    assert decision.next_wave == (says is None)
+
+
 def test_the_next_wave_begins_only_when_nothing_of_this_one_is_open() -> None:
     assert decide(snapshot(wave_count=2, wave=WaveCounts(0)), NOW).next_wave
     open_ = decide(snapshot(wave_count=2, wave=WaveCounts(0, running=1), next_lease_end=NOW), NOW)
@@ -207,6 +293,13 @@ snapshots = st.builds(
     next_lease_end=st.none() | st.integers(-9, 9).map(lambda s: NOW + timedelta(seconds=s)),
     unstarted_anywhere=st.booleans(),
     blockers=st.lists(st.integers(1, 15).map(blocker), max_size=2).map(tuple),
+    wait_seconds=st.sampled_from([0, 5]),
+    next_wave_at=st.none() | st.integers(-9, 9).map(lambda s: NOW + timedelta(seconds=s)),
+    batch_failures=counts,
+    max_batch_failures=st.none() | counts,
+    answer_seconds=st.sampled_from([0, 0, 60]),
+    answer_by=st.none() | st.integers(-9, 9).map(lambda s: NOW + timedelta(seconds=s)),
+    rolls_back_unanswered=st.booleans(),
 )
 
 

@@ -161,6 +161,64 @@ def test_certificate_that_nobody_vouches_for_is_no(tmp_path: Path) -> None:
     assert "certificate" in probe.detail.lower()
 
 
+def test_answer_that_comes_late_is_no_although_it_is_right(serve: Serve) -> None:
+    pieces = (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"1.2.0")
+    probe = check(serve(*pieces, drip_seconds=0.2), expect="1.2.0", latency="100ms").probe(10)
+    assert not probe.ok
+    assert "0.1 s are allowed" in probe.detail
+
+
+def test_answer_that_comes_in_time_is_ok(serve: Serve) -> None:
+    assert check(serve(answer(b"1.2.0")), expect="1.2.0", latency="5s").probe(10).ok
+
+
+@pytest.fixture
+def serve_in_turn() -> Iterator[Callable[[str], str]]:
+    """Return what serves one status after the other ("200 503"), each once, and gives the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        threads = []
+
+        def start(statuses: str) -> str:
+            def serve_all() -> None:
+                for status in statuses.split():
+                    with listener.accept()[0] as client:
+                        client.recv(65536)
+                        client.sendall(answer(b"", f"{status} Something"))
+
+            threads.append(threading.Thread(target=serve_all))
+            threads[0].start()
+            return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+        yield start
+        threads[0].join()
+
+
+@pytest.mark.parametrize(
+    ("statuses", "repeat", "ok", "says"),
+    [
+        ("200 200 200", "3 of 3", True, "3 of 3 right"),
+        ("200 200 503", "3 of 3", False, "503, not 200; 2 of 3 right"),
+        ("503", "3 of 3", False, "503, not 200; 0 of 1 right"),
+        ("200 503 200 200", "3 of 5", True, "3 of 4 right"),
+        ("200 503 200 503 200", "3 of 5", True, "3 of 5 right"),
+        ("200 503 503 503", "3 of 5", False, "1 of 4 right"),
+    ],
+)
+def test_so_many_of_so_many_must_be_right_and_no_more_are_asked_than_it_takes(
+    serve_in_turn: Callable[[str], str], statuses: str, repeat: str, ok: bool, says: str
+) -> None:
+    """The server answers as often as is written here and the fixture waits until it has: one time more or less hangs."""
+    probe = check(serve_in_turn(statuses), repeat=repeat).probe(10)
+    assert (probe.ok, says in probe.detail) == (ok, True), probe.detail
+
+
+def test_answers_that_do_not_come_in_time_are_no_however_many_were_right(serve: Serve) -> None:
+    probe = check(serve(b"HTTP/1.1 200 OK\r\n", hang=True), repeat="1 of 2").probe(0.3)
+    assert not probe.ok
+    assert "0 of 1 right" in probe.detail
+
+
 @pytest.mark.parametrize(
     ("settings", "field"),
     [
@@ -176,6 +234,14 @@ def test_certificate_that_nobody_vouches_for_is_no(tmp_path: Path) -> None:
         ({"http": "http://host/", "status": True}, "status"),
         ({"http": "http://host/", "status": 99}, "status"),
         ({"http": "http://host/", "expects": "x"}, "expects"),
+        ({"http": "http://host/", "latency": "0s"}, "latency"),
+        ({"http": "http://host/", "latency": "6s"}, "latency"),
+        ({"http": "http://host/", "latency": 1}, "latency"),
+        ({"http": "http://host/", "latency": "soon"}, "latency"),
+        ({"http": "http://host/", "repeat": "0 of 3"}, "repeat"),
+        ({"http": "http://host/", "repeat": "4 of 3"}, "repeat"),
+        ({"http": "http://host/", "repeat": "3 of 21"}, "repeat"),
+        ({"http": "http://host/", "repeat": 3}, "repeat"),
     ],
 )
 def test_setting_that_cannot_work_is_refused(settings: dict[str, Any], field: str) -> None:

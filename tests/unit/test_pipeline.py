@@ -342,3 +342,36 @@ def test_what_is_announced_goes_where_nothing_comes_before() -> None:
     detail = "cannot stand beside `after`: a new release was nowhere yet; use `auto`"
     wrong = problems(soaking(after="staging", on_release=True))
     assert wrong == {"/environments/production/on_release": detail}
+
+
+def test_a_person_may_be_asked_after_failures_and_the_document_is_read_back() -> None:
+    asked = {"pause": "90m", "then": "rollback"}
+    pipeline = parse_pipeline(
+        document(
+            environments={"a": environment(on_failure=asked), "b": environment(on_failure={"pause": "60s"})}
+        ),
+        plugins=PLUGINS,
+    )
+    first, second = pipeline.environments
+    assert (first.on_failure, first.answer_seconds, first.unanswered) == ("pause", 5400, "rollback")
+    assert (second.on_failure, second.answer_seconds, second.unanswered) == ("pause", 60, "fail")
+    assert parse_pipeline(to_document(pipeline), plugins=PLUGINS) == pipeline
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer"),
+    [
+        ("pause", ""),
+        ("ask", ""),
+        ({"then": "rollback"}, ""),
+        ({"pause": "59s"}, "/pause"),
+        ({"pause": "8d"}, "/pause"),
+        ({"pause": "60500ms"}, "/pause"),
+        ({"pause": "1h", "then": "pause"}, "/then"),
+        ({"pause": "1h", "than": "fail"}, "/than"),
+        (["pause"], ""),
+    ],
+)
+def test_what_cannot_become_of_failures_is_refused_where_it_stands(value: object, pointer: str) -> None:
+    found = problems(document(environments={"a": environment(on_failure=value)}))
+    assert list(found) == [f"/environments/a/on_failure{pointer}"]

@@ -89,9 +89,9 @@ def test_every_action_is_on_every_target_exactly_once(
     assert from_document(json.loads(json.dumps(to_document(plan)))) == plan
 
 
-def test_a_rollback_goes_only_to_the_targets_it_is_about_in_their_order() -> None:
+def test_a_rollback_goes_only_to_the_targets_it_is_about_in_the_order_it_names_them() -> None:
     plan = planned(pipeline(4), only_targets=["web-3", "web-1", "gone"])
-    assert [target.name for target in plan.targets] == ["web-1", "web-3"]
+    assert [target.name for target in plan.targets] == ["web-3", "web-1"]
 
 
 def test_percentages_are_of_the_targets_that_remain() -> None:
@@ -192,8 +192,8 @@ def test_a_plan_with_any_part_replaced_is_read_or_refused_but_never_breaks(data:
 
 
 def test_a_newer_format_says_which_version_is_needed() -> None:
-    document = {**to_document(planned(pipeline())), "format": 3}
-    with pytest.raises(PlanUnreadableError, match="has format 3 and this version reads formats up to 2"):
+    document = {**to_document(planned(pipeline())), "format": 4}
+    with pytest.raises(PlanUnreadableError, match="has format 4 and this version reads formats up to 3"):
         from_document(document)
 
 
@@ -277,3 +277,19 @@ def test_a_plan_with_one_key_more_is_not_read(place: Any) -> None:
     place(document)["from_the_future"] = True
     with pytest.raises(PlanUnreadableError, match="does not have the keys that this version knows"):
         from_document(document)
+
+
+def test_a_plan_that_asks_or_waits_is_read_back_and_an_older_version_can_tell_that_it_cannot() -> None:
+    asks = planned(pipeline(on_failure="pause", answer_seconds=60, unanswered="rollback"))
+    waits = planned(
+        pipeline(strategy=StrategySpec(kind="rolling", settings={"settle": "5s", "max_batch_failures": 0}))
+    )
+    for plan in (asks, waits):
+        assert to_document(plan)["format"] == 3
+        assert from_document(to_document(plan)) == plan
+    assert waits.waits()[-1] == 0
+    assert set(waits.waits()[:-1]) <= {5}
+    with pytest.raises(PlanUnreadableError):
+        from_document({**to_document(asks), "answer_seconds": 0})
+    with pytest.raises(PlanUnreadableError):
+        from_document({**to_document(waits), "waits": [0]} if len(waits.waits()) > 1 else {})

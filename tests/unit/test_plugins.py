@@ -36,6 +36,7 @@ def test_built_in_target_kinds_come_through_the_entry_points() -> None:
 
 def test_built_in_checks_and_strategies_are_known() -> None:
     assert plugins.check_kind("http") is HttpCheck
+    assert {"prometheus", "tcp"} <= set(plugins.check_kinds())
     assert {"all-at-once", "rolling"} <= set(plugins.strategies())
 
 

@@ -3,16 +3,21 @@
 import pytest
 
 from orchestrator.strategies.all_at_once import AllAtOnce
-from orchestrator.strategies.base import InvalidStrategyError
+from orchestrator.strategies.base import Batch, Candidate, InvalidStrategyError
 from orchestrator.strategies.rolling import Rolling
 
 
-def names(count: int) -> list[str]:
-    return [f"web-{index}" for index in range(count)]
+def targets(count: int) -> list[Candidate]:
+    return [Candidate(f"web-{index}") for index in range(count)]
 
 
 def sizes(count: int, **settings: object) -> list[int]:
-    return [len(batch) for batch in Rolling.from_settings(settings).batches(names(count))]
+    return [len(batch.targets) for batch in Rolling.from_settings(settings).batches(targets(count))]
+
+
+def labelled(label: str, **values: str) -> list[Candidate]:
+    """Targets named as the keys; one whose value is empty has no such label."""
+    return [Candidate(name, {label: value} if value else {}) for name, value in values.items()]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +49,59 @@ def test_percentages_are_exact_where_floats_are_not() -> None:
 
 
 def test_all_at_once_is_one_batch() -> None:
-    assert AllAtOnce.from_settings({}).batches(names(3)) == (("web-0", "web-1", "web-2"),)
+    assert AllAtOnce.from_settings({}).batches(targets(3)) == (Batch(("web-0", "web-1", "web-2")),)
+
+
+def test_the_label_says_who_comes_first_and_numbers_in_it_are_numbers() -> None:
+    given = labelled("rank", a="r10", b="", c="r9", d="r10", e="q11", f="9")
+    (batch,) = Rolling.from_settings({"batch": "100%", "order_by": "rank"}).batches(given)
+    # What is no number comes before what is one, then the order in which they were written; without the label: last.
+    assert batch.targets == ("e", "c", "a", "d", "f", "b")
+
+
+def test_one_zone_is_done_before_the_next_and_sizes_go_on_over_zones() -> None:
+    given = labelled("zone", a="north", b="south", c="north", d="", e="north", f="south", g="south")
+    batches = Rolling.from_settings({"batch": [1, 2], "zone": "zone"}).batches(given)
+    assert [batch.targets for batch in batches] == [("a",), ("c", "e"), ("b", "f"), ("g",), ("d",)]
+
+
+def test_a_batch_settles_a_zone_bakes_and_nothing_waits_after_the_last() -> None:
+    given = labelled("zone", a="north", b="north", c="south", d="south")
+    settings = {"zone": "zone", "settle": "30s", "bake": "10m"}
+    assert Rolling.from_settings(settings).batches(given) == (
+        Batch(("a",), 30),
+        Batch(("b",), 600),
+        Batch(("c",), 30),
+        Batch(("d",), 0),
+    )
+    longer = {"zone": "zone", "settle": "20m", "bake": "10m", "batch": 2}
+    assert Rolling.from_settings(longer).batches(given) == (Batch(("a", "b"), 1200), Batch(("c", "d"), 0))
+
+
+def test_going_back_keeps_the_order_that_is_given_and_does_not_bake() -> None:
+    given = [Candidate(name, {"rank": rank, "zone": zone}) for name, rank, zone in ["d2s", "c1s", "a9n"]]
+    strategy = Rolling.from_settings({"order_by": "rank", "zone": "zone", "settle": "5s", "bake": "1h"})
+    assert strategy.batches(given, going_back=True) == (Batch(("d",), 5), Batch(("c",), 5), Batch(("a",), 0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"bake": "10m"}, "bake"),
+        ({"settle": "0s"}, "settle"),
+        ({"settle": "25h"}, "settle"),
+        ({"settle": "1500ms"}, "settle"),
+        ({"settle": 30}, "settle"),
+        ({"zone": ""}, "zone"),
+        ({"order_by": 1}, "order_by"),
+        ({"max_batch_failures": "10%"}, "max_batch_failures"),
+        ({"max_batch_failures": -1}, "max_batch_failures"),
+    ],
+)
+def test_waits_labels_and_budgets_that_cannot_be_are_refused(settings: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidStrategyError) as caught:
+        Rolling.from_settings(settings)
+    assert caught.value.field == field
 
 
 @pytest.mark.parametrize("strategy", [AllAtOnce, Rolling])

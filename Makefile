@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test check lint security audit types imports lock bench chaos simulate clean
+.PHONY: help install up demo test check lint security audit types imports lock bench chaos simulate fuzz clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -62,5 +62,8 @@ simulate: $(STAMP)  ## Carry out N rules of the model (SEED draws them): everyth
 	@$(BIN)/python -m tests.model --total $(or $(N),10000) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(RULES),--rules $(RULES)) $(SIMULATE_ARGS)
 
+fuzz: $(STAMP)  ## Send CASES requests that schemathesis makes of /openapi.json (SEED draws them), and judge the answers
+	@FUZZ_CASES=$(or $(CASES),10000) FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -n 0 -s --timeout 0 tests/fuzzing
+
 clean:  ## Remove the virtual environment and all local data
-	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis *.egg-info

@@ -51,7 +51,7 @@ CHANGED = {
 }
 """What takes If-Match, and what gives the ETag for it."""
 TAGGED = {"get_release", "get_deployment", *CHANGED.values()}
-PUBLIC_STATUSES = (400, 404, 405, 413, 415, 422, 429, 500, 503)
+PUBLIC_STATUSES = (400, 404, 405, 413, 414, 415, 422, 429, 431, 500, 503)
 _DESCRIPTION = (
     "Records releases and ships them to environments. Errors are RFC 9457 problems with a stable `code`. "
     "Lists come in pages: send `next_cursor` back as `cursor`."
@@ -159,7 +159,9 @@ def _complete_operation(operation: dict[str, Any], view: tuple[str, Permission])
 
 def _add_idempotency(operation: dict[str, Any]) -> None:
     meaning = "The same request with the same key a second time makes nothing and gives the first answer."
-    operation.setdefault("parameters", []).append(_header(IDEMPOTENCY_KEY, meaning))
+    operation.setdefault("parameters", []).append(
+        _header(IDEMPOTENCY_KEY, meaning, minLength=1, maxLength=255)
+    )
     for status in ("201", "202"):
         if status in operation["responses"]:
             operation["responses"][status]["headers"] = {
@@ -171,8 +173,8 @@ def _add_idempotency(operation: dict[str, Any]) -> None:
             }
 
 
-def _header(name: str, meaning: str) -> dict[str, Any]:
-    schema = {"type": "string", "minLength": 1, "maxLength": 255}
+def _header(name: str, meaning: str, **bounds: int) -> dict[str, Any]:
+    schema = {"type": "string", **bounds}
     return {"name": name, "in": "header", "required": False, "description": meaning, "schema": schema}
 
 

@@ -47,8 +47,13 @@ class Blueprint(SmorestBlueprint):  # type: ignore[misc]  # flask-smorest has no
         return cast(Callable[[View], View], super().route(rule, **options))
 
     def arguments(self, schema: type[ma.Schema], **options: Any) -> Callable[[View], View]:
-        """As smorest's, with one schema for all requests: making one costs more than reading a body by it."""
-        return cast(Callable[[View], View], super().arguments(schema(), **options))
+        """As smorest's, with one schema for all requests: making one costs more than reading a body by it.
+
+        A body is described as needed where a field of it is.
+        """
+        made = schema()
+        options.setdefault("required", any(field.required for field in made.fields.values()))
+        return cast(Callable[[View], View], super().arguments(made, **options))
 
     def response(
         self, status_code: int, schema: type[ma.Schema] | None = None, **options: Any
@@ -91,6 +96,8 @@ class Text(fields.String):
         if pattern is not None:
             shown = pattern.replace("{", "{{").replace("}", "}}")  # marshmallow formats the message
             rules.append(validate.Regexp(re.compile(pattern + r"\Z"), error=f"must look like {shown}"))
+            described = {"pattern": f"^({pattern})$"}  # as ECMA-262 says it: OpenAPI knows no \Z
+            kwargs["metadata"] = described | kwargs.get("metadata", {})
         super().__init__(validate=rules, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
@@ -105,6 +112,15 @@ class Id(fields.Integer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(validate=validate.Range(min=1, max=MAX_ID), **kwargs)
+
+
+class JsonBoolean(fields.Boolean):
+    """True or false in a body, not what Python takes for the same: 1, 0, or text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
 
 
 class JsonId(Id):

@@ -1,12 +1,22 @@
 """A gunicorn worker that waits for a request only so long: `gunicorn -k api.patience.Worker`."""
 
 import socket
+from http import HTTPStatus
 from typing import Any
 
+import orjson
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
+from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 from orchestrator import clock
 from orchestrator.config import Settings
+from orchestrator.presenting.problems import PROBLEM_JSON, document
+
+_TOO_LONG = {
+    LimitRequestLine: (HTTPStatus(414), "uri_too_long", "URI Too Long"),
+    LimitRequestHeaders: (HTTPStatus(431), "headers_too_large", "Request Header Fields Too Large"),
+}
 
 
 class _Arriving:
@@ -54,3 +64,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         elif not conn.initialized and not self.cfg.is_ssl:
             conn.arriving = conn.sock = _Arriving(conn.sock, self.request_seconds)
         return super().handle(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what is too long with a problem, like all other errors, and end the connection."""
+        if type(exc) not in _TOO_LONG:
+            super().handle_error(req, client, addr, exc)
+            return
+        try:
+            write_nonblock(client, _refusal(*_TOO_LONG[type(exc)]))
+        except OSError:
+            self.log.debug("Nobody is there to read what was wrong")
+
+
+def _refusal(status: HTTPStatus, code: str, title: str) -> bytes:
+    body = orjson.dumps(document(status, code=code, title=title, instance="", request_id=None))
+    head = f"HTTP/1.1 {status.value} {title}\r\nConnection: close\r\nContent-Type: {PROBLEM_JSON}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import deployments, latency, lines, listing, logs, openings, pending, streams, web
+from bench import deployments, latency, lines, listing, logs, mixed, openings, pending, streams, web
 
 MEASUREMENTS = {
     "deployments": deployments.measure,
@@ -14,6 +14,7 @@ MEASUREMENTS = {
     "streams": streams.measure,
     "openings": openings.measure,
     "listing": listing.measure,
+    "mixed": mixed.measure,
 }
 ONLY_BY_NAME = {"listing"}
 """Takes many minutes and some 7 GB of disk while it runs."""

@@ -27,7 +27,7 @@ def measure() -> list[tuple[str, str, str]]:
         words = f"gunicorn --no-control-socket -k gthread --workers 2 --threads 8 --bind 127.0.0.1:{port} bench.bare_flask:app"
         with world.process(*words.split(), env={**os.environ, **ours.stack.env}):
             bare = f"http://127.0.0.1:{port}"
-            _answers(f"{bare}/bare")
+            answers(f"{bare}/bare")
             return _rows(ours.stack.url, bare, tokens.access)
 
 
@@ -55,7 +55,8 @@ def _rows(url: str, bare: str, token: str) -> list[tuple[str, str, str]]:
     return [(f"{name}, requests a second", f"{middle[name]:.0f}", ratios.get(name, "1")) for name in requests]
 
 
-def _answers(url: str) -> None:
+def answers(url: str) -> None:
+    """Wait until somebody listens there."""
     for _ in range(100):
         try:
             urllib.request.urlopen(url, timeout=5).close()

@@ -3,7 +3,7 @@
 import marshmallow as ma
 from marshmallow import fields
 
-from api.parsing import Text
+from api.parsing import JsonBoolean, Text
 
 
 class Login(ma.Schema):
@@ -28,10 +28,8 @@ class Nothing(ma.Schema):
 class Logout(ma.Schema):
     """Of how many logins."""
 
-    everywhere = fields.Boolean(
+    everywhere = JsonBoolean(
         load_default=False,
-        truthy={True},
-        falsy={False},
         metadata={"description": "End all your logins, not only this one."},
     )
 

@@ -6,7 +6,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from api.pagination import PageArgs
-from api.parsing import JsonId, Text
+from api.parsing import JsonBoolean, JsonId, Text
 from api.schemas.common import APPLICATION, VERSION, Reason, instant, page_of
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
 from orchestrator.presenting.deployments import COUNTS
@@ -37,16 +37,12 @@ class DeploymentIn(ma.Schema):
         allow_none=True,
         metadata={"description": "If it has not started by then, it is given up."},
     )
-    allow_downgrade = fields.Boolean(
+    allow_downgrade = JsonBoolean(
         load_default=False,
-        truthy={True},
-        falsy={False},
         metadata={"description": "Let it be an older release than the one that runs there."},
     )
-    override_windows = fields.Boolean(
+    override_windows = JsonBoolean(
         load_default=False,
-        truthy={True},
-        falsy={False},
         metadata={
             "description": "Start outside the windows, not inside a freeze; for operators, with a reason."
         },

@@ -6,6 +6,7 @@ import marshmallow as ma
 from marshmallow import fields
 from sqlalchemy import Row
 
+from api.parsing import JsonBoolean
 from api.schemas.common import page_of
 
 
@@ -23,7 +24,9 @@ class Environment(ma.Schema):
 class EnvironmentChanges(ma.Schema):
     """What to change."""
 
-    restricted = fields.Boolean(required=True, truthy={True}, falsy={False})
+    restricted = JsonBoolean(
+        required=True,
+    )
 
 
 EnvironmentPage = page_of(Environment)

@@ -7,7 +7,7 @@ from marshmallow import fields
 from sqlalchemy import Row
 
 from api.pagination import PageArgs
-from api.parsing import Text
+from api.parsing import JsonBoolean, Text
 from api.schemas.common import APPLICATION, instant, page_of
 
 
@@ -18,7 +18,9 @@ class LockIn(ma.Schema):
     environment = Text(load_default=None, allow_none=True, longest=63, pattern=APPLICATION)
     reason = Text(required=True, longest=1000, shortest=1)
     expires_at = instant(load_default=None, allow_none=True)
-    warning_only = fields.Boolean(load_default=False, truthy={True}, falsy={False})
+    warning_only = JsonBoolean(
+        load_default=False,
+    )
 
 
 class LockQuery(PageArgs):

@@ -5,7 +5,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from api.pagination import PageArgs
+from api.pagination import LONGEST_CURSOR, PageArgs
 from api.parsing import Id
 from api.schemas.common import instant
 
@@ -39,7 +39,7 @@ class StreamQuery(ma.Schema):
 
     step = Id()
     last_event_id = fields.String(
-        validate=validate.Length(max=8192),
+        validate=validate.Length(max=LONGEST_CURSOR),
         metadata={"description": "The last event's id, where the header Last-Event-ID cannot be sent."},
     )
 

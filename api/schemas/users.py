@@ -6,12 +6,13 @@ import marshmallow as ma
 from marshmallow import fields, validate
 from sqlalchemy import Row
 
-from api.parsing import Text
+from api.parsing import JsonBoolean, Text
 from api.schemas.common import instant, page_of
 from orchestrator.domain.access import Role
 
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
-EMAIL = r"[^@\s]{1,64}@[^@\s]{1,189}"
+_EMAIL_CHARACTER = r"[^@\s\x00-\x1f\x7f-\x9f\ufeff]"  # no controls, nor what only ECMA-262 calls white space
+EMAIL = _EMAIL_CHARACTER + "{1,64}@" + _EMAIL_CHARACTER + "{1,189}"
 ROLES = [str(role) for role in Role]
 TEAM = r"[a-z0-9][a-z0-9._-]{0,62}"
 MOST_TEAMS = 50
@@ -30,7 +31,9 @@ class UserChanges(ma.Schema):
     """What to change; what is not named stays."""
 
     role = fields.Enum(Role, by_value=fields.String, load_default=None)
-    active = fields.Boolean(load_default=None, truthy={True}, falsy={False})
+    active = JsonBoolean(
+        load_default=None,
+    )
     email = Text(load_default=None, shortest=3, longest=254, pattern=EMAIL)
     teams = fields.List(
         Text(shortest=1, longest=63, pattern=TEAM),

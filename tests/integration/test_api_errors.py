@@ -198,3 +198,25 @@ def test_a_request_id_comes_back_unless_it_is_unfit(world: ApiWorld) -> None:
     given = world.admin.get("/nope", headers={"X-Request-ID": "<b>"}).get_json()["request_id"]
     assert given != "<b>"
     assert len(given) == 32
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", None], ids=str)
+def test_a_number_or_text_is_not_true_or_false(world: ApiWorld, value: object) -> None:
+    answer = world.admin.post("/locks/", json={"reason": "no", "warning_only": value})
+    assert answer.status_code == 422
+    assert [each["pointer"] for each in answer.get_json()["errors"]] == ["/warning_only"]
+
+
+def test_patterns_are_described_as_ecma_262_writes_them(world: ApiWorld) -> None:
+    described = world.client().get("/openapi.json").text
+    assert r"\\Z" not in described
+    email = json.loads(described)["components"]["schemas"]["UserIn"]["properties"]["email"]["pattern"]
+    assert (email[0], email[-1]) == ("^", "$")
+
+
+def test_a_body_of_which_nothing_is_needed_need_not_be_sent(world: ApiWorld) -> None:
+    paths = world.client().get("/openapi.json").get_json()["paths"]
+    needed = {
+        path: paths[f"/api/v1/auth/{path}"]["post"]["requestBody"]["required"] for path in ("logout", "login")
+    }
+    assert needed == {"logout": False, "login": True}

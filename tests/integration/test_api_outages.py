@@ -37,6 +37,24 @@ def test_without_postgres_the_answer_is_try_again(world: ApiWorld) -> None:
     assert client.get("/health/live").status_code == 200
 
 
+PUBLIC_WITHOUT_POSTGRES = {"/docs", "/health/live", "/openapi.json"}
+
+
+def test_without_postgres_every_route_says_so(world: ApiWorld) -> None:
+    app = create_app(replace(world.settings, database_url=NOWHERE))
+    headers = {"Authorization": f"Bearer {world.admin.tokens['access_token']}"}
+    others = {}
+    for rule in app.url_map.iter_rules():
+        values = {name: "shop" if name == "name" else 1 for name in rule.arguments}
+        path = app.url_map.bind("").build(rule.endpoint, values, method=None)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            answer = app.test_client().open(path, method=method, headers=headers)
+            if answer.status_code != 503:
+                others[f"{method} {rule.rule}"] = answer.status_code
+    needs_a_body = {f"POST {V1}/{path}": 422 for path in ("auth/login", "auth/refresh", "users/")}
+    assert others == {f"GET {path}": 200 for path in PUBLIC_WITHOUT_POSTGRES} | needs_a_body
+
+
 @contextmanager
 def silent() -> Iterator[tuple[int, list[socket.socket]]]:
     """A server that takes every connection and never says a word: its port, and who is waiting."""

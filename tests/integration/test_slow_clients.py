@@ -1,6 +1,7 @@
 """Clients that send slowly, or never: the real web server goes on serving the others."""
 
 import http.client
+import json
 import os
 import socket
 import urllib.request
@@ -93,3 +94,20 @@ def test_a_connection_is_used_again_with_patience_for_each_request(port: int) ->
         assert (answer.status, bool(answer.read())) == (200, True)
         assert connection.sock.getsockname() == first
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"GET /?" + b"x" * 5_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n", 431, "headers_too_large"),
+    ],
+)
+def test_what_is_too_long_to_be_read_is_answered_with_a_problem(
+    port: int, sent: bytes, status: int, code: str
+) -> None:
+    head, _, body = rest_of(send(port, sent)).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"\r\nContent-Type: application/problem+json\r\n" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (status, code)

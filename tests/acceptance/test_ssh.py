@@ -61,7 +61,7 @@ def deploy(world: World, host: Sshd, line: Proxy, script: str, *, timeout: str =
     with world.database.transaction() as session:
         return deployments.request(
             session, application="tool", version="1", environment="lab", reason="", actor=world.actor
-        )
+        ).id
 
 
 def test_a_run_goes_on_when_the_worker_is_killed_and_the_host_is_out_of_reach(

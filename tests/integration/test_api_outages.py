@@ -45,6 +45,8 @@ def test_without_postgres_every_route_says_so(world: ApiWorld) -> None:
     headers = {"Authorization": f"Bearer {world.admin.tokens['access_token']}"}
     others = {}
     for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("dashboard."):
+            continue  # who has no session is led to the login
         values = {name: "shop" if name == "name" else 1 for name in rule.arguments}
         path = app.url_map.bind("").build(rule.endpoint, values, method=None)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:

@@ -33,7 +33,7 @@ DO $$
 BEGIN
     SET LOCAL session_replication_role = replica;  -- what happened may not be emptied otherwise
     EXECUTE (SELECT 'TRUNCATE ' || string_agg(format('%I.%I', schemaname, tablename), ', ') || ' RESTART IDENTITY'
-        FROM pg_tables WHERE schemaname IN ('public', 'chaos') AND tablename <> 'alembic_version');
+        FROM pg_tables WHERE schemaname IN ('public', 'chaos') AND tablename NOT IN ('alembic_version', 'origins'));
     PERFORM setval('fencing_tokens', 1, false);
 END $$;
 """

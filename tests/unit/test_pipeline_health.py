@@ -57,7 +57,7 @@ def test_it_is_asked_every_half_minute_if_nothing_is_said_and_never_if_it_is_not
 @pytest.mark.parametrize(
     ("health", "pointer", "detail"),
     [
-        ({"every": "1m"}, "", "name exactly one check here: `http`, `prometheus` or `tcp`"),
+        ({"every": "1m"}, "", "name exactly one check here: `http` or `prometheus` or `tcp`"),
         ({"http": URL, "every": "2h"}, "/every", "must be from 1s to 1h, not 2h"),
         ({"http": URL, "every": 30}, "/every", "must say its unit: write 30s for 30 seconds"),
         ({"http": URL, "within": "9s"}, "/within", "is for `verify`; say with `every` how often it is asked"),

@@ -119,10 +119,11 @@ def readable(document: dict[str, Any]) -> list[str]:
 def answers(site: Installation, token: str) -> dict[str, tuple[int, bytes]]:
     """What each path answers to somebody: status, and headers with body."""
     known = {"Authorization": f"Bearer {token}"}
-    document = json.loads(urllib3.request("GET", f"{site.web.url}/openapi.json").data)
+    http = urllib3.PoolManager(retries=urllib3.Retry(6, backoff_factor=0.3))  # a busy server may hang up
+    document = json.loads(http.request("GET", f"{site.web.url}/openapi.json").data)
     told = {}
     for path in [*readable(document), "/metrics", "/docs", "/openapi.json", "/health"]:
-        answer = urllib3.request("GET", site.web.url + path, headers=known, redirect=False)
+        answer = http.request("GET", site.web.url + path, headers=known, redirect=False)
         told[path] = (answer.status, repr(dict(answer.headers)).encode() + answer.data)
     for number in IDS[:2]:
         followed = Listener(site.stream.port, f"/api/v1/deployments/{number}/stream", known)

@@ -58,7 +58,12 @@ def started_once(now: Evidence, site: Site) -> Found:
 def _tried_again_unasked(now: Evidence) -> Found:
     """A run whose end is not known is tried again only where that is harmless, or a person says so."""
     harmless = {step.id for step in now.steps if step.idempotent}
-    told = {event.data["step"] for event in now.events if event.data.get("answer") == "retry"}
+    asked = [event for event in now.events if event.data.get("answer") == "retry"]
+    told = {event.data["step"] for event in asked if "step" in event.data}
+    failed = {
+        event.deployment_id for event in asked if "step" not in event.data
+    }  # all of its steps that failed
+    told |= {step.id for step in now.steps if step.deployment_id in failed}
     lost = {(a.step_id, a.number) for a in now.attempts if a.outcome == "lost"}
     for attempt in now.attempts:
         if (attempt.step_id, attempt.number - 1) in lost and attempt.step_id not in harmless | told:

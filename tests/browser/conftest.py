@@ -13,9 +13,9 @@ from tests.conftest import environment, migrate
 from tests.servers import PostgresServer, worker_id
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all pages."""
+    """One Chromium for all pages, and gone after them: while it is there, this thread has an event loop that runs."""
     if CHROMIUM is None:
         pytest.skip(
             "NO CHROMIUM: nobody looks at the web UI. `apt-get install chromium` lets these tests run."

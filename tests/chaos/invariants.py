@@ -120,7 +120,7 @@ def succeeded_is_so(evidence: Evidence) -> Found:
         steps[step.deployment_id].append(step)
     ends = {entry.run: entry.detail for entry in evidence.ledger if entry.kind == "E"}
     last = {row.step_id: row for row in evidence.attempts}  # the rows come in order
-    vouched = {event.data["step"] for event in evidence.events if event.data.get("answer") == "skip"}
+    vouched = {event.data.get("step") for event in evidence.events if event.data.get("answer") == "skip"}
     for row in evidence.deployments.values():
         if row.status != "succeeded":
             continue

@@ -38,6 +38,7 @@ _TABLES = {
     "writes": "SELECT n, attempt_id, token, held FROM chaos.writes WHERE token <> held ORDER BY n",
     "events": """SELECT subject, seq, deployment_id, kind, actor_id, at, data, encode(hash, 'hex') AS hash
         FROM events WHERE deployment_id IS NOT NULL ORDER BY id""",
+    "clock": "SELECT set_back_seconds FROM virtual.time",
 }
 _ALL = ", ".join(
     f"'{name}', (SELECT coalesce(json_agg(x), '[]') FROM ({rows}) x)"  # noqa: S608  # the statements above
@@ -78,6 +79,8 @@ class Evidence:
     writes: list[Any]
     """Every write to an attempt by a worker that held a lease on it under another token than the last."""
     events: list[Any]
+    clock: list[Any]
+    """One row: by how much Postgres' clock was set back so far, all times together."""
 
     @property
     def at_a_loss(self) -> list[Any]:
@@ -86,6 +89,15 @@ class Evidence:
             row
             for row in self.deployments
             if row.status == "paused" and row.answer_by and row.id not in self.asking
+        ]
+
+    @property
+    def tries_again(self) -> list[set[tuple[int, str]]]:
+        """Deployments and targets, for each answer so far that what failed is to be tried again."""
+        return [
+            {(event.deployment_id, target) for target in event.data["targets"]}
+            for event in self.events
+            if event.kind == "deployment.answered" and event.data["answer"] == "retry"
         ]
 
     @property

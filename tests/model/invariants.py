@@ -105,7 +105,7 @@ def succeeded_is_so(now: Evidence, site: Site) -> Found:
     """I6: every step of it succeeded, and its run says so; but a step of which a person said so."""
     codes = {run.name: run.code for run in site.started}
     last = {attempt.step_id: attempt for attempt in now.attempts}
-    vouched = {event.data["step"] for event in now.events if event.data.get("answer") == "skip"}
+    vouched = {event.data.get("step") for event in now.events if event.data.get("answer") == "skip"}
     well = {row.id for row in now.deployments if row.status == "succeeded"}
     for step in now.steps:
         if step.deployment_id in well and step.status != "succeeded" and step.id not in vouched:
@@ -240,8 +240,9 @@ def counts_add_up(now: Evidence, _site: Site) -> Found:
 
 
 def waits_are_kept(now: Evidence, _site: Site) -> Found:
-    """Nothing of a later wave is started before the wait that the plan has after a wave is over."""
+    """Nothing of a later wave is started before the wait after the wave before it is over, by a clock that may be set back."""
     steps = defaultdict(list)
+    set_back_seconds = now.clock[0].set_back_seconds
     for step in now.steps:
         steps[step.deployment_id].append(step)
     for wave in now.waves:
@@ -250,7 +251,7 @@ def waits_are_kept(now: Evidence, _site: Site) -> Found:
         of_it = steps[wave.deployment_id]
         over = max((step.ended or 0 for step in of_it if step.wave_index <= wave.index), default=0)
         later = [step.started for step in of_it if step.wave_index > wave.index and step.started]
-        if later and min(later) < over + wave.wait_seconds:
+        if later and min(later) < over + wave.wait_seconds - set_back_seconds:
             yield f"deployment {wave.deployment_id} did not wait {wave.wait_seconds} s after wave {wave.index}"
 
 

@@ -90,6 +90,7 @@ class Model(RuleBasedStateMachine):
         self.system: System = self.harness.fresh_system()
         self.evidence = collect(self.system.database.engine)
         self._ended_steps: dict[int, str] = {}
+        self._answers = 0
         self._started: set[int] = set()
         self._edges = ExitStack()
         self._edges.enter_context(self.system.running())
@@ -300,14 +301,21 @@ class Model(RuleBasedStateMachine):
         return bool(violations(self.evidence, self.system.site))
 
     def _changed_ends(self, now: Evidence) -> list[str]:
-        """Steps that had ended and are something else now."""
+        """Steps that had ended and are something else now, though nobody said since that their targets are to be tried again."""
         found = []
+        heard, self._answers = self._answers, len(now.tries_again)
+        tried_again = {place for places in now.tries_again[heard:] for place in places}
         for step in now.steps:
             before = self._ended_steps.get(step.id, step.status)
-            if before != step.status:
+            reopened = (
+                before in {"failed", "skipped"} and (step.deployment_id, step.target_name) in tried_again
+            )
+            if before != step.status and not reopened:
                 found.append(f"step {step.id} was {before} and is {step.status}")
             if step.status in {"succeeded", "failed", "skipped", "cancelled"}:
                 self._ended_steps[step.id] = step.status
+            else:
+                self._ended_steps.pop(step.id, None)
         return found
 
     def _forbidden_starts(self, now: Evidence) -> list[str]:

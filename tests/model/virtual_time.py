@@ -17,8 +17,8 @@ BEGINNING = datetime(2026, 11, 23, 12, tzinfo=UTC)
 # pg_catalog is searched first unless the search path names it: then what stands before it wins.
 _VIRTUAL = """
 CREATE SCHEMA virtual;
-CREATE TABLE virtual.time (at timestamptz NOT NULL);
-INSERT INTO virtual.time VALUES ('{beginning}');
+CREATE TABLE virtual.time (at timestamptz NOT NULL, set_back_seconds float NOT NULL);
+INSERT INTO virtual.time VALUES ('{beginning}', 0);
 CREATE FUNCTION virtual.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
     AS 'SELECT at FROM virtual.time';
 DO $$
@@ -53,6 +53,7 @@ class Clocks:
         """Begin anew."""
         self.seconds = 0.0
         self._jumped = timedelta()
+        self._set_back = timedelta()
         self._greatest = BEGINNING
         self._write()
 
@@ -63,7 +64,8 @@ class Clocks:
 
     def jump(self, seconds: float) -> None:
         """Let Postgres' clock, and no other, be so far from the right time, at most half of GREATEST_JUMP_SECONDS."""
-        self._jumped = timedelta(seconds=seconds)
+        before, self._jumped = self._jumped, timedelta(seconds=seconds)
+        self._set_back += max(before - self._jumped, timedelta())
         self._write()
 
     def set_right(self) -> None:
@@ -96,4 +98,7 @@ class Clocks:
     def _write(self) -> None:
         self._greatest = max(self._greatest, self.postgres)
         with self._connection.cursor() as cursor:
-            cursor.execute("UPDATE virtual.time SET at = %s", (self.postgres,))
+            cursor.execute(
+                "UPDATE virtual.time SET at = %s, set_back_seconds = %s",
+                (self.postgres, self._set_back.total_seconds()),
+            )

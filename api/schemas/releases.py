@@ -22,6 +22,11 @@ class ReleaseIn(ma.Schema):
     version = Text(required=True, longest=128, pattern=VERSION)
     artifact = Text(load_default="", longest=2048)
     changes = Text(load_default="", longest=65_536)
+    committed_at = instant(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "When its change was committed to version control."},
+    )
 
 
 class ReleaseQuery(PageArgs):
@@ -43,6 +48,7 @@ class Release(ma.Schema):
     changes = fields.String(required=True)
     created_by = fields.String(required=True)
     created_at = instant(required=True)
+    committed_at = instant(required=True, allow_none=True)
 
 
 ReleasePage = page_of(Release)
@@ -59,4 +65,5 @@ def present(row: Row[Any]) -> dict[str, Any]:
         "changes": row.changes,
         "created_by": row.created_by_name,
         "created_at": row.created_at,
+        "committed_at": row.committed_at,
     }

@@ -9,6 +9,7 @@ from orchestrator.cli.completion import complete_application
 from orchestrator.cli.context import connect
 from orchestrator.cli.options import json_option, limit_option
 from orchestrator.cli.output import Columns, emit_list, emit_record, when
+from orchestrator.cli.times import read_instant
 from orchestrator.client import Record
 from orchestrator.domain.errors import NotFoundError
 
@@ -20,6 +21,7 @@ FIELDS = {
     "artifact": "artifact",
     "created by": "created_by",
     "created": "created_at",
+    "committed": "committed_at",
     "changes": "changes",
 }
 
@@ -34,12 +36,29 @@ def release() -> None:
 @click.argument("version")
 @click.option("--artifact", help="What is shipped: an image, a file's URL, a commit.")
 @click.option("--changes", metavar="TEXT|@FILE", help="What is new; @FILE reads a file, @- reads stdin.")
+@click.option(
+    "--committed-at",
+    metavar="TIME",
+    help='When its change was committed: "$(git log -1 --format=%cI)". Lead times are counted from it.',
+)
 @json_option
 def create(
-    *, application: str, version: str, artifact: str | None, changes: str | None, as_json: bool
+    *,
+    application: str,
+    version: str,
+    artifact: str | None,
+    changes: str | None,
+    committed_at: str | None,
+    as_json: bool,
 ) -> None:
     """Record VERSION of APP. A version that is there already is a conflict (exit 5)."""
-    body = {"name": application, "version": version, "artifact": artifact, "changes": _text(changes)}
+    body = {
+        "name": application,
+        "version": version,
+        "artifact": artifact,
+        "changes": _text(changes),
+        "committed_at": read_instant("--committed-at", committed_at),
+    }
     made = connect().create("/releases/", {key: value for key, value in body.items() if value is not None})
     emit_record(made, FIELDS, as_json=as_json)
 

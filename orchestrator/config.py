@@ -104,8 +104,8 @@ class Settings:
     """What has to be shown there as a bearer token, at least 32 bytes."""
 
     webhook_allowed_networks: str = ""
-    """Private networks that [webhooks](webhooks.md#where-it-may-lead) may go to, such as `10.1.0.0/16, 127.0.0.0/8`; set it for
-    web and workers alike."""
+    """Private networks that [webhooks](webhooks.md#where-it-may-lead) may go to and [HTTP targets](http-targets.md) may be in,
+    such as `10.1.0.0/16, 127.0.0.0/8`; set it for web and workers alike."""
     smtp_url: str = field(default="", repr=False)
     """Where mail is handed in: `smtp://user:password@host:587` or `smtps://...`; empty: no webhooks of the kind `email`."""
     smtp_from: str = ""
@@ -118,7 +118,7 @@ class Settings:
 
     @property
     def allowed_networks(self) -> tuple[Network, ...]:
-        """The private networks that webhooks may go to."""
+        """The private networks that webhooks may go to and HTTP targets may be in."""
         return read_networks(self.webhook_allowed_networks)
 
     @property

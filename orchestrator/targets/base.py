@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+from orchestrator.domain.networks import Network
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -151,3 +153,12 @@ class SupportsPace(Protocol):
 
     longest_pause_seconds: ClassVar[float]
     """How long a run that writes nothing may be left alone between two looks."""
+
+
+@runtime_checkable
+class SupportsNetworks(Protocol):
+    """What a target has that calls addresses others may have written, and none that is private unless it is told so."""
+
+    def within(self, allowed: tuple[Network, ...]) -> Self:
+        """The same target, which may also be in these private networks."""
+        ...

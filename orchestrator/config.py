@@ -86,6 +86,12 @@ class Settings:
     """How long a worker keeps the folder of a run that has ended (its script and its output)."""
     secrets_dir: str = ""
     """Where a worker finds the values of [secrets](pipeline.md#secrets); empty: `secrets` in `DATA_DIR`."""
+    artifact_sources: str = "https://"
+    """From where workers take [artifacts](pipeline.md#files), with commas: beginnings of URLs, such as
+    `https://artifacts.example.com/shop/`, `http://10.0.0.7:8081/` or `file:///srv/artifacts/` (of the worker's disk). `https://`
+    is every host."""
+    artifact_limit_bytes: int = 2 * 1024 * 1024 * 1024
+    """How large an artifact may be. What is in it may have four times as much."""
     flower_url: str = ""
     """Where Flower is shown to people; empty: no links to it."""
     stream_url: str = ""
@@ -125,6 +131,11 @@ class Settings:
     def runs_dir(self) -> Path:
         """The folder of the runs that live on this node."""
         return self.data_dir / "runs"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """The folder of the artifacts that this node has fetched."""
+        return self.data_dir / "artifacts"
 
     @property
     def secrets_folder(self) -> Path:

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 from orchestrator.domain.errors import NotFoundError
 
 _INSERT = text("""
-    INSERT INTO releases (application_id, name, version, artifact, changes, created_by)
-    VALUES (:application_id, :name, :version, :artifact, :changes, :created_by)
+    INSERT INTO releases (application_id, name, version, artifact, artifact_sha256, changes, created_by)
+    VALUES (:application_id, :name, :version, :artifact, :artifact_sha256, :changes, :created_by)
     ON CONFLICT (name, version) DO NOTHING RETURNING id
 """)
 
@@ -24,6 +24,7 @@ def insert(
     name: str,
     version: str,
     artifact: str,
+    artifact_sha256: str,
     changes: str,
     created_by: int,
 ) -> int | None:
@@ -33,6 +34,7 @@ def insert(
         "name": name,
         "version": version,
         "artifact": artifact,
+        "artifact_sha256": artifact_sha256,
         "changes": changes,
         "created_by": created_by,
     }

@@ -1,5 +1,6 @@
 """release create, list, show."""
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ FIELDS = {
     "version": "version",
     "status": "status",
     "artifact": "artifact",
+    "SHA-256": "artifact_sha256",
     "created by": "created_by",
     "created": "created_at",
     "committed": "committed_at",
@@ -35,6 +37,11 @@ def release() -> None:
 @click.argument("application", metavar="APP", shell_complete=complete_application)
 @click.argument("version")
 @click.option("--artifact", help="What is shipped: an image, a file's URL, a commit.")
+@click.option(
+    "--sha256",
+    metavar="HEX|@FILE",
+    help="The artifact's checksum, for `files`; @FILE computes it of a file here.",
+)
 @click.option("--changes", metavar="TEXT|@FILE", help="What is new; @FILE reads a file, @- reads stdin.")
 @click.option(
     "--committed-at",
@@ -47,6 +54,7 @@ def create(
     application: str,
     version: str,
     artifact: str | None,
+    sha256: str | None,
     changes: str | None,
     committed_at: str | None,
     as_json: bool,
@@ -56,6 +64,7 @@ def create(
         "name": application,
         "version": version,
         "artifact": artifact,
+        "artifact_sha256": _checksum(sha256),
         "changes": _text(changes),
         "committed_at": read_instant("--committed-at", committed_at),
     }
@@ -87,6 +96,16 @@ def show(*, application: str, version: str, as_json: bool) -> None:
     if found is None:
         raise NotFoundError(f"There is no release {application} {version}: see `releasectl release list`.")
     emit_record(found, FIELDS, as_json=as_json)
+
+
+def _checksum(sha256: str | None) -> str | None:
+    if sha256 is None or not sha256.startswith("@"):
+        return sha256 and sha256.lower()
+    try:
+        with Path(sha256[1:]).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise click.UsageError(f"--sha256: {sha256[1:]} cannot be read: {error}") from error
 
 
 def _text(changes: str | None) -> str | None:

@@ -16,6 +16,7 @@ class Release(Timestamps, Base):
         UniqueConstraint("name", "version"),
         Index("ix_releases_version", "version"),
         CheckConstraint("status IN ('available', 'withdrawn')", name="status"),
+        CheckConstraint("artifact_sha256 ~ '^([0-9a-f]{64})?$'", name="artifact_sha256"),
     )
 
     id: Mapped[Id]
@@ -24,6 +25,7 @@ class Release(Timestamps, Base):
     version: Mapped[str]
     status: Mapped[str] = mapped_column(server_default="available", index=True)
     artifact: Mapped[str] = mapped_column(server_default="")
+    artifact_sha256: Mapped[str] = mapped_column(server_default="")
     changes: Mapped[str] = mapped_column(server_default="")
     created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     committed_at: Mapped[datetime | None]

@@ -18,7 +18,7 @@ from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
 _LOCK = text(f"""
-    SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, clock_timestamp() AS now,
+    SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, r.artifact_sha256, clock_timestamp() AS now,
         w.waiting, w.ready, w.running, w.unknown, w.batch, w.wait_seconds,
         CASE WHEN w.waiting > 0 THEN ARRAY(
             SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.wave_index = d.wave_index

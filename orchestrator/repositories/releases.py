@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from orchestrator.domain.errors import NotFoundError
 
 _INSERT = text("""
-    INSERT INTO releases (application_id, name, version, artifact, changes, created_by, committed_at)
-    VALUES (:application_id, :name, :version, :artifact, :changes, :created_by, :committed_at)
+    INSERT INTO releases (application_id, name, version, artifact, artifact_sha256, changes, created_by, committed_at)
+    VALUES (:application_id, :name, :version, :artifact, :artifact_sha256, :changes, :created_by, :committed_at)
     ON CONFLICT (name, version) DO NOTHING RETURNING id
 """)
 
@@ -25,6 +25,7 @@ def insert(
     name: str,
     version: str,
     artifact: str,
+    artifact_sha256: str,
     changes: str,
     created_by: int,
     committed_at: datetime | None,
@@ -35,6 +36,7 @@ def insert(
         "name": name,
         "version": version,
         "artifact": artifact,
+        "artifact_sha256": artifact_sha256,
         "changes": changes,
         "created_by": created_by,
         "committed_at": committed_at,

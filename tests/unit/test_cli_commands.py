@@ -298,6 +298,22 @@ def test_status_says_how_many_targets_have_each_version(cli: Cli) -> None:
     assert [each["target"] for each in json.loads(cli.run("status", "--json").stdout)] == list("abcde")
 
 
+def test_status_says_what_ran_at_a_time_in_every_environment(cli: Cli) -> None:
+    cli.on("GET", "/environments", listed({"name": "staging"}, {"name": "production"}))
+    cli.on("GET", "/environments/staging/installations", listed())
+    past = {name: value for name, value in installed("a", "1.0", 1, "2026-01-01").items() if name != "health"}
+    cli.on("GET", "/environments/production/installations", listed(past))
+    assert cli.run("status", "shop", "--at", "2026-02-01T12:00Z").stdout.splitlines() == [
+        "application  environment  version  targets  since       deployment",
+        "shop         production   1.0      1 of 1   2026-01-01  1",
+    ]
+    assert cli.server.requests[-1].query == {
+        "application": "shop",
+        "at": "2026-02-01T12:00:00Z",
+        "limit": "200",
+    }
+
+
 def test_status_says_what_is_not_well(cli: Cli) -> None:
     found = [
         installed("a", "1.0", 1, "2026-01-01", well=True),

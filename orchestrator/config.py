@@ -106,6 +106,12 @@ class Settings:
     """How long a worker keeps the folder of a run that has ended (its script and its output)."""
     secrets_dir: str = ""
     """Where a worker finds the values of [secrets](pipeline.md#secrets); empty: `secrets` in `DATA_DIR`."""
+    artifact_sources: str = "https://"
+    """From where workers take [artifacts](pipeline.md#files), with commas: beginnings of URLs, such as
+    `https://artifacts.example.com/shop/`, `http://10.0.0.7:8081/` or `file:///srv/artifacts/` (of the worker's disk). `https://`
+    is every host."""
+    artifact_limit_bytes: int = 2 * 1024 * 1024 * 1024
+    """How large an artifact may be. What is in it may have four times as much."""
     flower_url: str = ""
     """Where Flower is shown to people; empty: no links to it."""
     stream_url: str = ""
@@ -124,8 +130,8 @@ class Settings:
     """What has to be shown there as a bearer token, at least 32 bytes."""
 
     webhook_allowed_networks: str = ""
-    """Private networks that [webhooks](webhooks.md#where-it-may-lead) may go to, such as `10.1.0.0/16, 127.0.0.0/8`; set it for
-    web and workers alike."""
+    """Private networks that [webhooks](webhooks.md#where-it-may-lead) may go to and [HTTP targets](http-targets.md) may be in,
+    such as `10.1.0.0/16, 127.0.0.0/8`; set it for web and workers alike."""
     smtp_url: str = field(default="", repr=False)
     """Where mail is handed in: `smtp://user:password@host:587` or `smtps://...`; empty: no webhooks of the kind `email`."""
     smtp_from: str = ""
@@ -138,7 +144,7 @@ class Settings:
 
     @property
     def allowed_networks(self) -> tuple[Network, ...]:
-        """The private networks that webhooks may go to."""
+        """The private networks that webhooks may go to and HTTP targets may be in."""
         return read_networks(self.webhook_allowed_networks)
 
     @property
@@ -150,6 +156,11 @@ class Settings:
     def runs_dir(self) -> Path:
         """The folder of the runs that live on this node."""
         return self.data_dir / "runs"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """The folder of the artifacts that this node has fetched."""
+        return self.data_dir / "artifacts"
 
     @property
     def secrets_folder(self) -> Path:

@@ -1,10 +1,11 @@
-"""Logging in with a password, wherever it was typed."""
+"""Logging in and out, wherever it was asked for."""
 
-from api.extensions import services, session
+from api.extensions import provider, services, session
+from api.oidc import Asked
 from orchestrator import cache
 from orchestrator.db import after_commit, transaction
 from orchestrator.domain.errors import UnauthenticatedError
-from orchestrator.services import sign_ins
+from orchestrator.services import identities, sign_ins
 from orchestrator.services.actors import Actor
 from orchestrator.services.sign_ins import SignedIn
 
@@ -21,6 +22,20 @@ def log_in(username: str, password: str) -> SignedIn:
         signed_in = sign_ins.begin(session(), candidate.user_id)
         after_commit(session(), lambda: note(signed_in))
     return signed_in
+
+
+def log_in_by_provider(code: str, asked: Asked) -> SignedIn:
+    """Begin a sign-in of who the provider says this is. Raises as `identify` and `identities.log_in` do."""
+    identity = provider().identify(code, asked)
+    with transaction(session()):
+        signed_in = identities.log_in(session(), identity, roles=services().settings.roles_of_groups)
+        after_commit(session(), lambda: _welcome(signed_in))
+    return signed_in
+
+
+def _welcome(signed_in: SignedIn) -> None:
+    services().cache.forget(cache.USERS)  # they may be new, or have another role
+    note(signed_in)
 
 
 def log_out(actor: Actor, *, everywhere: bool) -> None:

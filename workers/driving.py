@@ -12,6 +12,7 @@ from orchestrator.checks.base import Probe
 from orchestrator.config import Settings
 from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
 from orchestrator.domain.masking import Masker, Secrets, Withheld
+from orchestrator.domain.networks import Network
 from orchestrator.domain.statuses import Outcome
 from orchestrator.services.attempts import Claim, Ended
 from orchestrator.targets.base import (
@@ -23,6 +24,7 @@ from orchestrator.targets.base import (
     Running,
     StaleTokenError,
     SupportsArtifacts,
+    SupportsNetworks,
     SupportsPace,
     Target,
     TargetError,
@@ -54,6 +56,11 @@ class Prepared:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     refusal: str = ""
 
+    def hide(self, text: str) -> str:
+        """The text without its secrets: a target that repeats what it was sent must not bring them into a record."""
+        fresh = Secrets(self.secrets.values())
+        return (fresh.feed(text.encode()) + fresh.finish()).decode()
+
 
 def prepare(claim: Claim, settings: Settings) -> Prepared:
     """Read the secrets of an attempt. One that began already goes on without them, and its output is withheld."""
@@ -83,7 +90,10 @@ def drive(
         return _Checking(slice_).go()
     try:
         target = make_target(
-            claim.work.target_kind, claim.work.target_settings, runs_dir=ours.settings.runs_dir
+            claim.work.target_kind,
+            claim.work.target_settings,
+            runs_dir=ours.settings.runs_dir,
+            allowed=ours.settings.allowed_networks,
         )
     except SettingsRefusedError as error:
         outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
@@ -92,9 +102,12 @@ def drive(
     return _RunAtTarget(slice_, target, prepared, origin=origin, artifacts=Artifacts.of(ours.settings)).go()
 
 
-def make_target(kind: str, settings: Mapping[str, Any], *, runs_dir: Path) -> Target:
-    """The target, as a plugin makes it. Raises SettingsRefusedError, UnknownPluginError."""
-    return plugins.target_kind(kind).from_settings(settings, runs_dir=str(runs_dir))
+def make_target(
+    kind: str, settings: Mapping[str, Any], *, runs_dir: Path, allowed: tuple[Network, ...] = ()
+) -> Target:
+    """The target, as a plugin makes it; `allowed`: private networks. Raises SettingsRefusedError, UnknownPluginError."""
+    target = plugins.target_kind(kind).from_settings(settings, runs_dir=str(runs_dir))
+    return target.within(allowed) if isinstance(target, SupportsNetworks) else target
 
 
 class _Slice:
@@ -147,6 +160,7 @@ class _RunAtTarget:
             work.command, env={**work.command.env, **tracing.variables(), **prepared.secrets}
         )
         self._refusal = prepared.refusal
+        self._hide = prepared.hide
         self._first_time = slice_.claim.fresh
         self._may_have_begun = not slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS
@@ -217,7 +231,7 @@ class _RunAtTarget:
             self._may_have_begun = False
             return self._start()
         if isinstance(poll, Lost):
-            return Ended(Outcome.LOST, failure=poll.reason)
+            return Ended(Outcome.LOST, failure=self._hide(poll.reason))
         self._slice.sink.add(poll.output)
         if isinstance(poll, Exited):
             return self._exited(poll.code)
@@ -266,11 +280,12 @@ class _RunAtTarget:
 
         A target that still cannot say how it ended a while after the step's timeout leaves that to a person.
         """
+        why = self._hide(str(error))
         if not error.retryable and not self._may_have_begun:
-            return Ended(Outcome.FAILED, failure=str(error))
+            return Ended(Outcome.FAILED, failure=why)
         if self._slice.timed_out(by_seconds=UNREACHABLE_LIMIT_SECONDS):
-            return Ended(Outcome.LOST, failure=f"its end cannot be known: {error}", certainly_over=False)
-        _logger.warning("target_trouble", error=str(error))
+            return Ended(Outcome.LOST, failure=f"its end cannot be known: {why}", certainly_over=False)
+        _logger.warning("target_trouble", error=why)
         self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
         return None
 

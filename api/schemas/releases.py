@@ -28,6 +28,11 @@ class ReleaseIn(ma.Schema):
         metadata={"description": "Of the file that `artifact` is the URL of."},
     )
     changes = Text(load_default="", longest=65_536)
+    committed_at = instant(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "When its change was committed to version control."},
+    )
 
 
 class ReleaseQuery(PageArgs):
@@ -50,6 +55,7 @@ class Release(ma.Schema):
     changes = fields.String(required=True)
     created_by = fields.String(required=True)
     created_at = instant(required=True)
+    committed_at = instant(required=True, allow_none=True)
 
 
 ReleasePage = page_of(Release)
@@ -67,4 +73,5 @@ def present(row: Row[Any]) -> dict[str, Any]:
         "changes": row.changes,
         "created_by": row.created_by_name,
         "created_at": row.created_at,
+        "committed_at": row.committed_at,
     }

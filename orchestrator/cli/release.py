@@ -10,6 +10,7 @@ from orchestrator.cli.completion import complete_application
 from orchestrator.cli.context import connect
 from orchestrator.cli.options import json_option, limit_option
 from orchestrator.cli.output import Columns, emit_list, emit_record, when
+from orchestrator.cli.times import read_instant
 from orchestrator.client import Record
 from orchestrator.domain.errors import NotFoundError
 
@@ -22,6 +23,7 @@ FIELDS = {
     "SHA-256": "artifact_sha256",
     "created by": "created_by",
     "created": "created_at",
+    "committed": "committed_at",
     "changes": "changes",
 }
 
@@ -41,6 +43,11 @@ def release() -> None:
     help="The artifact's checksum, for `files`; @FILE computes it of a file here.",
 )
 @click.option("--changes", metavar="TEXT|@FILE", help="What is new; @FILE reads a file, @- reads stdin.")
+@click.option(
+    "--committed-at",
+    metavar="TIME",
+    help='When its change was committed: "$(git log -1 --format=%cI)". Lead times are counted from it.',
+)
 @json_option
 def create(
     *,
@@ -49,6 +56,7 @@ def create(
     artifact: str | None,
     sha256: str | None,
     changes: str | None,
+    committed_at: str | None,
     as_json: bool,
 ) -> None:
     """Record VERSION of APP. A version that is there already is a conflict (exit 5)."""
@@ -58,6 +66,7 @@ def create(
         "artifact": artifact,
         "artifact_sha256": _checksum(sha256),
         "changes": _text(changes),
+        "committed_at": read_instant("--committed-at", committed_at),
     }
     made = connect().create("/releases/", {key: value for key, value in body.items() if value is not None})
     emit_record(made, FIELDS, as_json=as_json)

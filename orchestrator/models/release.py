@@ -1,5 +1,7 @@
 """What was built and may be shipped."""
 
+from datetime import datetime
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -26,3 +28,5 @@ class Release(Timestamps, Base):
     artifact_sha256: Mapped[str] = mapped_column(server_default="")
     changes: Mapped[str] = mapped_column(server_default="")
     created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    committed_at: Mapped[datetime | None]
+    """When its change was committed to version control; null: nobody said."""

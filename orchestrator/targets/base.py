@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from orchestrator.domain.artifacts import Artifact
+from orchestrator.domain.networks import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,15 @@ class SupportsPace(Protocol):
 
     longest_pause_seconds: ClassVar[float]
     """How long a run that writes nothing may be left alone between two looks."""
+
+
+@runtime_checkable
+class SupportsNetworks(Protocol):
+    """What a target has that calls addresses others may have written, and none that is private unless it is told so."""
+
+    def within(self, allowed: tuple[Network, ...]) -> Self:
+        """The same target, which may also be in these private networks."""
+        ...
 
 
 @runtime_checkable

@@ -43,6 +43,7 @@ ENGINE = {
     ),
     "tick_seconds": ("tick_silence_seconds", "How long ago the clock ticked; -1: never."),
     "nodes": ("worker_nodes", "Nodes whose workers polled lately."),
+    "drifted_targets": ("targets_drifted", "Targets on which something else runs than what was installed."),
 }
 
 

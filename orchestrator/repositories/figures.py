@@ -22,7 +22,9 @@ _FIGURES = text("""
         (SELECT coalesce(extract(epoch FROM clock_timestamp() - max(heard_at)), -1)::float FROM heartbeats
          WHERE source = 'tick') AS tick_seconds,
         (SELECT count(*) FROM heartbeats WHERE source LIKE 'node:%'
-         AND heard_at > clock_timestamp() - make_interval(secs => :silent_seconds)) AS nodes
+         AND heard_at > clock_timestamp() - make_interval(secs => :silent_seconds)) AS nodes,
+        (SELECT count(*) FROM drift_checks x JOIN installations i ON i.target_id = x.target_id
+         AND i.deployment_id = x.deployment_id WHERE x.state = 'differs') AS drifted_targets
 """)
 
 

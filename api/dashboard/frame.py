@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import marshmallow as ma
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request
+from jinja2 import ChoiceLoader
 from marshmallow import fields
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -14,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from api import auth, errors
 from api.auth import P, R
-from api.dashboard import assets, words
+from api.dashboard import assets
 from api.extensions import services
 from api.responses import tag_of
 from api.sessions import LIFETIME_SECONDS, WebSession
@@ -27,6 +28,7 @@ from orchestrator.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from orchestrator.presenting.pages import rendering, words
 from orchestrator.presenting.problems import headers_of, status_of, title_of
 from orchestrator.services import users
 from orchestrator.services.actors import Actor
@@ -35,14 +37,15 @@ COOKIE = "session"
 FORM_TOKEN = "form_token"  # noqa: S105  # the name of a field
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
     # Not "no-referrer": with it browsers send no Origin along with a form.
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src {connect}; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 
 blueprint = Blueprint("dashboard", __name__, template_folder="templates")
 
@@ -51,6 +54,7 @@ def init(app: Flask) -> None:
     """Serve the pages. What is not there is a page, too, for whoever asks for one."""
     app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.loader = ChoiceLoader([rendering.LOADER, app.create_global_jinja_loader()])
     app.jinja_env.globals.update(asset=assets.url, words=words)
     app.register_error_handler(HTTPStatus.NOT_FOUND, _not_there)
 
@@ -175,9 +179,16 @@ def _read(schema: ma.Schema, sent: Mapping[str, str]) -> dict[str, Any]:
 
 @blueprint.after_request
 def _with_headers(response: Response) -> Response:
+    connect = f"'self' {_origin_of(services().settings.stream_url)}".rstrip()
+    response.headers.setdefault("Content-Security-Policy", _POLICY.format(connect=connect))
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 @blueprint.errorhandler(OrchestratorError)

@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from api.dashboard import acts, assets, deploying, deployments, frame, grid, inbox, login
+from api.dashboard import acts, assets, deploying, deployments, frame, grid, inbox, living, login
 
-PAGES = (login, grid, deployments, acts, deploying, inbox)
+PAGES = (login, grid, deployments, acts, deploying, inbox, living)
 """The modules whose views are on the blueprint once they are imported."""
 
 

@@ -35,6 +35,7 @@ PUBLIC = {
     "/api/v1/hooks/gitlab/<id:hook_id>",
     "/api/v1/hooks/generic/<id:hook_id>",
     "/login",
+    "/live",
     "/static/<digest>/<path:name>",
 }
 CLIENT_SIDE = ("orchestrator.client", "orchestrator.cli.")

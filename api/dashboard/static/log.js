@@ -1,7 +1,10 @@
 // The log of a step: reads on, follows the end, searches, and keeps each line's address.
+import { openStream } from "./stream.js";
+
 const log = document.querySelector("[data-log]");
 const FAST_MS = 700;
 const HIDDEN_MS = 5000;
+const STREAM_AGAIN_MS = 5000;
 const MOST_FOUND = 5000;
 
 function start() {
@@ -110,15 +113,57 @@ function start() {
     return page;
   }
 
+  let isAimed = location.hash !== "";
+
+  function aim() {
+    if (isAimed) isAimed = !show();
+  }
+
+  async function sayStatus() {
+    const answer = await fetch(`${log.dataset.log}?limit=1`);
+    if (answer.ok && !answer.redirected) status.innerHTML = (await answer.json()).badge;
+  }
+
+  // Reads on from the stream until the log is complete; false: it went away before.
+  async function streams() {
+    const { deployment, step } = log.dataset;
+    const query = cursor ? { step, last_event_id: `0.${cursor}` } : { step };
+    const source = await openStream(`/api/v1/deployments/${deployment}/stream`, query);
+    return new Promise((done) => {
+      const leave = (isComplete) => {
+        source.close();
+        done(isComplete);
+      };
+      source.addEventListener("log", (event) => {
+        const page = JSON.parse(event.data);
+        cursor = page.next_cursor;
+        add(page.items.map((each) => each.text).join(""));
+        aim();
+      });
+      source.addEventListener("steps", (event) => {
+        const mine = JSON.parse(event.data).items.find((each) => String(each.id) === step);
+        if (mine && mine.status !== status.textContent.trim()) sayStatus();
+      });
+      source.addEventListener("end", () => leave(true));
+      source.addEventListener("cut", () => leave(false));
+      source.addEventListener("error", () => leave(false));
+      document.addEventListener("visibilitychange", () => leave(false), { once: true });
+    });
+  }
+
   async function follows() {
     let waits = 0;
-    let isAimed = location.hash !== "";
+    let streamAt = 0;
     for (;;) {
       await new Promise((done) => setTimeout(done, waits));
       try {
+        if (!document.hidden && Date.now() >= streamAt) {
+          streamAt = Date.now() + STREAM_AGAIN_MS;
+          await streams();
+        }
         const page = await readOn();
         document.querySelector("[data-lost]").hidden = true;
-        if (isAimed && page.text) isAimed = !show();
+        if (page.text) aim();
         if (page.complete) {
           if (page.pruned) empty.textContent = "What this wrote is older than logs are kept.";
           else if (!count) empty.textContent = "It wrote nothing.";

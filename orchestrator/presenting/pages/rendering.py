@@ -1,0 +1,41 @@
+"""Templates of what pages show, and views: HTML of which only the pieces that changed need be sent."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from orchestrator.presenting.pages import words
+
+LOADER = PackageLoader("orchestrator.presenting.pages")
+_ENVIRONMENT = Environment(loader=LOADER, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+_ENVIRONMENT.globals["words"] = words
+
+
+def render(template: str, **values: Any) -> Markup:
+    """What a template makes of these; what they hold stays text."""
+    text = _ENVIRONMENT.get_template(f"dashboard/{template}").render(**values)  # escapes all values
+    return Markup(text)  # noqa: S704  # nosec B704
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A part of a page that changes: pieces by the ids of their elements, in order, and the template that holds them."""
+
+    pieces: Mapping[str, Markup]
+    frame: str
+
+    @property
+    def text(self) -> Markup:
+        """All of it."""
+        return render(self.frame, pieces=self.pieces)
+
+    def fits(self, other: "View") -> bool:
+        """Whether the other differs in nothing but what its pieces say."""
+        return self.frame == other.frame and list(self.pieces) == list(other.pieces)
+
+    def changes_since(self, other: "View") -> Iterator[tuple[str, Markup]]:
+        """The pieces that say something else than those of a view that fits."""
+        return ((name, piece) for name, piece in self.pieces.items() if other.pieces[name] != piece)

@@ -63,9 +63,8 @@ def deployment_live(deployment_id: int) -> Response:
 
 
 def _live(deployment_id: int) -> tuple[Row[Any], Markup]:
-    token = frame.web_session().form_token
-    row, found = view.read(session(), deployment_id, actor=current_actor(), form_token=token)
-    return row, found.text
+    row, found = view.read(session(), deployment_id, actor=current_actor())
+    return row, frame.filled(found)
 
 
 def _has_ended(row: Row[Any]) -> bool:

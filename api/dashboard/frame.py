@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 import marshmallow as ma
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request
 from jinja2 import ChoiceLoader
+from markupsafe import Markup
 from marshmallow import fields
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from api import auth, errors
 from api.auth import P, R
-from api.dashboard import assets
+from api.dashboard import assets, navigation
 from api.extensions import services
 from api.responses import tag_of
 from api.sessions import LIFETIME_SECONDS, WebSession
@@ -123,8 +124,14 @@ def text_of(template: str, **values: Any) -> str:
         form_token=own.form_token if own else "",
         deploys=_deploys(g.get("actor")),
         flower_url=services().settings.flower_url,
+        navigation=navigation.of(g.get("actor")),
         **values,
     )
+
+
+def filled(view: rendering.View) -> Markup:
+    """A view whose forms this session can send."""
+    return view.text_for(web_session().form_token)
 
 
 def _deploys(actor: Actor | None) -> bool:
@@ -164,12 +171,31 @@ def read_query(schema: type[ma.Schema]) -> dict[str, Any]:
     return _read(schema(), request.args)
 
 
+def read(schema: type[ma.Schema], sent: Mapping[str, str]) -> dict[str, Any]:
+    """As `read_form`, of what was made ready for it. Raises InvalidInputError."""
+    return _read(schema(), sent)
+
+
+def filled_in(*names: str) -> dict[str, Any]:
+    """What was filled in of these fields of a form."""
+    return {name: value for name in names if (value := request.form.get(name, "").strip())}
+
+
 def _read(schema: ma.Schema, sent: Mapping[str, str]) -> dict[str, Any]:
     values = {
         name: True if isinstance(schema.fields[name], fields.Boolean) else value
         for name, value in sent.items()
         if name in schema.fields and value.strip()
     }
+    return _load(schema, values)
+
+
+def load(schema: type[ma.Schema], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sent otherwise than as single fields, by the schema of the API. Raises InvalidInputError."""
+    return _load(schema(), values)
+
+
+def _load(schema: ma.Schema, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         found: dict[str, Any] = schema.load(values)
     except ma.ValidationError as error:

@@ -19,7 +19,7 @@ def dashboard() -> Response:
     """What runs where, what is happening, and what waits."""
     part = _part()
     found = view.read(session(), part=part, actor=current_actor())
-    return frame.render("dashboard.html", part=part, grid=found.text)
+    return frame.render("dashboard.html", part=part, grid=frame.filled(found))
 
 
 @blueprint.route("/dashboard/grid", methods=["GET"])
@@ -29,8 +29,8 @@ def dashboard_grid() -> Response:
     part, actor = _part(), current_actor()
     found = overview.overview(session(), part=part)
     return frame.part_of(
-        (found, part, actor.role, actor.grants, actor.restricted),
-        lambda: view.view_of(found, part=part, actor=actor).text,
+        (found, part, actor.role, actor.grants, actor.restricted, frame.web_session().form_token),
+        lambda: frame.filled(view.view_of(found, part=part, actor=actor)),
     )
 
 

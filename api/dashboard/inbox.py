@@ -14,11 +14,11 @@ from orchestrator.presenting.pages import inbox as view
 @frame.page_for(Permission.READ)
 def inbox() -> Response:
     """Approvals and questions that are open."""
-    return frame.render("inbox.html", items=view.read(session(), actor=current_actor()).text)
+    return frame.render("inbox.html", items=frame.filled(view.read(session(), actor=current_actor())))
 
 
 @blueprint.route("/inbox/items", methods=["GET"])
 @frame.page_for(Permission.READ)
 def inbox_items() -> Response:
     """The items alone, for a page that is open."""
-    return frame.part(view.read(session(), actor=current_actor()).text)
+    return frame.part(frame.filled(view.read(session(), actor=current_actor())))

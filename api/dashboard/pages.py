@@ -2,9 +2,41 @@
 
 from flask import Flask
 
-from api.dashboard import acts, assets, deploying, deployments, frame, grid, inbox, living, login
+from api.dashboard import (
+    acts,
+    assets,
+    audit,
+    calendar,
+    catalogue,
+    deploying,
+    deployments,
+    frame,
+    grid,
+    inbox,
+    living,
+    locks,
+    login,
+    people,
+    system,
+    webhooks,
+)
 
-PAGES = (login, grid, deployments, acts, deploying, inbox, living)
+PAGES = (
+    login,
+    grid,
+    deployments,
+    acts,
+    deploying,
+    inbox,
+    living,
+    calendar,
+    locks,
+    catalogue,
+    webhooks,
+    audit,
+    people,
+    system,
+)
 """The modules whose views are on the blueprint once they are imported."""
 
 

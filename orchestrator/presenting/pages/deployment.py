@@ -18,16 +18,12 @@ from orchestrator.services.actors import Actor
 
 MOST_STEPS, MOST_WAVES, MOST_EVENTS = 200, 100, 200
 TAIL_LINES, MOST_TAILS = 15, 3
+MOST_RELEASES = 10
 _WRONG = (StepStatus.FAILED, StepStatus.UNKNOWN)
 
 
-def read(
-    session: Session, deployment_id: int, *, actor: Actor, form_token: str = ""
-) -> tuple[Row[Any], View]:
-    """The deployment, and all that may change on its page for whoever looks. Raises NotFoundError.
-
-    `form_token`: what forms have to bring along; without, the page they come to puts it in.
-    """
+def read(session: Session, deployment_id: int, *, actor: Actor) -> tuple[Row[Any], View]:
+    """The deployment, and all that may change on its page for whoever looks. Raises NotFoundError."""
     found = explaining.explain(session, deployment_id, actor=actor)
     row = found.row
     verbs = acting.verbs(found, actor)
@@ -38,10 +34,14 @@ def read(
         "ended": DeploymentStatus(row.status) in TERMINAL,
         "verbs": verbs,
         "confirm": {verb for verb in verbs if acting.has_to_confirm(row, verb, actor)},
-        "form_token": form_token,
     }
     pieces = {
-        "head": render("deployment_head.html", release=releases.get(session, row.release_id), **about),
+        "head": render(
+            "deployment_head.html",
+            release=releases.get(session, row.release_id),
+            brings=releases.since_the_last(session, row.id, limit=MOST_RELEASES),
+            **about,
+        ),
         "why": render("deployment_why.html", **about),
         **dict(_progress(session, row)),
         "trail": render(

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from orchestrator.presenting.pages import words
 
 LOADER = PackageLoader("orchestrator.presenting.pages")
 _ENVIRONMENT = Environment(loader=LOADER, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 _ENVIRONMENT.globals["words"] = words
+
+_FORM_TOKEN = 'name="form_token" value="{}"'  # noqa: S105  # a field, without its value
+_NO_TOKEN = Markup(_FORM_TOKEN.format(""))  # noqa: S704  # nosec B704
 
 
 def render(template: str, **values: Any) -> Markup:
@@ -29,8 +32,13 @@ class View:
 
     @property
     def text(self) -> Markup:
-        """All of it."""
+        """All of it. Its forms lack what those of a session bring along: the stream process does not know it."""
         return render(self.frame, pieces=self.pieces)
+
+    def text_for(self, form_token: str) -> Markup:
+        """All of it, with forms that can be sent."""
+        filled = _FORM_TOKEN.format(escape(form_token))
+        return self.text.replace(_NO_TOKEN, Markup(filled))  # noqa: S704  # nosec B704
 
     def fits(self, other: "View") -> bool:
         """Whether the other differs in nothing but what its pieces say."""

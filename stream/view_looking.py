@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from orchestrator import clock
+from orchestrator import clock, log
 from orchestrator.db import Database
-from orchestrator.domain.errors import NotFoundError
+from orchestrator.domain.errors import NotFoundError, OrchestratorError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
 from orchestrator.presenting.pages import deployment, grid, inbox
 from orchestrator.presenting.pages.rendering import View
@@ -24,6 +24,8 @@ RESTING_SECONDS = 15.0
 LOOK_SECONDS = 0.3
 """How long one look goes on making views; the others come with the next."""
 DASHBOARD, DEPLOYMENT, INBOX = "dashboard", "deployment", "inbox"
+
+_logger = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +124,16 @@ class ViewLooker:
         return [key for _, _, key in sorted(found, key=lambda each: each[:2])]
 
     def _make(self, session: Session, key: ViewKey) -> View | None:
-        if key.name == DASHBOARD:
-            return grid.read(session, part=key.what, actor=key.actor)
-        if key.name == INBOX:
-            return inbox.read(session, actor=key.actor)
+        """None also for what cannot be read: who asks web for it is told why."""
         try:
+            if key.name == DASHBOARD:
+                return grid.read(session, part=key.what, actor=key.actor)
+            if key.name == INBOX:
+                return inbox.read(session, actor=key.actor)
             return deployment.read(session, int(key.what), actor=key.actor)[1]
-        except NotFoundError:
+        except OrchestratorError as error:
+            if not isinstance(error, NotFoundError):
+                _logger.warning("view_not_made", view=key.name, what=key.what, error=error.message)
             return None
 
 

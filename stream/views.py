@@ -99,7 +99,7 @@ class Views:
             return
         if view is None:
             for follower in list(topic.followers):
-                follower.cut("not_found", "there is no such thing any more")
+                follower.cut("not_found", "it cannot be shown; ask for the page")
             return
         pieces, topic.view = pieces_of(topic.view, view), view
         if pieces is not None and not pieces:

@@ -192,3 +192,30 @@ def test_a_stream_process_that_ends_says_so(streams: StreamWorld, tmp_path: Path
         page.listener.until("view")
         server.popen.terminate()
         assert json.loads(page.listener.until("cut")[-1].data)["code"] == "unavailable"
+
+
+def test_what_cannot_be_read_sends_its_page_away_and_nobody_else(streams: StreamWorld) -> None:
+    other = opened(streams, "inbox")
+    other.listener.until("view")
+    claim = streams.running()
+    page = opened(streams, "deployment", claim.work.deployment_id)
+    page.listener.until("view")
+    name = "a window that nobody can read"
+    weekly = {"days": ["mon"], "from": "09:00", "to": "10:00"}
+    made = streams.person.post(
+        "/windows/", json={"environment": "lab", "name": name, "zone": "UTC", "weekly": weekly}
+    ).get_json()["id"]
+    with streams.api.database.transaction() as session:
+        session.execute(text("SET LOCAL session_replication_role = replica"))
+        session.execute(
+            text("UPDATE window_rules SET document = '{}', created_at = now() WHERE id = :id"), {"id": made}
+        )
+    dashboard = opened(streams, "dashboard", "shop")
+    assert json.loads(dashboard.listener.until("cut")[-1].data)["code"] == "not_found"
+    streams.write(claim, b"still told\n")
+    page.until("still told")
+    for each in (other, page):
+        each.listener.close()
+    with streams.api.database.transaction() as session:
+        session.execute(text("UPDATE window_rules SET removed_at = now() WHERE id = :id"), {"id": made})
+    streams.end(claim)

@@ -182,10 +182,11 @@ def filled_in(*names: str) -> dict[str, Any]:
 
 
 def _read(schema: ma.Schema, sent: Mapping[str, str]) -> dict[str, Any]:
+    known = {field.data_key or name: field for name, field in schema.fields.items()}
     values = {
-        name: True if isinstance(schema.fields[name], fields.Boolean) else value
+        name: True if isinstance(known[name], fields.Boolean) else value
         for name, value in sent.items()
-        if name in schema.fields and value.strip()
+        if name in known and value.strip()
     }
     return _load(schema, values)
 

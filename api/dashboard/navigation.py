@@ -23,6 +23,7 @@ PLACES = (
     Place("/deployments", "Deployments", key="l", is_first=True),
     Place("/calendar", "Calendar", key="c", is_first=True),
     Place("/inbox", "Inbox", key="i", is_first=True),
+    Place("/insights", "Insights", key="m", is_first=True),
     Place("/applications", "Applications", key="a"),
     Place("/releases", "Releases", key="r"),
     Place("/targets", "Targets", key="t"),

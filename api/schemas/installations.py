@@ -42,8 +42,40 @@ class Installation(ma.Schema):
 InstallationPage = page_of(Installation)
 
 
+class PastQuery(PageArgs):
+    """Which targets, and when."""
+
+    at = instant(load_default=None, metadata={"description": "When; now if it is not given."})
+    application = Text(load_default=None, longest=63)
+
+
+class PastInstallation(ma.Schema):
+    """A target with what it had."""
+
+    application = fields.String(required=True)
+    environment = fields.String(required=True)
+    target = fields.String(required=True)
+    version = fields.String(required=True)
+    release_id = fields.Integer(required=True)
+    deployment_id = fields.Integer(required=True)
+    since = instant(required=True)
+
+
+PastInstallationPage = page_of(PastInstallation)
+
+
 def present(row: Row[Any]) -> dict[str, Any]:
     """A target as it is sent."""
+    return {
+        **present_past(row),
+        "health": None
+        if row.healthy is None
+        else {"healthy": row.healthy, "detail": row.detail, "checked_at": row.checked_at},
+    }
+
+
+def present_past(row: Row[Any]) -> dict[str, Any]:
+    """What a target had, as it is sent."""
     return {
         "application": row.application,
         "environment": row.environment,
@@ -52,7 +84,4 @@ def present(row: Row[Any]) -> dict[str, Any]:
         "release_id": row.release_id,
         "deployment_id": row.deployment_id,
         "since": row.since,
-        "health": None
-        if row.healthy is None
-        else {"healthy": row.healthy, "detail": row.detail, "checked_at": row.checked_at},
     }

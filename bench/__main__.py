@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import deployments, latency, lines, listing, logs, mixed, openings, pending, streams, web
+from bench import deployments, latency, lines, listing, logs, mixed, openings, pages, pending, streams, web
 
 MEASUREMENTS = {
     "deployments": deployments.measure,
@@ -12,6 +12,7 @@ MEASUREMENTS = {
     "logs": logs.measure,
     "pending": pending.measure,
     "streams": streams.measure,
+    "pages": pages.measure,
     "openings": openings.measure,
     "listing": listing.measure,
     "mixed": mixed.measure,

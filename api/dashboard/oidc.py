@@ -9,7 +9,6 @@ from api.auth import requires
 from api.dashboard import frame
 from api.dashboard.frame import blueprint
 from api.dashboard.login import own_path, say
-from api.dashboard.words import same
 from api.extensions import provider, services
 from api.oidc import Asked, ask
 from orchestrator import clock
@@ -22,6 +21,7 @@ from orchestrator.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from orchestrator.presenting.pages.words import same
 from orchestrator.security import new_id
 
 COOKIE = "oidc"

@@ -52,6 +52,7 @@ ENGINE = {
         "deliveries_dead",
         "Deliveries that were given up and are kept, of webhooks that there are.",
     ),
+    "drifted_targets": ("targets_drifted", "Targets on which something else runs than what was installed."),
 }
 
 

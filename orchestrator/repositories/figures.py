@@ -27,7 +27,9 @@ _FIGURES = text("""
         (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float FROM deliveries
          WHERE next_at IS NOT NULL) AS delivery_seconds,
         (SELECT count(d.id) FROM webhooks w JOIN deliveries d ON d.webhook_id = w.id AND d.status = 'dead'
-         WHERE w.removed_at IS NULL) AS dead_deliveries
+         WHERE w.removed_at IS NULL) AS dead_deliveries,
+        (SELECT count(*) FROM drift_checks x JOIN installations i ON i.target_id = x.target_id
+         AND i.deployment_id = x.deployment_id WHERE x.state = 'differs') AS drifted_targets
 """)
 
 

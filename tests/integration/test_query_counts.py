@@ -57,7 +57,7 @@ def grow(world: ApiWorld, count: int) -> dict[str, Any]:
         name = world.application("1.0", "1.1")
         made = world.deploy(name, "1.0")["id"]
         carry_out(world, made)
-        world.deploy(name, "1.0", "production")
+        carry_out(world, world.deploy(name, "1.0", "production")["id"])
         waiting = world.deploy(name, "1.1", "production")
         person = world.person("operator")
         rule = {"environment": "production", "name": f"rule of {name}", "zone": "UTC"}

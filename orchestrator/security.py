@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ WAITING_HASHES = 2
 HASH_WAIT_SECONDS = 5.0
 NO_PASSWORD = "!"  # noqa: S105  # what is no hash of any
 """The hash of who has none: they log in at the provider."""
+_COST = re.compile(r"\$2[abxy]\$([0-9]{2})\$")
 _BUSY = "too many logins at once; wait a moment"
 
 
@@ -91,6 +93,11 @@ class PasswordHasher:
         with self._slot():
             same = bcrypt.checkpw(given if fits else b"", against)
         return same and fits and has_one
+
+    def is_cheap(self, kept: str) -> bool:
+        """Whether it was hashed when the cost was lower than now."""
+        found = _COST.match(kept)
+        return found is not None and int(found[1]) < self._rounds
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

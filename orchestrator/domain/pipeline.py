@@ -86,10 +86,11 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
             if missing := next(_undefined(pipeline, needed, pipeline.environments), None):
                 problems.add(child(at, key) if action.kind == VERIFY else at, missing)
     for environment in pipeline.environments:
-        for key, value in environment.health.settings.items() if environment.health else ():
-            needed = references(value) - GIVEN_NAMES
-            if missing := next(_undefined(pipeline, needed, (environment,)), None):
-                problems.add(child(child(child("/environments", environment.name), "health"), key), missing)
+        for name, asked in (("health", environment.health), ("drift", environment.drift)):
+            for key, value in asked.settings.items() if asked else ():
+                needed = references(value) - GIVEN_NAMES
+                if missing := next(_undefined(pipeline, needed, (environment,)), None):
+                    problems.add(child(child(child("/environments", environment.name), name), key), missing)
 
 
 def _check_receivers(problems: Problems, pipeline: Pipeline, plugins: KnownPlugins) -> None:

@@ -59,8 +59,8 @@ class ActionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthSpec:
-    """How the health of an environment is asked for between deployments: a check, on every target, so often."""
+class AskedSpec:
+    """What the targets of an environment are asked between deployments: a check, on every target, so often."""
 
     check: str
     settings: Mapping[str, Any]
@@ -84,8 +84,10 @@ class EnvironmentSpec:
     approvals: tuple[ApprovalRule, ...] = ()
     soak_seconds: int = 0
     """How long a release has to have been in those it comes `after`."""
-    health: HealthSpec | None = None
+    health: AskedSpec | None = None
     """How the release that soaks here is asked whether it is well; None: nobody asks."""
+    drift: AskedSpec | None = None
+    """How targets are asked whether what was installed is what runs there; None: nobody asks."""
     auto: bool = False
     """A release comes here by itself once it succeeded in those it comes `after`."""
     on_release: bool = False
@@ -174,7 +176,8 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         "on_failure": _on_failure_document(environment),
         **({} if environment.queue == FIFO else {"queue": environment.queue}),
         **({"soak": format_duration(environment.soak_seconds)} if environment.soak_seconds else {}),
-        **({"health": _health_document(environment.health)} if environment.health else {}),
+        **({"health": _asked_document(environment.health)} if environment.health else {}),
+        **({"drift": _asked_document(environment.drift)} if environment.drift else {}),
         **({"auto": True} if environment.auto else {}),
         **({"on_release": True} if environment.on_release else {}),
         **(
@@ -197,8 +200,8 @@ def _on_failure_document(environment: EnvironmentSpec) -> str | dict[str, str]:
     return {PAUSE: format_duration(environment.answer_seconds), "then": environment.unanswered}
 
 
-def _health_document(health: HealthSpec) -> dict[str, Any]:
-    return {**health.settings, "every": format_duration(health.every_seconds)}
+def _asked_document(asked: AskedSpec) -> dict[str, Any]:
+    return {**asked.settings, "every": format_duration(asked.every_seconds)}
 
 
 def _action_document(action: ActionSpec) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 _PAGE = """
     SELECT a.name AS application, t.environment, t.name AS target, r.version, i.release_id, i.deployment_id, i.since, t.id,
-        h.healthy, h.detail, h.checked_at
+        t.kind, h.healthy, h.detail, h.checked_at,
+        x.state AS drift, x.detail AS drift_detail, x.since AS drift_since, x.checked_at AS drift_checked_at
     FROM targets t JOIN applications a ON a.id = t.application_id JOIN environments e ON e.name = t.environment
     LEFT JOIN installations i ON i.target_id = t.id LEFT JOIN releases r ON r.id = i.release_id
     LEFT JOIN (
@@ -16,6 +17,7 @@ _PAGE = """
         JOIN health_watches w ON w.deployment_id = h.deployment_id
         WHERE w.left_by IS NULL AND h.healthy IS NOT NULL
     ) h ON h.target_id = t.id
+    LEFT JOIN drift_checks x ON x.target_id = t.id AND x.deployment_id = i.deployment_id
     WHERE (t.active OR i.target_id IS NOT NULL)
 """
 
@@ -25,7 +27,8 @@ def page(
 ) -> list[Row[Any]]:
     """Targets with what runs on each, by application, environment and the pipeline's order; nulls for nothing yet.
 
-    `healthy`, `detail` and `checked_at` are of the last health check since the release came, null where nobody asked.
+    `healthy`, `detail` and `checked_at` are of the last health check since the release came, null where nobody asked;
+    `drift` and what begins with it of the last time it was asked what runs there.
     """
     conditions = ""
     if application is not None:

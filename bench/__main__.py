@@ -2,7 +2,20 @@
 
 import sys
 
-from bench import deployments, fleet, latency, lines, listing, logs, mixed, openings, pages, pending, streams, web
+from bench import (
+    deployments,
+    fleet,
+    latency,
+    lines,
+    listing,
+    logs,
+    mixed,
+    openings,
+    pages,
+    pending,
+    streams,
+    web,
+)
 
 MEASUREMENTS = {
     "deployments": deployments.measure,

@@ -50,6 +50,8 @@ _TAKE_DUE = text(f"""
     ORDER BY t.application_id, t.environment, t.position, t.id
 """)
 
+_IS_DUE = text("SELECT EXISTS (SELECT 1 FROM drift_checks WHERE due_at <= clock_timestamp())")
+
 _DROP = text("DELETE FROM drift_checks WHERE target_id = ANY(:ids)")
 
 # What was asked about must be what is installed still, and nothing may be changing it.
@@ -84,6 +86,11 @@ def ask_now(session: Session, application_id: int, environment: str) -> list[dat
     """Have the targets of a slot asked at once; for each of them, since when it is."""
     params = {"application_id": application_id, "environment": environment}
     return list(session.execute(_ASK_NOW, params).scalars())
+
+
+def is_due(session: Session) -> bool:
+    """Whether anybody is to be asked now."""
+    return bool(session.execute(_IS_DUE).scalar_one())
 
 
 def take_due(session: Session, *, limit: int, lease_seconds: float) -> list[Row[Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 
 from orchestrator.domain.errors import RuleViolationError
-from orchestrator.domain.pipeline import VERIFY, ActionSpec, EnvironmentSpec, Pipeline, TargetSpec
+from orchestrator.domain.pipeline import RUN, ActionSpec, EnvironmentSpec, Pipeline, TargetSpec
 from orchestrator.domain.plan import Plan, PlannedAction, PlannedTarget, lay_out_waves
 from orchestrator.domain.variables import GIVEN_NAMES, label_variable, references
 from orchestrator.strategies.base import Candidate, Strategy
@@ -78,7 +78,7 @@ def _require_defined(
     actions: Sequence[ActionSpec], targets: Sequence[TargetSpec], *, known: Collection[str]
 ) -> None:
     for action in actions:
-        if action.kind != VERIFY:
+        if action.kind == RUN:
             continue
         try:
             needed = references(action.settings).difference(known, action.variables)

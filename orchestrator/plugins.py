@@ -10,6 +10,7 @@ from orchestrator.checks.base import Check
 from orchestrator.domain.errors import MisconfiguredError, NotFoundError
 from orchestrator.notifications.base import Channel
 from orchestrator.targets.base import Target
+from orchestrator.traffic.base import Proxy
 
 
 class UnknownPluginError(NotFoundError):
@@ -108,6 +109,16 @@ def check_kinds() -> Mapping[str, type[Check]]:
 def check_kind(name: str) -> type[Check]:
     """Return a kind of check. Raises UnknownPluginError."""
     return cast("type[Check]", _registry("orchestrator.checks", "kind of check").named(name))
+
+
+def proxy_kinds() -> Mapping[str, type[Proxy]]:
+    """Return every kind of proxy by name."""
+    return cast("Mapping[str, type[Proxy]]", _registry("orchestrator.traffic", "kind of proxy"))
+
+
+def proxy_kind(name: str) -> type[Proxy]:
+    """Return a kind of proxy. Raises UnknownPluginError."""
+    return cast("type[Proxy]", _registry("orchestrator.traffic", "kind of proxy").named(name))
 
 
 def channel_kinds() -> Mapping[str, type[Channel]]:

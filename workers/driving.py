@@ -23,12 +23,14 @@ from orchestrator.targets.base import (
     Run,
     Running,
     StaleTokenError,
+    SupportsArtifacts,
     SupportsNetworks,
     SupportsPace,
     Target,
     TargetError,
     TargetUnreachableError,
 )
+from workers.artifacts import Artifacts
 from workers.context import WorkerContext
 from workers.leases import Hold
 from workers.secrets import SecretUnusableError, read_secrets
@@ -97,7 +99,7 @@ def drive(
         outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
         return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
     origin = "" if target.node_bound else ours.origin
-    return _RunAtTarget(slice_, target, prepared, origin=origin).go()
+    return _RunAtTarget(slice_, target, prepared, origin=origin, artifacts=Artifacts.of(ours.settings)).go()
 
 
 def make_target(
@@ -131,6 +133,10 @@ class _Slice:
     def timed_out(self, *, by_seconds: float = 0.0) -> bool:
         return clock.monotonic() >= self.deadline + by_seconds
 
+    def goes_on(self) -> bool:
+        """Whether what takes long may take longer: nobody wants its end, and the lease and the slice are not over."""
+        return self.hold.is_valid() and not (self.hold.cancelling or self.timed_out() or self.is_over())
+
     def pause(self, seconds: float) -> None:
         """Wait, or until something is to be looked at."""
         if self.hold.cancelling:
@@ -142,10 +148,13 @@ class _Slice:
 class _RunAtTarget:
     """A run at a target, by the three calls every kind of target has."""
 
-    def __init__(self, slice_: _Slice, target: Target, prepared: Prepared, *, origin: str) -> None:
+    def __init__(
+        self, slice_: _Slice, target: Target, prepared: Prepared, *, origin: str, artifacts: Artifacts
+    ) -> None:
         work = slice_.claim.work
         self._slice = slice_
         self._target = target
+        self._artifacts = artifacts
         self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token, origin=origin)
         self._command = replace(
             work.command, env={**work.command.env, **tracing.variables(), **prepared.secrets}
@@ -192,6 +201,8 @@ class _RunAtTarget:
         if self._refusal:
             self._target.abort(self._run, grace_seconds=0)
             return Ended(Outcome.FAILED, failure=self._refusal)
+        if not self._brought():
+            return None
         try:
             self._target.start(replace(self._run, start_by=self._slice.hold.acts_until), self._command)
         except TargetUnreachableError:
@@ -199,6 +210,21 @@ class _RunAtTarget:
             raise
         self._may_have_begun = True
         return None
+
+    def _brought(self) -> bool:
+        """Bring what the run needs; False: something else is to be looked at first, and then the rest is brought."""
+        artifact = self._slice.claim.work.artifact
+        if artifact is None:
+            return True
+        if not isinstance(self._target, SupportsArtifacts):
+            raise TargetError("files cannot be brought to a target of this kind")
+        missing = self._target.missing(self._run, artifact)
+        while missing is not None:
+            file = self._artifacts.fetch(artifact, self._slice.goes_on)
+            if file is None or not self._slice.goes_on():
+                return False
+            missing = self._target.bring(self._run, artifact, file, missing)
+        return True
 
     def _take(self, poll: Poll) -> Ended | None:
         if isinstance(poll, Absent):

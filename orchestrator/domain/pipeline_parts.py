@@ -23,6 +23,8 @@ class KnownPlugins:
     targets: Mapping[str, SettingsCheck]
     strategies: Mapping[str, SettingsCheck]
     checks: Mapping[str, SettingsCheck]
+    receivers: frozenset[str] = frozenset()
+    """The kinds of target to which files can be brought."""
 
 
 def read_variables(section: Section, key: str = "variables") -> dict[str, str]:

@@ -11,6 +11,7 @@ from orchestrator.domain.windows import WhenClosed
 
 RUN = "run"
 VERIFY = "verify"
+FILES = "files"
 FAIL = "fail"
 FIFO, LATEST_WINS, REJECT = "fifo", "latest_wins", "reject"
 QUEUES = (FIFO, LATEST_WINS, REJECT)
@@ -39,17 +40,17 @@ class StrategySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionSpec:
-    """One thing that is done on every target: `run` a script there or `verify` the result.
+    """One thing that is done on every target: `run` a script there, put the release's `files` there, or `verify` the result.
 
-    The settings of a run are its `script`; those of a verify are as written, with `within` and `interval`
-    filled in.
+    The settings of a run are its `script`; those of files the `directory` and how many releases to `keep`; those of a
+    verify are as written, with `within` and `interval` filled in.
     """
 
     kind: str
     title: str
     settings: Mapping[str, Any]
     check: str = ""
-    """Which kind of check a verify is; empty for a run."""
+    """Which kind of check a verify is; empty for others."""
     timeout_seconds: int = 600
     grace_seconds: int = 10
     retries: int = 0
@@ -207,11 +208,11 @@ def _action_document(action: ActionSpec) -> dict[str, Any]:
     common = {"name": action.title, "variables": dict(action.variables)}
     if action.kind == VERIFY:
         return {"verify": dict(action.settings), **common}
-    return {
-        "run": action.settings["script"],
-        **common,
+    limits = {
         "timeout": format_duration(action.timeout_seconds),
         "grace": format_duration(action.grace_seconds),
         "retries": action.retries,
-        "idempotent": action.idempotent,
     }
+    if action.kind == FILES:
+        return {"files": action.settings["directory"], "keep": action.settings["keep"], **common, **limits}
+    return {"run": action.settings["script"], **common, **limits, "idempotent": action.idempotent}

@@ -111,11 +111,16 @@ def _require_secrets(number: object, names: list[Any]) -> None:
 def _action(document: object) -> PlannedAction:
     values = _read(document, _ACTION, what="an action of the plan")
     _require_texts(values["variables"], what="an action's variables")
-    is_run = (
-        values["kind"] == "run" and not values["check"] and isinstance(values["settings"].get("script"), str)
-    )
-    if not is_run and not (values["kind"] == "verify" and values["check"]):
-        raise PlanUnreadableError("the plan has an action that neither runs nor verifies")
+    settings, checks = values["settings"], bool(values["check"])
+    is_what_it_says = {
+        "run": not checks and isinstance(settings.get("script"), str),
+        "files": not checks
+        and isinstance(settings.get("directory"), str)
+        and type(settings.get("keep")) is int,
+        "verify": checks,
+    }
+    if not is_what_it_says.get(values["kind"]):
+        raise PlanUnreadableError("the plan has an action that neither runs, brings files nor verifies")
     if values["timeout_seconds"] < 1 or min(values["grace_seconds"], values["retries"]) < 0:
         raise PlanUnreadableError("the plan has an action whose limits are not such as this version makes")
     return PlannedAction(**values)

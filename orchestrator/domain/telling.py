@@ -40,6 +40,8 @@ KINDS = frozenset(
         "step.answered",
         "step.retried",
         "user.changed",
+        "user.linked",
+        "user.logged_in",
         "user.password_changed",
         "user.registered",
         "webhook.created",

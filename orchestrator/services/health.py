@@ -84,6 +84,7 @@ def question(
         deployment_id=about.deployment_id,
         release_id=about.release_id,
         artifact=about.artifact,
+        artifact_sha256=about.artifact_sha256,
         requested_by=about.requested_by_name,
         rolls_back_id=about.rolls_back_id,
         previous_version=about.previous_version,

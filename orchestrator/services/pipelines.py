@@ -26,7 +26,7 @@ from orchestrator.services import records
 from orchestrator.services.actors import Actor
 from orchestrator.services.pipeline_files import read_pipeline
 from orchestrator.services.preconditions import Precondition, always, require_there
-from orchestrator.targets.base import Target
+from orchestrator.targets.base import SupportsArtifacts, Target
 
 ENGINE_SETTINGS = frozenset({"within", "interval"})
 """Settings of a `verify` that are the engine's own: how long a check is repeated, and how often."""
@@ -56,6 +56,9 @@ def known_plugins() -> KnownPlugins:
         targets={name: _target_check(kind) for name, kind in plugins.target_kinds().items()},
         strategies={name: kind.from_settings for name, kind in plugins.strategies().items()},
         checks={name: _probe_check(kind) for name, kind in plugins.check_kinds().items()},
+        receivers=frozenset(
+            name for name, kind in plugins.target_kinds().items() if issubclass(kind, SupportsArtifacts)
+        ),
     )
 
 

@@ -141,5 +141,6 @@ def test_built_in_plugins_use_the_same_door_as_third_parties() -> None:
         "orchestrator.targets",
         "orchestrator.strategies",
         "orchestrator.checks",
+        "orchestrator.traffic",
         "orchestrator.notifications",
     }

@@ -198,6 +198,16 @@ def test_release_create_sends_what_was_given(cli: Cli) -> None:
     assert cli.server.requests[0].json() == {"name": "shop", "version": "1.2.0", "changes": "New prices\n"}
 
 
+def test_release_create_sends_when_it_was_committed(cli: Cli) -> None:
+    cli.on("POST", "/releases/", (201, RELEASE))
+    assert (
+        cli.run("release", "create", "shop", "1", "--committed-at", "2026-11-20T10:30:00+01:00").exit_code
+        == 0
+    )
+    assert cli.server.requests[0].json()["committed_at"] == "2026-11-20T09:30:00Z"
+    assert cli.run("release", "create", "shop", "1", "--committed-at", "yesterday").exit_code == 2
+
+
 def test_release_show_of_none_is_exit_3(cli: Cli) -> None:
     cli.on("GET", "/releases/", listed())
     assert cli.run("release", "show", "shop", "9").exit_code == 3

@@ -41,7 +41,8 @@ _TAKE_DUE = text(f"""
     )
     SELECT taken.target_id, taken.asked_at, t.name AS target, t.environment, t.application_id, t.active, {_IS_BUSY} AS is_busy,
         a.name AS application, a.pipeline_revision, p.created_at AS pipeline_created_at,
-        i.deployment_id, i.release_id, r.version, r.artifact, d.strategy, d.rolls_back_id, NULL AS previous_version,
+        i.deployment_id, i.release_id, r.version, r.artifact, r.artifact_sha256, d.strategy, d.rolls_back_id,
+        NULL AS previous_version,
         (SELECT u.username FROM users u WHERE u.id = d.requested_by) AS requested_by_name
     FROM taken JOIN targets t ON t.id = taken.target_id JOIN applications a ON a.id = t.application_id
     JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision

@@ -11,11 +11,16 @@ ENROL_SECONDS = 10.0
 ENROL = "drift"
 
 
-def check_drift(ours: WorkerContext) -> None:
-    """Ask what is due until nothing is; one worker of all looks now and then which targets are to be asked at all."""
+def is_due(ours: WorkerContext) -> bool:
+    """Whether any target is to be asked; one worker of all looks now and then which are to be asked at all."""
     with ours.database.transaction() as session:
         if heartbeats.take_turn(session, ENROL, every_seconds=ENROL_SECONDS):
             rows.enrol(session)
+        return rows.is_due(session)
+
+
+def check_drift(ours: WorkerContext) -> None:
+    """Ask what is due, one batch after the other, until nothing is."""
     while not ours.leases.stopping:
         with ours.database.transaction() as session:
             questions, about = drift.take(session, limit=AT_ONCE)

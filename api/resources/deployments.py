@@ -18,6 +18,8 @@ from api.schemas.auth import Nothing
 from api.schemas.common import Reason, RequiredReason
 from api.schemas.explanations import Explanation
 from api.schemas.foreseen import Foreseen, RequestQuery
+from api.schemas.touched import Touched
+from api.schemas.touched import present as present_touched
 from orchestrator import log
 from orchestrator.db import rehearsal, transaction
 from orchestrator.domain.access import Permission
@@ -96,6 +98,14 @@ def explain_deployment(deployment_id: int) -> Response:
     """Say why a deployment waits, when it will start and what you may do about it; or why it ended as it did."""
     found = explaining.explain(session(), deployment_id, actor=current_actor())
     return json_response(present_explanation(found))
+
+
+@blueprint.route("/<id:deployment_id>/touched", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.response(200, Touched)
+def read_touched(deployment_id: int) -> Response:
+    """Say how far a deployment reached: how many targets it began to change, and for how long."""
+    return json_response(present_touched(steps.touched(session(), deployment_id)))
 
 
 @blueprint.route("/<id:deployment_id>/steps", methods=["GET"])

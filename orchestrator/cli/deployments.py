@@ -22,6 +22,7 @@ from orchestrator.cli.options import deployment_argument, json_option, limit_opt
 from orchestrator.cli.output import Columns, cell_of, emit_list, emit_record, when
 from orchestrator.cli.views import standing, waits
 from orchestrator.client import Record
+from orchestrator.domain.durations import format_duration
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
 
 
@@ -77,7 +78,8 @@ def list_deployments(
 @json_option
 def show(deployment_id: int, as_json: bool) -> None:
     """Show one deployment, and what it waits for."""
-    found = connect().deployment(deployment_id)
+    client = connect()
+    found = client.deployment(deployment_id)
     fields: Columns = {
         "deployment": "id",
         "application": "application",
@@ -95,10 +97,19 @@ def show(deployment_id: int, as_json: bool) -> None:
         "retries": "retry_of_id",
         "rolled back by": "rolled_back_by_id",
     }
+    if found["started_at"] and not as_json:
+        reached = _reach(client.call("GET", f"/deployments/{deployment_id}/touched"))
+        fields = {**fields, "touched": lambda _: reached}
     emit_record(found, fields, as_json=as_json)
     if not as_json:
         for line in waits(found):
             click.echo(line)
+
+
+def _reach(touched: Record) -> str:
+    lasted = format_duration(round(touched["seconds"]))
+    so_far = "" if touched["until"] else " so far"
+    return f"{touched['targets']} of {touched['of']} targets, for {lasted}{so_far}"
 
 
 @deployments.command()

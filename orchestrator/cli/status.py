@@ -36,12 +36,13 @@ def status(
     }
     if instant is None:
         columns["health"] = _health
+    empty = "Nothing is deployed there yet." if instant is None else "Nothing ran there then."
     rows: Iterable[Record] = found
     if each_target:
         columns["targets"] = "target"
     elif not as_json:
         rows = together(found)
-    emit_list(rows, columns, as_json=as_json, empty="Nothing is deployed there yet.")
+    emit_list(rows, columns, as_json=as_json, empty=empty)
 
 
 def _now(application: str | None, environment: str | None) -> Iterable[Record]:

@@ -41,7 +41,8 @@ _TAKE_DUE = text(f"""
     )
     SELECT taken.target_id, taken.asked_at, t.name AS target, t.environment, t.application_id, t.active, {_IS_BUSY} AS is_busy,
         a.name AS application, a.pipeline_revision, p.created_at AS pipeline_created_at,
-        i.deployment_id, i.release_id, r.version, r.artifact, d.strategy, d.rolls_back_id, NULL AS previous_version,
+        i.deployment_id, i.release_id, r.version, r.artifact, r.artifact_sha256, d.strategy, d.rolls_back_id,
+        NULL AS previous_version,
         (SELECT u.username FROM users u WHERE u.id = d.requested_by) AS requested_by_name
     FROM taken JOIN targets t ON t.id = taken.target_id JOIN applications a ON a.id = t.application_id
     JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
@@ -49,6 +50,8 @@ _TAKE_DUE = text(f"""
     LEFT JOIN deployments d ON d.id = i.deployment_id
     ORDER BY t.application_id, t.environment, t.position, t.id
 """)
+
+_IS_DUE = text("SELECT EXISTS (SELECT 1 FROM drift_checks WHERE due_at <= clock_timestamp())")
 
 _DROP = text("DELETE FROM drift_checks WHERE target_id = ANY(:ids)")
 
@@ -84,6 +87,11 @@ def ask_now(session: Session, application_id: int, environment: str) -> list[dat
     """Have the targets of a slot asked at once; for each of them, since when it is."""
     params = {"application_id": application_id, "environment": environment}
     return list(session.execute(_ASK_NOW, params).scalars())
+
+
+def is_due(session: Session) -> bool:
+    """Whether anybody is to be asked now."""
+    return bool(session.execute(_IS_DUE).scalar_one())
 
 
 def take_due(session: Session, *, limit: int, lease_seconds: float) -> list[Row[Any]]:

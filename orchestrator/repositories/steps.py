@@ -47,6 +47,24 @@ _READ = f"""
     LEFT JOIN attempts a ON a.step_id = s.id AND a.number = s.attempt
 """
 
+# What a rollback puts back is touched until that rollback has succeeded.
+_TOUCHED = text("""
+    SELECT s.targets, s.of_targets, s.since,
+        CASE WHEN b.id IS NULL THEN d.ended_at WHEN b.status = 'succeeded' THEN b.ended_at END AS until,
+        clock_timestamp() AS now
+    FROM deployments d JOIN plans p ON p.deployment_id = d.id
+    JOIN LATERAL (
+        SELECT count(DISTINCT s.target_id) AS of_targets, min(s.started_at) AS since, count(DISTINCT s.target_id) FILTER (
+            WHERE s.started_at IS NOT NULL
+              AND p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' = 'run') AS targets
+        FROM steps s WHERE s.deployment_id = d.id
+    ) s ON true
+    LEFT JOIN LATERAL (
+        SELECT b.id, b.status, b.ended_at FROM deployments b WHERE b.rolls_back_id = d.id ORDER BY b.id DESC LIMIT 1
+    ) b ON true
+    WHERE d.id = :id
+""")
+
 
 def settle(
     session: Session,
@@ -155,3 +173,14 @@ def waves(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]
     """The waves with their counts and their action, in order; of too many those in which something happens."""
     found = list(session.execute(_WAVES, {"id": deployment_id, "limit": limit}))
     return sorted(found, key=lambda row: int(row.wave_index))
+
+
+def touched(session: Session, deployment_id: int) -> Row[Any]:
+    """On how many of its targets a deployment began to change something, from when to when. Raises NotFoundError.
+
+    `until`: when it ended, or when what it did was put back; null until then. `since`: null where nothing began.
+    """
+    row = session.execute(_TOUCHED, {"id": deployment_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no deployment {deployment_id}")
+    return row

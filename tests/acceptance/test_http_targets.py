@@ -1,4 +1,4 @@
-"""Deployments to an HTTP service by real workers: killed, cut off in each phase, and answered by one that repeats secrets."""
+"""Deployments to an HTTP service by real workers: an answer that is lost, and one that repeats secrets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.services import deployments, pipelines, releases
 from tests.acceptance.fleet import Fleet, eventually, fleet
-from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
+from tests.acceptance.test_workers import ended
 from tests.chaos.proxy import Mode, Proxy
 from tests.conftest import environment
 from tests.integration.engine_world import World
@@ -69,28 +69,6 @@ def step(world: World, deployment: int, column: str) -> str:
     return str(world.scalar(f"SELECT {column} FROM steps WHERE deployment_id = :id", id=deployment))  # noqa: S608  # a name of ours
 
 
-def test_a_run_goes_on_when_the_worker_is_killed_and_the_receiver_is_out_of_reach(
-    world: World, workers: Fleet, receiver: Receiver, line: Proxy, tmp_path: Path
-) -> None:
-    ledger, gate = tmp_path / "ledger", tmp_path / "gate"
-    first = workers.worker()
-    deployment = deploy(world, over(line), receiver.secret, counting(ledger, gate))
-    eventually(lambda: "line 3" in log_of(world, deployment), "the run has begun")
-    first.kill()
-    second = workers.worker()
-    seen = len(log_of(world, deployment))
-    eventually(lambda: len(log_of(world, deployment)) > seen, "another worker reads on")
-    line.turn("receiver", Mode.CUT)
-    eventually(lambda: second.says("target_trouble"), "the worker notices")
-    line.turn("receiver", Mode.OPEN)
-    seen = len(log_of(world, deployment))
-    eventually(lambda: len(log_of(world, deployment)) > seen, "the log continues")
-    gate.touch()
-    assert ended(world, deployment) == "succeeded"
-    assert len(ledger.read_text().splitlines()) == 1
-    assert expected_lines(log_of(world, deployment))
-
-
 def test_a_start_whose_answer_is_lost_begins_once(
     world: World, workers: Fleet, receiver: Receiver, line: Proxy, tmp_path: Path
 ) -> None:
@@ -104,26 +82,6 @@ def test_a_start_whose_answer_is_lost_begins_once(
     workers.worker()
     assert ended(world, deployment) == "succeeded"
     assert ledger.read_text() == "x\n"
-
-
-@pytest.mark.parametrize("phase", ["before the start", "in the middle"])
-def test_a_receiver_out_of_reach_past_the_limit_makes_the_step_unknown(
-    world: World, workers: Fleet, receiver: Receiver, line: Proxy, tmp_path: Path, phase: str
-) -> None:
-    ledger = tmp_path / "ledger"
-    workers.worker()
-    workers.beat()
-    if phase == "before the start":
-        line.turn("receiver", Mode.CUT)
-    script, limit = f"echo begun >> {ledger}; sleep 600", "    timeout: 5s\n"
-    deployment = deploy(world, over(line), receiver.secret, script, more=limit)
-    if phase == "in the middle":
-        eventually(ledger.exists, "the run has begun")
-        line.turn("receiver", Mode.CUT)
-    eventually(lambda: world.status(deployment) == "paused", "a person is asked")
-    assert step(world, deployment, "status") == "unknown"
-    assert step(world, deployment, "failure").startswith("its end cannot be known: no answer")
-    assert ledger.exists() is (phase == "in the middle")
 
 
 def test_a_secret_that_a_receiver_repeats_is_in_no_record(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli_run import Cli
-from tests.unit.cli_server import listed
+from tests.unit.cli_server import deployment, listed
 
 SAME = {"state": "same", "detail": "status 200", "since": "2026-11-28T12:00:00Z"}
 DIFFERS = {"state": "differs", "detail": "it is 0.9", "since": "2026-11-28T12:00:00Z"}
@@ -57,3 +57,11 @@ def test_check_says_when_not_all_could_be_asked(cli: Cli) -> None:
     run = cli.run("targets", "check", "shop", "--env", "lab", "--timeout", "0")
     assert run.exit_code == 124
     assert "only 1 of 2 were asked within 0 s" in run.stderr
+
+
+@pytest.mark.parametrize(("until", "so_far"), [("2026-11-28T12:00:00Z", ""), (None, " so far")])
+def test_a_deployment_shows_how_far_it_reached(cli: Cli, until: str | None, so_far: str) -> None:
+    cli.on("GET", "/deployments/42", deployment(started_at="2026-11-28T11:00:00Z"))
+    reached = {"targets": 3, "of": 10, "since": "2026-11-28T11:55:48Z", "until": until, "seconds": 252.4}
+    cli.on("GET", "/deployments/42/touched", reached)
+    assert f"3 of 10 targets, for 4m12s{so_far}\n" in cli.run("deployments", "show", "42").stdout

@@ -1,0 +1,200 @@
+"""What every kind of target keeps together with real workers: one start, found again in each phase, nothing left, and the truth."""
+
+import getpass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import Settings
+from orchestrator.db import Database
+from orchestrator.services import deployments, pipelines, releases
+from tests.acceptance.fleet import Fleet, Process, eventually, fleet
+from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
+from tests.chaos.proxy import Mode, Proxy
+from tests.conftest import environment
+from tests.integration.engine_world import World
+from tests.receiver import receiving
+from tests.servers import is_gone
+from tests.sshd import needs_sshd, serving
+
+
+@dataclass
+class Place:
+    """Where a target of some kind is: its settings in a pipeline, and the line that leads there."""
+
+    settings: str
+    line: Proxy
+
+    def turn(self, mode: Mode) -> None:
+        self.line.turn("target", mode, reset=mode is Mode.OPEN)
+
+
+@contextmanager
+def command_place(_folder: Path, _settings: Settings) -> Iterator[Place]:
+    """The worker's own node: no line leads there that could be cut."""
+    with Proxy() as line:
+        yield Place("kind: command", line)
+
+
+@contextmanager
+def ssh_place(folder: Path, settings: Settings) -> Iterator[Place]:
+    """A real sshd."""
+    with serving(folder / "sshd") as host, Proxy() as line:
+        port = line.link("target", host.port)
+        host.record_key(settings.data_dir / "known_hosts", port=port)
+        yield Place(
+            f"kind: ssh, host: 127.0.0.1, port: {port}, user: {getpass.getuser()},"
+            f" identity: {host.identity}, runs: {host.folder}/remote",
+            line,
+        )
+
+
+@contextmanager
+def http_place(folder: Path, _settings: Settings) -> Iterator[Place]:
+    """The receiver of the examples."""
+    with receiving(folder / "receiver") as receiver, Proxy() as line:
+        port = line.link("target", receiver.port)
+        yield Place(f"kind: http, url: 'http://127.0.0.1:{port}/runs', secret: {receiver.secret}", line)
+
+
+COMMAND = pytest.param(command_place, id="command")
+SSH = pytest.param(ssh_place, id="ssh", marks=needs_sshd)
+HTTP = pytest.param(http_place, id="http")
+EVERY = pytest.mark.parametrize("place", [COMMAND, SSH, HTTP], indirect=True)
+FAR_AWAY = pytest.mark.parametrize("place", [SSH, HTTP], indirect=True)
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Place]:
+    with ExitStack() as stack:
+        yield stack.enter_context(request.param(tmp_path, settings))
+
+
+@pytest.fixture
+def workers(settings: Settings, tmp_path: Path) -> Iterator[Fleet]:
+    env = environment(settings.database_url, settings.redis_url, settings.data_dir)
+    more = {"LEASE_SECONDS": "3", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    with fleet(env | more, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+def deploy(world: World, place: Place, script: str, *, timeout: str = "5m") -> int:
+    """Record an application whose one step is `script` at the place, and request a deployment of it."""
+    body = "".join(f"      {each}\n" for each in script.strip().splitlines())
+    source = (
+        f"application: tool\nenvironments:\n  lab:\n    targets:\n      - {{name: one, {place.settings}}}\n"
+        f"deploy:\n  - run: |\n{body}    timeout: {timeout}\n    grace: 1s\n"
+    )
+    with world.database.transaction() as session:
+        pipelines.apply(session, name="tool", source=source, actor=world.actor)
+        releases.create(session, name="tool", version="1", artifact="", changes="", actor=world.actor)
+    with world.database.transaction() as session:
+        return deployments.request(
+            session, application="tool", version="1", environment="lab", reason="", actor=world.actor
+        ).id
+
+
+def is_claimed(world: World, deployment: int) -> bool:
+    query = "SELECT count(*) FROM attempts WHERE deployment_id = :id AND token > 0"
+    return bool(world.scalar(query, id=deployment))
+
+
+def written(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def kill_at(phase: str, worker: Process, begun: Callable[[], bool], claimed: Callable[[], bool]) -> None:
+    eventually(claimed if phase == "as soon as it is claimed" else begun, f"it is time: {phase}")
+    worker.kill()
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "phase", ["as soon as it is claimed", "in the middle", "over before anybody looks again"]
+)
+def test_a_worker_that_is_killed_costs_no_byte_and_no_second_start(
+    world: World, workers: Fleet, place: Place, tmp_path: Path, phase: str
+) -> None:
+    ledger, gate, over = tmp_path / "ledger", tmp_path / "gate", tmp_path / "over"
+    first = workers.worker()
+    deployment = deploy(world, place, f"trap ': >{over}' EXIT\n{counting(ledger, gate)}")
+    kill_at(
+        phase,
+        first,
+        begun=lambda: "line 3" in log_of(world, deployment),
+        claimed=lambda: is_claimed(world, deployment),
+    )
+    if phase.startswith("over"):
+        gate.touch()
+        eventually(over.exists, "the run is over")
+    workers.worker()
+    eventually(lambda: "line 2" in log_of(world, deployment), "another worker reads on")
+    gate.touch()
+    assert ended(world, deployment) == "succeeded"
+    assert len(written(ledger)) == 1
+    assert expected_lines(log_of(world, deployment))
+
+
+@EVERY
+def test_what_a_killed_worker_left_is_ended_by_a_cancel_to_the_last_process(
+    world: World, workers: Fleet, place: Place, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    first = workers.worker()
+    daemon = f"(setsid sh -c 'trap \"\" TERM; echo $$ >>{ledger}; while :; do sleep 1; done' &) &"
+    deployment = deploy(world, place, f"echo $$ >>{ledger}\n{daemon}\nsleep 600")
+    eventually(lambda: len(written(ledger)) == 2, "it runs, and has left a daemon")
+    first.kill()
+    with world.database.transaction() as session:
+        deployments.cancel(session, deployment, reason="", actor=world.actor)
+    workers.worker()
+    assert ended(world, deployment) == "cancelled"
+    assert [pid for pid in map(int, written(ledger)) if not is_gone(pid)] == []
+
+
+@FAR_AWAY
+def test_a_cancel_waits_for_a_target_that_is_away_and_then_ends_the_run(
+    world: World, workers: Fleet, place: Place, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    worker = workers.worker()
+    deployment = deploy(world, place, f"echo $$ >>{ledger}; sleep 600")
+    eventually(lambda: written(ledger), "it runs")
+    place.turn(Mode.CUT)
+    with world.database.transaction() as session:
+        deployments.cancel(session, deployment, reason="", actor=world.actor)
+    eventually(lambda: worker.says("target_trouble"), "the target is away")
+    assert world.status(deployment) == "running"
+    assert not is_gone(int(written(ledger)[0]))
+    place.turn(Mode.OPEN)
+    assert ended(world, deployment) == "cancelled"
+    assert is_gone(int(written(ledger)[0]))
+
+
+@FAR_AWAY
+@pytest.mark.parametrize("phase", ["before the start", "in the middle"])
+def test_a_target_that_stays_away_past_the_limit_makes_the_step_unknown(
+    world: World, workers: Fleet, place: Place, tmp_path: Path, phase: str
+) -> None:
+    ledger = tmp_path / "ledger"
+    workers.worker()
+    workers.beat()
+    if phase == "before the start":
+        place.turn(Mode.CUT)
+    deployment = deploy(world, place, f"echo begun >>{ledger}; sleep 600", timeout="5s")
+    if phase == "in the middle":
+        eventually(lambda: written(ledger), "the run has begun")
+        place.turn(Mode.CUT)
+    eventually(lambda: world.status(deployment) == "paused", "a person is asked")
+    (step,) = world.rows("SELECT status, failure FROM steps WHERE deployment_id = :id", id=deployment)
+    assert step[0] == "unknown"
+    assert step[1].startswith("its end cannot be known: ")
+    assert len(written(ledger)) == (phase == "in the middle")

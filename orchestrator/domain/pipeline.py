@@ -16,8 +16,10 @@ from orchestrator.domain.pipeline_specs import (
     Pipeline,
     StrategySpec,
     TargetSpec,
+    TrafficSpec,
     to_document,
 )
+from orchestrator.domain.pipeline_traffic import traffic_references
 from orchestrator.domain.reading import Problems, Section, child, suggest
 from orchestrator.domain.variables import GIVEN_NAMES, label_variable, references
 
@@ -34,6 +36,7 @@ __all__ = [
     "SettingsRefusedError",
     "StrategySpec",
     "TargetSpec",
+    "TrafficSpec",
     "parse_pipeline",
     "to_document",
 ]
@@ -82,6 +85,12 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
             needed = references(value) - GIVEN_NAMES
             if missing := next(_undefined(pipeline, needed, (environment,)), None):
                 problems.add(child(child(child("/environments", environment.name), "health"), key), missing)
+
+        traffic = traffic_references(environment.traffic) if environment.traffic else {}
+        for key, value in traffic.items():
+            needed = references(value) - GIVEN_NAMES
+            if missing := next(_undefined(pipeline, needed, (environment,)), None):
+                problems.add(child(child(child("/environments", environment.name), "traffic"), key), missing)
 
 
 def _undefined(

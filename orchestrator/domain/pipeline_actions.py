@@ -16,7 +16,17 @@ DAY_SECONDS = 86_400
 VERIFY_SLACK_SECONDS = 10
 """How far behind a check's own `within`, after which it says what it saw, the step's timeout lies."""
 
-_RUN_KEYS = ("run", "name", "timeout", "grace", "retries", "idempotent", "variables")
+_RUN_KEYS = (
+    "run",
+    "name",
+    "timeout",
+    "grace",
+    "retries",
+    "idempotent",
+    "variables",
+    "undo",
+    "irreversible",
+)
 _VERIFY_KEYS = ("verify", "name", "variables")
 _NOTHING = ActionSpec(kind=RUN, title="", settings={"script": ""})
 
@@ -63,6 +73,11 @@ def _run(section: Section) -> ActionSpec:
     first_line = next((line.strip() for line in script.splitlines() if line.strip()), "")
     if script and not first_line:
         section.problems.add(section.at("run"), "the script is empty; write what to run")
+    irreversible = section.flag("irreversible", default=False)
+    if irreversible and section.has("undo"):
+        section.problems.add(
+            section.at("undo"), "what can be undone is not irreversible; leave one of them out"
+        )
     return ActionSpec(
         kind=RUN,
         title=section.text("name", default=shortened(first_line), most=MAX_TITLE_CHARACTERS),
@@ -72,6 +87,8 @@ def _run(section: Section) -> ActionSpec:
         retries=section.whole("retries", default=0, most=10),
         idempotent=section.flag("idempotent", default=False),
         variables=read_variables(section),
+        undo=section.text("undo", default="", most=MAX_SCRIPT_CHARACTERS),
+        irreversible=irreversible,
     )
 
 

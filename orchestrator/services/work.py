@@ -16,12 +16,15 @@ from orchestrator.domain.errors import (
     PlanUnreadableError,
     SettingsRefusedError,
 )
-from orchestrator.domain.pipeline import RUN
-from orchestrator.domain.plan import Plan, PlannedAction, environment_variables
+from orchestrator.domain.pipeline import RUN, VERIFY
+from orchestrator.domain.pipeline_specs import TRAFFIC
+from orchestrator.domain.plan import FORMAT, Plan, PlannedAction, environment_variables
 from orchestrator.domain.plan_reading import from_document
 from orchestrator.domain.variables import expand_settings
 from orchestrator.services.pipelines import ENGINE_SETTINGS
 from orchestrator.targets.base import Command
+from orchestrator.traffic.base import OF_THE_ENGINE
+from orchestrator.traffic.shift import Shift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class Work:
     secrets: tuple[str, ...]
     """Names of secrets that the worker adds to the command's environment; none for a check."""
     check: Check | None
+    shift: Shift | None
+    """What it wants of a proxy. A step is one of a run, a check and a shift."""
     timeout_seconds: float
     interval_seconds: float
     traceparent: str | None
@@ -96,7 +101,7 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
     )
     plugins.target_kind(target.kind)
     runs = action.kind == RUN
-    checking = {} if runs else expand_settings(action.settings, variables)
+    asking = {} if runs else expand_settings(action.settings, variables)
     return Work(
         deployment_id=found.deployment_id,
         application=plan.application,
@@ -113,9 +118,10 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
         fence=fence(plan.application, plan.environment, target.name),
         command=Command(str(action.settings.get("script", "")), variables),
         secrets=plan.secrets if runs else (),
-        check=None if runs else make_check(action.check, checking),
-        timeout_seconds=action.timeout_seconds if runs else parse_duration(checking["within"]),
-        interval_seconds=0.0 if runs else parse_duration(checking["interval"]),
+        check=make_check(action.check, asking) if action.kind == VERIFY else None,
+        shift=_make_shift(action.check, asking) if action.kind == TRAFFIC else None,
+        timeout_seconds=action.timeout_seconds if runs else parse_duration(asking["within"]),
+        interval_seconds=0.0 if runs else parse_duration(asking["interval"]),
         traceparent=deployment.traceparent,
     )
 
@@ -131,12 +137,24 @@ def make_check(kind: str, settings: Mapping[str, Any]) -> Check:
     return plugins.check_kind(kind).from_settings(own)
 
 
+def _make_shift(kind: str, settings: Mapping[str, Any]) -> Shift:
+    own = {name: value for name, value in settings.items() if name not in OF_THE_ENGINE}
+    return Shift.from_settings(plugins.proxy_kind(kind).from_settings(own), settings)
+
+
 def _plan(found: Row[Any]) -> Plan:
     """The plan as if it were for this one target: what other targets get is not read."""
-    document = {**found.document, "targets": [found.target], "batch_sizes": [1]}
+    document = {**found.document, "targets": [found.target]}
+    if document.get("format") == FORMAT:
+        return _of(document | {"waves": []}, found.action_index)
+    document["batch_sizes"] = [1]
     if "waits" in document:
         document["waits"] = [0]
+    return _of(document, found.action_index)
+
+
+def _of(document: Mapping[str, Any], action_index: int) -> Plan:
     plan = from_document(document)
-    if not 0 <= found.action_index < len(plan.actions):
-        raise PlanUnreadableError(f"the plan has no action {found.action_index}")
+    if not 0 <= action_index < len(plan.actions):
+        raise PlanUnreadableError(f"the plan has no action {action_index}")
     return plan

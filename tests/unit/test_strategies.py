@@ -2,8 +2,10 @@
 
 import pytest
 
+from orchestrator.domain.moves import Shift
 from orchestrator.strategies.all_at_once import AllAtOnce
-from orchestrator.strategies.base import Batch, Candidate, InvalidStrategyError
+from orchestrator.strategies.base import Batch, Candidate, InvalidStrategyError, Surroundings
+from orchestrator.strategies.canary import Canary, weights_for
 from orchestrator.strategies.rolling import Rolling
 
 
@@ -151,3 +153,45 @@ def test_useless_settings_are_refused_at_their_place(settings: dict[str, object]
 def test_an_unknown_setting_names_the_nearest() -> None:
     with pytest.raises(InvalidStrategyError, match="did you mean `batch`"):
         Rolling.from_settings({"bach": 1})
+
+
+@pytest.mark.parametrize(
+    ("share", "canary", "stable", "full", "weights"),
+    [
+        (5, 1, 1, 100, (5, 100)),  # 5 of 105 are 4.8%
+        (10, 1, 9, 100, (100, 100)),
+        (50, 1, 2, 100, (100, 50)),
+        (50, 1, 1, 256, (256, 256)),
+        (99, 1, 1, 100, (100, 1)),
+        (1, 10, 1, 100, (1, 100)),  # less than 1 there is not
+    ],
+)
+def test_a_share_of_the_traffic_as_weights(
+    share: int, canary: int, stable: int, full: int, weights: tuple[int, int]
+) -> None:
+    assert weights_for(share, canary, stable, full=full) == weights
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"weights": ["5"]}, "weights/0"),
+        ({"weights": ["0%"]}, "weights/0"),
+        ({"weights": ["100%"]}, "weights/0"),
+        ({"weights": ["25%", "5%"]}, "weights"),
+        ({"weights": "5%"}, "weights"),
+        ({"canary": 0}, "canary"),
+        ({"promote": "yes"}, "promote"),
+        ({"hold": "2d"}, "hold"),
+        ({"batch": 0}, "batch"),
+    ],
+)
+def test_a_canary_with_useless_settings_is_refused(settings: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidStrategyError) as refused:
+        Canary.from_settings(settings)
+    assert refused.value.field == field
+
+
+def test_a_canary_that_is_all_targets_is_rolled_through() -> None:
+    moves = Canary.from_settings({"weights": ["5%"]}).moves(targets(1), Surroundings(full_weight=100))
+    assert [move.weight for move in moves if isinstance(move, Shift)] == [0, 100]

@@ -35,10 +35,12 @@ def build_plan(
     only_targets: Sequence[str] | None = None,
     going_back: bool = False,
     live: str = "",
+    down: Collection[str] = (),
 ) -> Plan:
     """Fix what deploying `version` to `environment` will do; `only_targets` leaves out the others and gives the order.
 
-    `strategies` gives the class of a kind (`plugins.strategy`), `live` is the side that has the traffic.
+    `strategies` gives the class of a kind (`plugins.strategy`), `live` is the side that has the traffic, `down` are the
+    targets whose last health check failed.
     Raises RuleViolationError when the pipeline has no such environment, no target remains, or a check refers to a
     variable that is not defined.
     """
@@ -57,7 +59,7 @@ def build_plan(
     targets = _chosen(spec, None if has_sides else only_targets)
     variables = pipeline.shared_variables(spec)
     _require_defined(pipeline.deploy, targets, known=GIVEN_NAMES | variables.keys())
-    candidates = [Candidate(target.name, target.labels) for target in targets]
+    candidates = [Candidate(target.name, target.labels, target.name in down) for target in targets]
     moves = _moves(strategy, candidates, around)
     by_name = {target.name: target for target in targets}
     servers = _servers(spec, targets, variables)

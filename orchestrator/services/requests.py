@@ -17,7 +17,7 @@ from orchestrator.domain.statuses import DeploymentStatus
 from orchestrator.domain.windows import WhenClosed
 from orchestrator.planner import build_plan
 from orchestrator.queue import Message, TaskName, send_after_commit
-from orchestrator.repositories import deployments
+from orchestrator.repositories import deployments, health
 from orchestrator.services import pipelines
 from orchestrator.services.records import DeploymentRecorder
 
@@ -83,6 +83,7 @@ def create(session: Session, order: Order) -> Requested:
         going_back=order.rolls_back_id is not None,
         strategies=plugins.strategy,
         live=_live_side(session, about.id, environment),
+        down=_down(session, about.id, environment),
     )
     digest = plan_hash(plan)
     supersedes = _make_room(session, order, about, environment)
@@ -96,6 +97,13 @@ def _live_side(session: Session, application_id: int, environment: EnvironmentSp
     if environment is None or environment.strategy.kind not in pipelines.known_plugins().switching:
         return ""
     return deployments.live_side(session, application_id, environment.name)
+
+
+def _down(session: Session, application_id: int, environment: EnvironmentSpec | None) -> set[str]:
+    """Asked only where the strategy counts them."""
+    if environment is None or "max_unavailable" not in environment.strategy.settings:
+        return set()
+    return health.down(session, application_id, environment.name)
 
 
 def _make_room(

@@ -27,6 +27,8 @@ class Candidate:
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    down: bool = False
+    """Its last health check failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

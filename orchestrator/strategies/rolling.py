@@ -2,10 +2,11 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from orchestrator.domain.errors import RuleViolationError
 from orchestrator.domain.moves import ANY_OTHER, Move, Shift
 from orchestrator.strategies.base import (
     DEFAULT_MAX_PARALLEL,
@@ -34,6 +35,7 @@ KNOWN = (
     "settle",
     "zone",
     "bake",
+    "max_unavailable",
 )
 
 
@@ -56,6 +58,8 @@ class Rolling:
     """The label that says in which zone a target is; one zone is done before the next begins."""
     bake_seconds: int = 0
     """As `settle_seconds`, between two zones."""
+    max_unavailable: int | str | None = None
+    """How many targets may be without service at a time, those that are down already among them."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -78,6 +82,9 @@ class Rolling:
             settle_seconds=read_wait(settings, "settle"),
             zone=read_label(settings, "zone"),
             bake_seconds=read_wait(settings, "bake"),
+            max_unavailable=read_amount("max_unavailable", settings["max_unavailable"], least=1)
+            if "max_unavailable" in settings
+            else None,
         )
 
     def settings(self) -> dict[str, Any]:
@@ -88,6 +95,7 @@ class Rolling:
             "settle": written_wait(self.settle_seconds),
             "zone": self.zone or None,
             "bake": written_wait(self.bake_seconds),
+            "max_unavailable": self.max_unavailable,
         }
         return {
             "batch": list(self.batch),
@@ -100,14 +108,14 @@ class Rolling:
     def batches(self, targets: Sequence[Candidate], *, going_back: bool = False) -> tuple[Batch, ...]:
         """Cut the targets of each zone into batches; a percentage is at least one target, and sizes go on over zones."""
         ordered = targets if going_back else self.in_order(targets)
-        zones: dict[str, list[str]] = {}
+        zones: dict[str, list[Candidate]] = {}
         for target in ordered:
-            zones.setdefault(target.labels.get(self.zone, ""), []).append(target.name)
+            zones.setdefault(target.labels.get(self.zone, ""), []).append(target)
         if "" in zones:
             zones[""] = zones.pop("")
         sizes = [max(1, resolve_amount(size, len(targets), up=self.round_up)) for size in self.batch]
         left = itertools.chain(sizes, itertools.repeat(sizes[-1]))
-        cut = [tuple(_cut(names, left)) for names in zones.values()]
+        cut = self._cut(list(zones.values()), left)
         between_zones = self.settle_seconds if going_back else max(self.settle_seconds, self.bake_seconds)
         found = [
             Batch(names, self.settle_seconds if index + 1 < len(zone) else between_zones)
@@ -132,6 +140,33 @@ class Rolling:
         """A percentage is rounded down, whatever `rounding` says: never more failures than were allowed."""
         return resolve_amount(self.failures, target_count, up=False)
 
+    def _cut(self, zones: Sequence[Sequence[Candidate]], sizes: Iterator[int]) -> list[list[tuple[str, ...]]]:
+        """Batches of these sizes, and none that would take more out of service than may be.
+
+        Those that are down come first in their zone: changing them costs nothing. A batch that was changed counts as well.
+        """
+        total, down = sum(map(len, zones)), sum(each.down for zone in zones for each in zone)
+        if self.max_unavailable is None:
+            most, down = total, 0
+        else:
+            most = max(1, resolve_amount(self.max_unavailable, total, up=False))
+            zones = [sorted(zone, key=lambda each: not each.down) for zone in zones]
+        cut: list[list[tuple[str, ...]]] = []
+        for zone in zones:
+            cut.append([])
+            start = 0
+            while start < len(zone):
+                room = most - down
+                if room < 1 and not zone[start].down:
+                    raise RuleViolationError(
+                        f"{down} targets are down and at most {most} may be unavailable: no other may be taken out"
+                    )
+                batch = zone[start : start + min(next(sizes), max(room, 1))]
+                cut[-1].append(tuple(each.name for each in batch))
+                down -= sum(each.down for each in batch) if self.max_unavailable is not None else 0
+                start += len(batch)
+        return cut
+
     def in_order(self, targets: Sequence[Candidate]) -> Sequence[Candidate]:
         """Give the targets as `order_by` says, or as they are written."""
         return sorted(targets, key=self._rank) if self.order_by else targets
@@ -150,16 +185,6 @@ def out_of_traffic(batch: Batch, full_weight: int) -> tuple[Move, ...]:
         Batch(batch.targets),
         Shift(targets=batch.targets, weight=full_weight, wait_seconds=batch.wait_seconds),
     )
-
-
-def _cut(names: Sequence[str], sizes: "itertools.chain[int]") -> list[tuple[str, ...]]:
-    batches: list[tuple[str, ...]] = []
-    start = 0
-    while start < len(names):
-        size = next(sizes)
-        batches.append(tuple(names[start : start + size]))
-        start += size
-    return batches
 
 
 def _read_batch(value: object) -> tuple[int | str, ...]:

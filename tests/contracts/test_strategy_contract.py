@@ -27,6 +27,7 @@ SETTINGS: dict[str, st.SearchStrategy[Any]] = {
     "settle": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
     "zone": st.sampled_from(["zone", "rank", "absent"]),
     "bake": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
+    "max_unavailable": st.one_of(st.integers(1, 60), st.integers(1, 100).map(lambda number: f"{number}%")),
     "side": st.sampled_from(["side", "zone"]),
     "keep": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
     "canary": _size,

@@ -48,9 +48,9 @@ imports: $(STAMP)
 
 lock: $(STAMP)  ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
-	  --no-emit-index-url --no-emit-find-links --extra embedded --extra dev --extra otel setup.cfg -o requirements.lock
+	  --no-emit-index-url --no-emit-find-links --extra embedded --extra dev --extra oidc --extra otel setup.cfg -o requirements.lock
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
-	  --no-emit-index-url --no-emit-find-links --constraint requirements.lock --extra otel setup.cfg -o requirements-run.lock
+	  --no-emit-index-url --no-emit-find-links --constraint requirements.lock --extra oidc --extra otel setup.cfg -o requirements-run.lock
 
 bench: $(STAMP)  ## Measure, beside bare baselines, and print the tables of docs/performance.md
 	@$(BIN)/python -m bench $(BENCH_ARGS)

@@ -10,6 +10,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session
 
 from api.metrics import CACHE
+from api.oidc import Provider
 from api.quotas import Quotas
 from api.rates import LoginRates
 from api.sessions import Sessions
@@ -17,6 +18,7 @@ from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
 from orchestrator.config import Settings
 from orchestrator.db import Lookups, engine_options, tune
+from orchestrator.domain.errors import NotFoundError
 from orchestrator.models import Base
 from orchestrator.security import PasswordHasher, Vault
 from orchestrator.services.cursors import Cursors
@@ -44,6 +46,7 @@ class Services:
     sessions: Sessions
     quotas: Quotas
     vault: Vault
+    provider: Provider | None
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -69,12 +72,21 @@ def init(app: Flask, settings: Settings) -> None:
             settings.redis_url, limit=settings.rate_limit, anonymous_limit=settings.anonymous_rate_limit
         ),
         vault=Vault(settings.secret_key),
+        provider=Provider(settings) if settings.oidc_issuer else None,
     )
 
 
 def services() -> Services:
     """Those of the application that answers now."""
     return cast(Services, current_app.extensions[_KEY])
+
+
+def provider() -> Provider:
+    """The OpenID Connect provider. Raises NotFoundError where there is none."""
+    found = services().provider
+    if found is None:
+        raise NotFoundError("no OpenID Connect provider is set up here")
+    return found
 
 
 def session() -> Session:

@@ -1,10 +1,15 @@
-"""Logging in with a password, wherever it was typed."""
+"""Logging in and out, wherever it was asked for."""
 
-from api.extensions import services, session
+from contextlib import suppress
+
+from api.extensions import provider, services, session
+from api.oidc import Asked
 from orchestrator import cache
 from orchestrator.db import after_commit, transaction
-from orchestrator.domain.errors import UnauthenticatedError
-from orchestrator.services import sign_ins
+from orchestrator.domain.errors import TooManyRequestsError, UnauthenticatedError
+from orchestrator.repositories import users
+from orchestrator.security import WeakPasswordError
+from orchestrator.services import identities, sign_ins
 from orchestrator.services.actors import Actor
 from orchestrator.services.sign_ins import SignedIn
 
@@ -17,10 +22,39 @@ def log_in(username: str, password: str) -> SignedIn:
     known = services().passwords.matches(password, candidate.password_hash if candidate else None)
     if candidate is None or not known:
         raise UnauthenticatedError("the user name or the password is wrong")
+    renewed = _renewed(password, candidate.password_hash)
     with transaction(session()):
         signed_in = sign_ins.begin(session(), candidate.user_id)
+        if renewed is not None:
+            users.change_password(
+                session(), candidate.user_id, old_hash=candidate.password_hash, new_hash=renewed
+            )
         after_commit(session(), lambda: note(signed_in))
     return signed_in
+
+
+def _renewed(password: str, kept: str) -> str | None:
+    """A hash of the cost that is set now; None: it has that cost, or too many log in at this moment."""
+    passwords = services().passwords
+    if not passwords.is_cheap(kept):
+        return None
+    with suppress(TooManyRequestsError, WeakPasswordError):
+        return passwords.hash(password)
+    return None
+
+
+def log_in_by_provider(code: str, asked: Asked) -> SignedIn:
+    """Begin a sign-in of who the provider says this is. Raises as `identify` and `identities.log_in` do."""
+    identity = provider().identify(code, asked)
+    with transaction(session()):
+        signed_in = identities.log_in(session(), identity, roles=services().settings.roles_of_groups)
+        after_commit(session(), lambda: _welcome(signed_in))
+    return signed_in
+
+
+def _welcome(signed_in: SignedIn) -> None:
+    services().cache.forget(cache.USERS)  # they may be new, or have another role
+    note(signed_in)
 
 
 def log_out(actor: Actor, *, everywhere: bool) -> None:

@@ -43,6 +43,16 @@ ENGINE = {
     ),
     "tick_seconds": ("tick_silence_seconds", "How long ago the clock ticked; -1: never."),
     "nodes": ("worker_nodes", "Nodes whose workers polled lately."),
+    "open_deliveries": ("deliveries_open", "Deliveries to webhooks that are still to be told."),
+    "delivery_seconds": (
+        "deliveries_oldest_seconds",
+        "How long ago the one of them that is oldest was made.",
+    ),
+    "dead_deliveries": (
+        "deliveries_dead",
+        "Deliveries that were given up and are kept, of webhooks that there are.",
+    ),
+    "drifted_targets": ("targets_drifted", "Targets on which something else runs than what was installed."),
 }
 
 

@@ -36,7 +36,15 @@ CREATING = {
     "create_schedule",
     "create_grant",
 }
-PROVING = {"login", "refresh", "register_user", "receive", "receive_from_github", "receive_from_gitlab"}
+PROVING = {
+    "login",
+    "login_by_provider",
+    "refresh",
+    "register_user",
+    "receive",
+    "receive_from_github",
+    "receive_from_gitlab",
+}
 """Public, and refused where what was sent proves nothing."""
 CHANGED = {
     "change_user": "get_user",

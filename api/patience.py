@@ -1,7 +1,12 @@
-"""A gunicorn worker that waits for a request only so long: `gunicorn -k api.patience.Worker`."""
+"""A gunicorn worker that waits for each client only so long, and not at the cost of the others: `-k api.patience.Worker`."""
 
+import selectors
 import socket
+from collections import deque
+from concurrent.futures import Future
+from functools import partial
 from http import HTTPStatus
+from time import monotonic  # gunicorn's clock
 from typing import Any
 
 import orjson
@@ -13,6 +18,9 @@ from orchestrator import clock
 from orchestrator.config import Settings
 from orchestrator.presenting.problems import PROBLEM_JSON, document
 
+LEAVING_SECONDS = 2.0
+"""How long a client has to read the end of an answer after which its connection ends."""
+_READ_BYTES = 65_536
 _TOO_LONG = {
     LimitRequestLine: (HTTPStatus(414), "uri_too_long", "URI Too Long"),
     LimitRequestHeaders: (HTTPStatus(431), "headers_too_large", "Request Header Fields Too Large"),
@@ -49,11 +57,16 @@ class _Arriving:
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gthread waits for ever for the rest of a request, with a thread for each: a few slow clients would take all of them."""
+    """gthread waits for ever for the rest of a request, with a thread for each: a few slow clients would take all of them.
+
+    At the end of a connection it waits for the client in its one thread that accepts, and all others wait as well. Here
+    who is leaving is looked after beside them.
+    """
 
     def init_process(self) -> None:
         """Begin, with the settings that the application will read as well."""
         self.request_seconds = Settings.from_env().request_seconds
+        self.leaving: deque[Any] = deque()
         super().init_process()
 
     def handle(self, conn: Any) -> Any:
@@ -64,6 +77,52 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         elif not conn.initialized and not self.cfg.is_ssl:
             conn.arriving = conn.sock = _Arriving(conn.sock, self.request_seconds)
         return super().handle(conn)
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Go on with the connection after a request, or begin to end it."""
+        if fs.cancelled() or fs.exception() is not None or fs.result():
+            super().finish_request(conn, fs)
+            return
+        # Closed at once, with bytes of the client's unread, the end of the answer could be lost to it (RFC 9112, 9.6).
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+        except OSError:
+            self._end(conn)
+            return
+        conn.timeout = monotonic() + LEAVING_SECONDS
+        self.leaving.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._see_leave, conn))
+
+    def _see_leave(self, conn: Any, _connection: Any) -> None:
+        """What it still sends is for nobody; when it has read the end it says so."""
+        try:
+            is_over = not conn.sock.recv(_READ_BYTES)
+        except OSError as error:
+            is_over = not isinstance(error, BlockingIOError)
+        if is_over:
+            self.leaving.remove(conn)
+            self.poller.unregister(conn.sock)
+            self._end(conn)
+
+    def _end(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """End connections that nobody used for a while: what has come in until now is looked at before."""
+        waiting = self.keepalived_conns
+        if not force and waiting and waiting[0].timeout <= monotonic():
+            self.wait_for_and_dispatch_events(timeout=0)
+        super().murder_keepalived(force)
+
+    def murder_pending(self) -> None:
+        """End connections on which nothing came, and those that do not leave by themselves."""
+        super().murder_pending()
+        while self.leaving and self.leaving[0].timeout <= monotonic():
+            conn = self.leaving.popleft()
+            self.poller.unregister(conn.sock)
+            self._end(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """Answer what is too long with a problem, like all other errors, and end the connection."""

@@ -17,6 +17,8 @@ from orchestrator.services.actors import Actor
 
 WINDOW_SECONDS = 60
 TELL_SECONDS = 1.0
+THREAD = "quotas"
+"""The name of the one that tells: it lives for the second in between."""
 MOST_TALLIES = 100_000
 """Beyond it a process forgets what it counted: whoever sends from so many addresses is not stopped by counting."""
 
@@ -125,7 +127,7 @@ class Quotas:
 
     def _tell_later(self) -> None:
         timer = threading.Timer(TELL_SECONDS, self.tell)
-        timer.daemon = True
+        timer.daemon, timer.name = True, THREAD
         timer.start()
 
     def tell(self) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from orchestrator.domain.access import Role, read_roles
 from orchestrator.domain.errors import MisconfiguredError
 from orchestrator.domain.networks import Network, read_networks
 
 LOOPBACK = "127.0.0.1"
+OIDC_BACK = "/login/oidc/back"
 MIN_SECRET_BYTES = 32
 _ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?")
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "example", "password", "secret", "placeholder")
@@ -60,6 +62,24 @@ class Settings:
     """Whether those may send cookies and client certificates. Tokens go in a header, which needs none."""
     cookie_secure: bool = False
     """Whether the cookie of the [web UI](dashboard.md) goes over HTTPS only: `true` behind a proxy that speaks TLS."""
+    oidc_issuer: str = ""
+    """The OpenID Connect provider at which people may log in to the [web UI](dashboard.md#single-sign-on) and the API, as it names
+    itself, `https://id.example.com/realms/staff`; empty: none. Needs the extra `oidc`."""
+    oidc_client_id: str = ""
+    """What that provider calls this installation."""
+    oidc_client_secret: str = field(default="", repr=False)
+    """The secret that it gave for it."""
+    oidc_redirect_url: str = ""
+    """Where it sends people back to: web's own address as browsers know it, with `/login/oidc/back`. Register it there."""
+    oidc_scopes: str = "openid email profile"
+    """What is asked of it; some want another one for groups."""
+    oidc_name: str = "single sign-on"
+    """What its button on the login page says: `Log in with` this."""
+    oidc_groups_claim: str = "groups"
+    """The claim that lists the groups somebody is in."""
+    oidc_roles: str = ""
+    """Which groups give which role, `release-admins=admin, ops=operator, *=viewer` (`*`: everybody); the highest counts, and at
+    each login anew. Empty: roles and accounts are the admins' affair alone."""
     open_registration: bool = False
     """Whether anyone may create an account; otherwise only admins, after the first user."""
     db_pool_size: int = 5
@@ -86,6 +106,12 @@ class Settings:
     """How long a worker keeps the folder of a run that has ended (its script and its output)."""
     secrets_dir: str = ""
     """Where a worker finds the values of [secrets](pipeline.md#secrets); empty: `secrets` in `DATA_DIR`."""
+    artifact_sources: str = "https://"
+    """From where workers take [artifacts](pipeline.md#files), with commas: beginnings of URLs, such as
+    `https://artifacts.example.com/shop/`, `http://10.0.0.7:8081/` or `file:///srv/artifacts/` (of the worker's disk). `https://`
+    is every host."""
+    artifact_limit_bytes: int = 2 * 1024 * 1024 * 1024
+    """How large an artifact may be. What is in it may have four times as much."""
     flower_url: str = ""
     """Where Flower is shown to people; empty: no links to it."""
     stream_url: str = ""
@@ -104,8 +130,8 @@ class Settings:
     """What has to be shown there as a bearer token, at least 32 bytes."""
 
     webhook_allowed_networks: str = ""
-    """Private networks that [webhooks](webhooks.md#where-it-may-lead) may go to, such as `10.1.0.0/16, 127.0.0.0/8`; set it for
-    web and workers alike."""
+    """Private networks that [webhooks](webhooks.md#where-it-may-lead) may go to and [HTTP targets](http-targets.md) may be in,
+    such as `10.1.0.0/16, 127.0.0.0/8`; set it for web and workers alike."""
     smtp_url: str = field(default="", repr=False)
     """Where mail is handed in: `smtp://user:password@host:587` or `smtps://...`; empty: no webhooks of the kind `email`."""
     smtp_from: str = ""
@@ -118,13 +144,23 @@ class Settings:
 
     @property
     def allowed_networks(self) -> tuple[Network, ...]:
-        """The private networks that webhooks may go to."""
+        """The private networks that webhooks may go to and HTTP targets may be in."""
         return read_networks(self.webhook_allowed_networks)
+
+    @property
+    def roles_of_groups(self) -> dict[str, Role]:
+        """Which groups of the provider give which role."""
+        return read_roles(self.oidc_roles)
 
     @property
     def runs_dir(self) -> Path:
         """The folder of the runs that live on this node."""
         return self.data_dir / "runs"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """The folder of the artifacts that this node has fetched."""
+        return self.data_dir / "artifacts"
 
     @property
     def secrets_folder(self) -> Path:
@@ -151,7 +187,7 @@ class Settings:
                 values[name] = _convert(raw, spec.type)
             except ValueError as error:
                 problems.append(f"{name.upper()} {error}")
-        problems += _missing(values) + _weak(values) + _cors_problems(values)
+        problems += _missing(values) + _weak(values) + _cors_problems(values) + _oidc_problems(values)
         if problems:
             raise MisconfiguredError("the settings cannot be used: " + "; ".join(problems))
         return cls(**values)  # type: ignore[arg-type]  # every value was converted to its field's type above
@@ -260,4 +296,28 @@ def _cors_problems(values: Mapping[str, object]) -> list[str]:
         problems.append("CORS_ORIGINS holds * beside other origins")
     if "*" in origins and values.get("cors_credentials"):
         problems.append("CORS_CREDENTIALS needs origins by name in CORS_ORIGINS, and not *")
+    return problems
+
+
+def _oidc_problems(values: Mapping[str, object]) -> list[str]:
+    """A provider is asked over TLS or on this machine, and whole or not at all."""
+    given = [name for name in values if name.startswith("oidc_")]
+    if not given:
+        return []
+    needed = ("oidc_issuer", "oidc_client_id", "oidc_client_secret", "oidc_redirect_url")
+    problems = [
+        f"{name.upper()} must be set where {given[0].upper()} is" for name in needed if name not in values
+    ]
+    for name in ("oidc_issuer", "oidc_redirect_url"):
+        parts = urlsplit(str(values.get(name, "https://x")))
+        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+            problems.append(f"{name.upper()} must start with https:// (or be on this machine)")
+    if urlsplit(str(values.get("oidc_redirect_url", OIDC_BACK))).path != OIDC_BACK:
+        problems.append(f"OIDC_REDIRECT_URL must end with {OIDC_BACK}")
+    if "openid" not in str(values.get("oidc_scopes", "openid")).split():
+        problems.append("OIDC_SCOPES must hold openid")
+    try:
+        read_roles(str(values.get("oidc_roles", "")))
+    except ValueError as error:
+        problems.append(f"OIDC_ROLES {error}")
     return problems

@@ -9,7 +9,7 @@ from orchestrator.domain.moves import Batch, Move, lay_out_moves
 from orchestrator.domain.pipeline import (
     FAIL,
     ROLLBACK,
-    VERIFY,
+    RUN,
     ActionSpec,
     EnvironmentSpec,
     Pipeline,
@@ -148,7 +148,7 @@ def _require_defined(
     actions: Sequence[ActionSpec], targets: Sequence[TargetSpec], *, known: Collection[str]
 ) -> None:
     for action in actions:
-        if action.kind != VERIFY:
+        if action.kind == RUN:
             continue
         try:
             needed = references(action.settings).difference(known, action.variables)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,9 @@ CONCURRENT_HASHES = 2
 WAITING_HASHES = 2
 """More are refused at once: each that waits holds a thread of the web server."""
 HASH_WAIT_SECONDS = 5.0
+NO_PASSWORD = "!"  # noqa: S105  # what is no hash of any
+"""The hash of who has none: they log in at the provider."""
+_COST = re.compile(r"\$2[abxy]\$([0-9]{2})\$")
 _BUSY = "too many logins at once; wait a moment"
 
 
@@ -81,13 +85,19 @@ class PasswordHasher:
             return bcrypt.hashpw(password.encode(), bcrypt.gensalt(self._rounds)).decode()
 
     def matches(self, password: str, kept: str | None) -> bool:
-        """Whether it is the one that was hashed; takes as long where there is no hash. Raises TooManyRequestsError."""
+        """Whether it is the one that was hashed; takes as long where there is none. Raises TooManyRequestsError."""
         given = password.encode()
         fits = len(given) <= MAX_PASSWORD_BYTES
-        against = kept.encode() if kept is not None else self._nobodys_hash
+        has_one = kept is not None and kept != NO_PASSWORD
+        against = kept.encode() if kept is not None and has_one else self._nobodys_hash
         with self._slot():
             same = bcrypt.checkpw(given if fits else b"", against)
-        return same and fits and kept is not None
+        return same and fits and has_one
+
+    def is_cheap(self, kept: str) -> bool:
+        """Whether it was hashed when the cost was lower than now."""
+        found = _COST.match(kept)
+        return found is not None and int(found[1]) < self._rounds
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

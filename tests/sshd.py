@@ -41,12 +41,17 @@ class Sshd:
     def known_hosts(self) -> Path:
         return self.folder / "known_hosts"
 
+    @property
+    def user(self) -> str:
+        """As whom it is entered."""
+        return getpass.getuser()
+
     def settings(self, **more: object) -> dict[str, object]:
         """What a target of this server is set to."""
         return {
             "host": "127.0.0.1",
             "port": self.port,
-            "user": getpass.getuser(),
+            "user": self.user,
             "identity": str(self.identity),
             "runs": str(self.folder / "remote"),
             **more,

@@ -16,9 +16,12 @@ from orchestrator import log, metrics_port
 from orchestrator.config import Settings
 from orchestrator.queue import TaskName, make_celery, node_queue
 from workers import chores, context, metrics
+from workers.drift import LOOK_SECONDS
+from workers.follower import Follower
 from workers.housekeeping import PRUNE_SECONDS, SWEEP_SECONDS, prune_runs, sweep
 from workers.outlived import end_outlived
 from workers.poller import Poller
+from workers.tasks.shell import guarded
 
 POLL_SECONDS = 2.0
 OUTLIVED_SECONDS = 15.0
@@ -49,7 +52,9 @@ def _begin(**_kw: Any) -> None:
     poller = Poller(ours)
     metrics_port.serve(ours.settings, lives=poller.lives)
     chores.start(ours, "poller", poller.poll, every_seconds=POLL_SECONDS)
+    drift = partial(guarded, "drift check", 0, Follower.check_drift)
     outlived = partial(end_outlived, ours.database, ours.settings.runs_dir)
+    chores.start(ours, "drift", drift, every_seconds=LOOK_SECONDS)
     chores.start(ours, "sweep", partial(sweep, ours), every_seconds=SWEEP_SECONDS)
     chores.start(ours, "prune", partial(prune_runs, ours), every_seconds=PRUNE_SECONDS)
     chores.start(ours, "outlived", outlived, every_seconds=OUTLIVED_SECONDS)

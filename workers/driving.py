@@ -13,6 +13,7 @@ from orchestrator.checks.base import Probe
 from orchestrator.config import Settings
 from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
 from orchestrator.domain.masking import Masker, Secrets, Withheld
+from orchestrator.domain.networks import Network
 from orchestrator.domain.statuses import Outcome
 from orchestrator.services.attempts import Claim, Ended
 from orchestrator.targets.base import (
@@ -23,12 +24,15 @@ from orchestrator.targets.base import (
     Run,
     Running,
     StaleTokenError,
+    SupportsArtifacts,
+    SupportsNetworks,
     SupportsPace,
     Target,
     TargetError,
     TargetUnreachableError,
 )
 from orchestrator.traffic.shift import Shift
+from workers.artifacts import Artifacts
 from workers.context import WorkerContext
 from workers.leases import Hold
 from workers.secrets import SecretUnusableError, read_secrets
@@ -53,6 +57,11 @@ class Prepared:
     masker: Masker
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     refusal: str = ""
+
+    def hide(self, text: str) -> str:
+        """The text without its secrets: a target that repeats what it was sent must not bring them into a record."""
+        fresh = Secrets(self.secrets.values())
+        return (fresh.feed(text.encode()) + fresh.finish()).decode()
 
 
 def prepare(claim: Claim, settings: Settings) -> Prepared:
@@ -86,18 +95,24 @@ def drive(
         return _Asking(slice_, partial(_shift, claim.work.shift, slice_)).go()
     try:
         target = make_target(
-            claim.work.target_kind, claim.work.target_settings, runs_dir=ours.settings.runs_dir
+            claim.work.target_kind,
+            claim.work.target_settings,
+            runs_dir=ours.settings.runs_dir,
+            allowed=ours.settings.allowed_networks,
         )
     except SettingsRefusedError as error:
         outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
         return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
     origin = "" if target.node_bound else ours.origin
-    return _RunAtTarget(slice_, target, prepared, origin=origin).go()
+    return _RunAtTarget(slice_, target, prepared, origin=origin, artifacts=Artifacts.of(ours.settings)).go()
 
 
-def make_target(kind: str, settings: Mapping[str, Any], *, runs_dir: Path) -> Target:
-    """The target, as a plugin makes it. Raises SettingsRefusedError, UnknownPluginError."""
-    return plugins.target_kind(kind).from_settings(settings, runs_dir=str(runs_dir))
+def make_target(
+    kind: str, settings: Mapping[str, Any], *, runs_dir: Path, allowed: tuple[Network, ...] = ()
+) -> Target:
+    """The target, as a plugin makes it; `allowed`: private networks. Raises SettingsRefusedError, UnknownPluginError."""
+    target = plugins.target_kind(kind).from_settings(settings, runs_dir=str(runs_dir))
+    return target.within(allowed) if isinstance(target, SupportsNetworks) else target
 
 
 class _Slice:
@@ -123,6 +138,10 @@ class _Slice:
     def timed_out(self, *, by_seconds: float = 0.0) -> bool:
         return clock.monotonic() >= self.deadline + by_seconds
 
+    def goes_on(self) -> bool:
+        """Whether what takes long may take longer: nobody wants its end, and the lease and the slice are not over."""
+        return self.hold.is_valid() and not (self.hold.cancelling or self.timed_out() or self.is_over())
+
     def pause(self, seconds: float) -> None:
         """Wait, or until something is to be looked at."""
         if self.hold.cancelling:
@@ -134,15 +153,19 @@ class _Slice:
 class _RunAtTarget:
     """A run at a target, by the three calls every kind of target has."""
 
-    def __init__(self, slice_: _Slice, target: Target, prepared: Prepared, *, origin: str) -> None:
+    def __init__(
+        self, slice_: _Slice, target: Target, prepared: Prepared, *, origin: str, artifacts: Artifacts
+    ) -> None:
         work = slice_.claim.work
         self._slice = slice_
         self._target = target
+        self._artifacts = artifacts
         self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token, origin=origin)
         self._command = replace(
             work.command, env={**work.command.env, **tracing.variables(), **prepared.secrets}
         )
         self._refusal = prepared.refusal
+        self._hide = prepared.hide
         self._first_time = slice_.claim.fresh
         self._may_have_begun = not slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS
@@ -183,6 +206,8 @@ class _RunAtTarget:
         if self._refusal:
             self._target.abort(self._run, grace_seconds=0)
             return Ended(Outcome.FAILED, failure=self._refusal)
+        if not self._brought():
+            return None
         try:
             self._target.start(replace(self._run, start_by=self._slice.hold.acts_until), self._command)
         except TargetUnreachableError:
@@ -191,12 +216,27 @@ class _RunAtTarget:
         self._may_have_begun = True
         return None
 
+    def _brought(self) -> bool:
+        """Bring what the run needs; False: something else is to be looked at first, and then the rest is brought."""
+        artifact = self._slice.claim.work.artifact
+        if artifact is None:
+            return True
+        if not isinstance(self._target, SupportsArtifacts):
+            raise TargetError("files cannot be brought to a target of this kind")
+        missing = self._target.missing(self._run, artifact)
+        while missing is not None:
+            file = self._artifacts.fetch(artifact, self._slice.goes_on)
+            if file is None or not self._slice.goes_on():
+                return False
+            missing = self._target.bring(self._run, artifact, file, missing)
+        return True
+
     def _take(self, poll: Poll) -> Ended | None:
         if isinstance(poll, Absent):
             self._may_have_begun = False
             return self._start()
         if isinstance(poll, Lost):
-            return Ended(Outcome.LOST, failure=poll.reason)
+            return Ended(Outcome.LOST, failure=self._hide(poll.reason))
         self._slice.sink.add(poll.output)
         if isinstance(poll, Exited):
             return self._exited(poll.code)
@@ -245,11 +285,12 @@ class _RunAtTarget:
 
         A target that still cannot say how it ended a while after the step's timeout leaves that to a person.
         """
+        why = self._hide(str(error))
         if not error.retryable and not self._may_have_begun:
-            return Ended(Outcome.FAILED, failure=str(error))
+            return Ended(Outcome.FAILED, failure=why)
         if self._slice.timed_out(by_seconds=UNREACHABLE_LIMIT_SECONDS):
-            return Ended(Outcome.LOST, failure=f"its end cannot be known: {error}", certainly_over=False)
-        _logger.warning("target_trouble", error=str(error))
+            return Ended(Outcome.LOST, failure=f"its end cannot be known: {why}", certainly_over=False)
+        _logger.warning("target_trouble", error=why)
         self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
         return None
 

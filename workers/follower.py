@@ -15,6 +15,7 @@ from orchestrator.domain.pipeline import RUN
 from orchestrator.services import attempts
 from orchestrator.services.attempts import Claim, Output
 from workers.context import WorkerContext
+from workers.drift import check_drift
 from workers.driving import drive, prepare
 from workers.health import ask_for_health
 from workers.leases import Hold
@@ -45,6 +46,10 @@ class Follower:
     def ask_for_health(self, deployment_id: int) -> None:
         """Ask how the release is that a deployment put there, as long as it soaks."""
         ask_for_health(self._ours, deployment_id)
+
+    def check_drift(self) -> None:
+        """Ask the targets that are due what runs there."""
+        check_drift(self._ours)
 
     def _taker(self) -> attempts.Worker | None:
         return None if self._ours.leases.stopping else self._ours.worker

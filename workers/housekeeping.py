@@ -5,6 +5,7 @@ from collections.abc import Collection
 from orchestrator.repositories import attempts, heartbeats
 from orchestrator.services import housekeeping
 from orchestrator.targets import command
+from orchestrator.targets.runs import forget_unused
 from workers.context import WorkerContext
 
 SWEEP_SECONDS = 60.0
@@ -22,11 +23,12 @@ def sweep(ours: WorkerContext) -> None:
 
 
 def prune_runs(ours: WorkerContext) -> None:
-    """Remove folders of runs that ended long ago and that nobody will ask for again."""
+    """Remove folders of runs that ended long ago and that nobody will ask for again, and artifacts nobody has used lately."""
 
     def still_wanted(names: list[str]) -> Collection[str]:
         with ours.database.reading() as session:
             return attempts.still_open(session, names)
 
     older = ours.settings.run_retention_hours * 3600.0
+    forget_unused(ours.settings.artifacts_dir)
     command.prune(str(ours.settings.runs_dir), older_than_seconds=older, still_wanted=still_wanted)

@@ -13,6 +13,11 @@ LEASES_LOST = Counter(
     "release_manager_leases_lost_total",
     "Attempts that this worker had to let go of because its lease ran out.",
 )
+DELIVERIES = Counter(
+    "release_manager_deliveries_total",
+    "Tries of deliveries to webhooks, by kind and outcome: delivered, pending (it is tried again), dead (it was the last).",
+    ["kind", "outcome"],
+)
 TICK_LAG = Histogram(
     "release_manager_tick_lag_seconds",
     "How much later than the clock's interval after the tick before it a tick was carried out.",

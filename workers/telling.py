@@ -7,6 +7,7 @@ from orchestrator.repositories import outbox
 from orchestrator.services import deliveries
 from orchestrator.services.webhooks import outside_of
 from workers.context import WorkerContext
+from workers.metrics import DELIVERIES
 
 EVENTS_AT_ONCE = 1000
 MOST_PAGES = 20
@@ -41,4 +42,6 @@ def tell(ours: WorkerContext, delivery_id: int) -> None:
     receipt = deliveries.tell(todo, vault=ours.vault, outside=outside_of(ours.settings))
     milliseconds = round((clock.monotonic() - begun) * 1000)
     with ours.database.transaction() as session:
-        deliveries.finish(session, todo, receipt, milliseconds=milliseconds)
+        status = deliveries.finish(session, todo, receipt, milliseconds=milliseconds)
+    if status is not None:
+        DELIVERIES.labels(todo.channel, status).inc()

@@ -161,10 +161,11 @@ def read_query(schema: type[ma.Schema]) -> dict[str, Any]:
 
 
 def _read(schema: ma.Schema, sent: Mapping[str, str]) -> dict[str, Any]:
+    known = {field.data_key or name: field for name, field in schema.fields.items()}
     values = {
-        name: True if isinstance(schema.fields[name], fields.Boolean) else value
+        name: True if isinstance(known[name], fields.Boolean) else value
         for name, value in sent.items()
-        if name in schema.fields and value.strip()
+        if name in known and value.strip()
     }
     try:
         found: dict[str, Any] = schema.load(values)

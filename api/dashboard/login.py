@@ -11,7 +11,12 @@ from api.dashboard.frame import blueprint
 from api.extensions import services
 from api.schemas.auth import Login
 from orchestrator.domain.access import Permission
-from orchestrator.domain.errors import InvalidInputError, TooManyRequestsError, UnauthenticatedError
+from orchestrator.domain.errors import (
+    InvalidInputError,
+    OrchestratorError,
+    TooManyRequestsError,
+    UnauthenticatedError,
+)
 from orchestrator.presenting.problems import headers_of, status_of
 
 _OWN_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20]*")
@@ -21,7 +26,7 @@ _OWN_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20]*")
 @requires(Permission.PUBLIC)
 def login_page() -> Response:
     """Ask for name and password."""
-    return frame.render("login.html", back=_back(request.args.get("next", "/")), problem="", username="")
+    return show(back=own_path(request.args.get("next", "/")))
 
 
 @blueprint.route("/login", methods=["POST"])
@@ -29,19 +34,14 @@ def login_page() -> Response:
 def log_in() -> Response:
     """Begin a session; a page that says what was wrong where none begins."""
     frame.check_origin()
-    back, username = _back(request.form.get("next", "/")), request.form.get("username", "")
+    back, username = own_path(request.form.get("next", "/")), request.form.get("username", "")
     try:
         body = frame.read_form(Login)
         signed_in = logins.log_in(body["username"], body["password"])
     except InvalidInputError:
-        problem = "Fill in both fields."
-        return frame.render("login.html", 422, back=back, problem=problem, username=username)
+        return show(422, back=back, problem="Fill in both fields.", username=username)
     except (UnauthenticatedError, TooManyRequestsError) as error:
-        problem = error.message[0].upper() + error.message[1:] + "."
-        answer = frame.render("login.html", status_of(error), back=back, problem=problem, username=username)
-        if isinstance(error, TooManyRequestsError):
-            answer.headers.extend(headers_of(error))
-        return answer
+        return say(error, back=back, username=username)
     answer = frame.see(back)
     frame.set_cookie(answer, services().sessions.begin(signed_in.sign_in_id).cookie)
     return answer
@@ -58,6 +58,23 @@ def log_out() -> Response:
     return answer
 
 
-def _back(asked: str) -> str:
+def own_path(asked: str) -> str:
     """Where to go then: a page of ours, whatever was asked for."""
     return asked if _OWN_PATH.fullmatch(asked) else "/"
+
+
+def say(error: OrchestratorError, *, back: str, username: str = "") -> Response:
+    """The page, with why nobody came in."""
+    problem = error.message[0].upper() + error.message[1:] + "."
+    answer = show(status_of(error), back=back, problem=problem, username=username)
+    if not isinstance(error, UnauthenticatedError):  # whose header is about tokens
+        answer.headers.extend(headers_of(error))
+    return answer
+
+
+def show(status: int = 200, *, back: str, problem: str = "", username: str = "") -> Response:
+    """The page."""
+    known = services().provider
+    return frame.render(
+        "login.html", status, back=back, problem=problem, username=username, provider=known and known.name
+    )

@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from api.dashboard import acts, assets, deploying, deployments, frame, grid, inbox, login
+from api.dashboard import acts, assets, deploying, deployments, frame, grid, inbox, insights, login, oidc
 
-PAGES = (login, grid, deployments, acts, deploying, inbox)
+PAGES = (login, grid, deployments, acts, deploying, inbox, insights, oidc)
 """The modules whose views are on the blueprint once they are imported."""
 
 

@@ -6,7 +6,8 @@ from flask import Response
 
 from api import logins
 from api.auth import current_actor, requires, tokens_of
-from api.extensions import services, session
+from api.extensions import provider, services, session
+from api.oidc import Asked
 from api.parsing import Blueprint
 from api.responses import json_response
 from api.schemas import auth as schemas
@@ -30,6 +31,32 @@ blueprint = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="
 def login(body: dict[str, Any]) -> Response:
     """Log in with the user name or the e-mail address; so often a minute (LOGIN_LIMIT), then 429."""
     return _answer(logins.log_in(body["username"], body["password"]))
+
+
+@blueprint.route("/oidc", methods=["GET"])
+@requires(Permission.PUBLIC)
+@blueprint.response(200, schemas.Provider)
+def get_provider() -> Response:
+    """Where to log in with OpenID Connect, for a client that waits for the answer on the same machine; 404: nowhere."""
+    known = provider()
+    return json_response(
+        {
+            "issuer": known.issuer,
+            "authorization_endpoint": known.known()["authorization_endpoint"],
+            "client_id": known.client_id,
+            "scopes": known.scopes,
+        }
+    )
+
+
+@blueprint.route("/oidc", methods=["POST"])
+@requires(Permission.PUBLIC)
+@blueprint.arguments(schemas.ProviderCode)
+@blueprint.response(200, schemas.TokenPair)
+def login_by_provider(body: dict[str, Any]) -> Response:
+    """Log in with the code of the OpenID Connect provider, that was asked with PKCE (S256) and a nonce."""
+    asked = Asked(body["redirect_uri"], body["nonce"], body["code_verifier"])
+    return _answer(logins.log_in_by_provider(body["code"], asked))
 
 
 @blueprint.route("/refresh", methods=["POST"])

@@ -13,11 +13,13 @@ from api.parsing import Blueprint
 from api.responses import changed_response, json_response, tagged_response
 from api.schemas import calendars as calendar_schemas
 from api.schemas import environments as schemas
+from api.schemas import installations as installation_schemas
 from orchestrator import clock
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
 from orchestrator.presenting.json import dumps
 from orchestrator.repositories import applications as rows
+from orchestrator.repositories import installations
 from orchestrator.services import calendars, places
 
 SHOWN_BY_ITSELF = timedelta(weeks=4)
@@ -59,6 +61,28 @@ def change_environment(body: dict[str, Any], name: str) -> Response:
         )
         shown = schemas.present(rows.get_environment(session(), name))
     return changed_response(shown)
+
+
+@blueprint.route("/<name:name>/installations", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.arguments(installation_schemas.PastQuery, location="query")
+@blueprint.response(200, installation_schemas.PastInstallationPage)
+def list_past_installations(query: dict[str, Any], name: str) -> Response:
+    """Say what ran on each target of an environment at an instant, since when, and by which deployment."""
+    rows.get_environment(session(), name)
+    part = window("past_installations", query)
+    begin = (part.after or 0) + part.skip
+    found = installations.page_at(
+        session(),
+        name,
+        application=query["application"],
+        at=query["at"],
+        skip=begin,
+        limit=part.one_more,
+    )
+    return json_response(
+        part.answer(found, installation_schemas.present_past, key=lambda _row: begin + part.limit)
+    )
 
 
 @blueprint.route("/<name:name>/calendar", methods=["GET"])

@@ -15,6 +15,29 @@ class Login(ma.Schema):
     password = Text(required=True, longest=1024, load_only=True)
 
 
+class Provider(ma.Schema):
+    """Where a client on somebody's machine sends them with its own question (RFC 8252)."""
+
+    issuer = fields.String(required=True)
+    authorization_endpoint = fields.String(required=True)
+    client_id = fields.String(required=True)
+    scopes = fields.String(required=True, metadata={"description": "To be asked for."})
+
+
+class ProviderCode(ma.Schema):
+    """What came back from the provider, and what it was asked with."""
+
+    code = Text(required=True, shortest=1, longest=2048, load_only=True)
+    code_verifier = Text(required=True, pattern=r"[A-Za-z0-9._~-]{43,128}", longest=128, load_only=True)
+    nonce = Text(required=True, pattern=r"[A-Za-z0-9._~-]{22,128}", longest=128, load_only=True)
+    redirect_uri = Text(
+        required=True,
+        longest=100,
+        pattern=r"http://(127\.0\.0\.1|\[::1\]):[1-9][0-9]{0,4}/",
+        metadata={"description": "On the machine of who logs in."},
+    )
+
+
 class RefreshIn(ma.Schema):
     """The refresh token of the last answer."""
 

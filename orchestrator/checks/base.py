@@ -19,6 +19,8 @@ class Probe:
 
     ok: bool
     detail: str
+    silent: bool = False
+    """Whether nothing was said about what was asked: no answer, or one that is no statement."""
 
 
 class Check(Protocol):

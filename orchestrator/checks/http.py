@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from orchestrator.checks.base import Probe, read_latency, refuse_unknown
@@ -50,10 +50,11 @@ class HttpCheck:
         while right < self.right and wrong <= self.asked - self.right:
             left = deadline - time.monotonic()
             if left <= 0:
-                return Probe(False, f"{right} of {right + wrong} right when {timeout_seconds:g} s were over")
+                detail = f"{right} of {right + wrong} right when {timeout_seconds:g} s were over"
+                return Probe(False, detail, silent=True)
             seen = self._ask(left)
             right, wrong = right + seen.ok, wrong + (not seen.ok)
-        return Probe(seen.ok, f"{seen.detail}; {right} of {right + wrong} right")
+        return replace(seen, detail=f"{seen.detail}; {right} of {right + wrong} right")
 
     def _ask(self, timeout_seconds: float) -> Probe:
         try:
@@ -61,12 +62,12 @@ class HttpCheck:
                 fetch(self.url, timeout_seconds, most_bytes=MAX_BODY_BYTES if self.expect else 0)
             )
         except NoAnswerError as error:
-            return Probe(False, str(error))
+            return Probe(False, str(error), silent=True)
 
     def _judge(self, found: Fetched) -> Probe:
         status, body = found.status, found.body
         if status != self.status:
-            return Probe(False, f"status {status}, not {self.status}")
+            return Probe(False, f"status {status}, not {self.status}", silent=True)
         if self.expect and self.expect.encode() not in body:
             where = "in the first 64 KiB of " if len(body) >= MAX_BODY_BYTES else "in "
             seen = body[:PRINTED_CHARACTERS].decode(errors="replace")

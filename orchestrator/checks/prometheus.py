@@ -53,24 +53,30 @@ class PrometheusCheck:
                 f"{self.url}/api/v1/query?{urlencode(asked)}", timeout_seconds, most_bytes=MAX_BODY_BYTES
             )
         except NoAnswerError as error:
-            return Probe(False, str(error))
+            return Probe(False, str(error), silent=True)
         try:
             return self._judge(found.status, json.loads(found.body))
         except (ValueError, LookupError, TypeError, AttributeError):
             seen = found.body[:PRINTED_CHARACTERS].decode(errors="replace")
-            return Probe(False, f"status {found.status}, and this is no answer of Prometheus: {seen!r}")
+            return Probe(
+                False, f"status {found.status}, and this is no answer of Prometheus: {seen!r}", silent=True
+            )
 
     def _judge(self, status: int, answer: Any) -> Probe:
         if answer["status"] != "success":
-            return Probe(False, f"status {status}: {str(answer['error'])[:PRINTED_CHARACTERS]}")
+            return Probe(False, f"status {status}: {str(answer['error'])[:PRINTED_CHARACTERS]}", silent=True)
         if answer.get("warnings"):
-            return Probe(False, f"not all data: {str(answer['warnings'][0])[:PRINTED_CHARACTERS]}")
+            return Probe(
+                False, f"not all data: {str(answer['warnings'][0])[:PRINTED_CHARACTERS]}", silent=True
+            )
         kind, result = answer["data"]["resultType"], answer["data"]["result"]
         if kind not in {"vector", "scalar"}:
-            return Probe(False, f"the query gives a {kind}; it must give a number, or one for each series")
+            return Probe(
+                False, f"the query gives a {kind}; it must give a number, or one for each series", silent=True
+            )
         samples = [({}, result)] if kind == "scalar" else [(each["metric"], each["value"]) for each in result]
         if not samples:
-            return Probe(False, "no data")
+            return Probe(False, "no data", silent=True)
         for series, (_, text) in samples:
             if not self.at_least <= float(text) <= self.at_most:
                 return Probe(False, f"{text}{_named(series)} is not {self._bounds()}")

@@ -33,9 +33,9 @@ class TcpCheck:
         try:
             socket.create_connection((self.host, self.port), timeout=within).close()
         except TimeoutError:
-            return Probe(False, f"no connection within {within:g} s")
+            return Probe(False, f"no connection within {within:g} s", silent=True)
         except (OSError, UnicodeError) as error:
-            return Probe(False, f"no connection: {error}")
+            return Probe(False, f"no connection: {error}", silent=True)
         seconds = time.monotonic() - begun
         if self.latency_seconds is not None and seconds > self.latency_seconds:
             return Probe(False, f"connected, but only after {seconds:.3f} s")

@@ -23,6 +23,7 @@ COMMANDS = {
     "calendar": Lazy(
         "orchestrator.cli.calendar:calendar", "Show when deploying is allowed, and what will start."
     ),
+    "insights": Lazy("orchestrator.cli.insights:insights", "Measure how deploying goes, as DORA does."),
     "lock": Lazy("orchestrator.cli.lock:lock", "Keep deployments from starting."),
     "window": Lazy("orchestrator.cli.windows:window", "Say when deploying is allowed."),
     "freeze": Lazy("orchestrator.cli.windows:freeze", "Say when deploying is forbidden."),

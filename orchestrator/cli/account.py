@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.context import ConfigFile, connect, find_server, remember
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import emit_json, emit_record
+from orchestrator.cli.single_sign_on import sign_on
 from orchestrator.cli.terminal import escaped
 from orchestrator.client import UnreachableError
 
@@ -31,17 +32,23 @@ def password_from(*, from_stdin: bool, confirm: bool = False) -> str:
 @click.option("--url", metavar="URL", help="The server; it becomes the one that all commands talk to.")
 @click.option("--username", help="User name or e-mail; asked for if not given.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from stdin.")
+@click.option("--sso", is_flag=True, help="In your browser, at the OpenID Connect provider of the server.")
 @json_option
-def login(*, url: str | None, username: str | None, password_stdin: bool, as_json: bool) -> None:
+def login(*, url: str | None, username: str | None, password_stdin: bool, sso: bool, as_json: bool) -> None:
     """Log in to a server and keep the tokens, readable by you only.
 
-    Without --password-stdin or RELEASECTL_PASSWORD the password is asked for.
+    Without --sso, --password-stdin or RELEASECTL_PASSWORD the password is asked for.
     """
+    if sso and (username or password_stdin):
+        raise click.UsageError("--sso takes no user name and no password: the provider asks for them")
     chosen = url or find_server(os.environ, ConfigFile.of(os.environ), directory=Path.cwd()).url
     client = connect(chosen)
     _warn_of_plain_http(client.base_url)
-    name = username or str(click.prompt("Username", err=True))
-    client.login(name, password_from(from_stdin=password_stdin))
+    if sso:
+        client.login_by_provider(sign_on(client))
+    else:
+        name = username or str(click.prompt("Username", err=True))
+        client.login(name, password_from(from_stdin=password_stdin))
     user = client.me()
     remember(client, username=user["username"], is_default=url is not None)
     if as_json:

@@ -8,6 +8,7 @@ from orchestrator.cli.completion import complete_application, complete_environme
 from orchestrator.cli.context import connect
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import Cell, emit_list, when
+from orchestrator.cli.times import read_instant
 from orchestrator.client import Record
 
 
@@ -17,10 +18,14 @@ from orchestrator.client import Record
     "--env", "environment", metavar="ENV", shell_complete=complete_environment, help="Only this environment."
 )
 @click.option("--targets", "each_target", is_flag=True, help="A line for each target.")
+@click.option("--at", metavar="TIME", help="What ran then, such as 2026-12-01T09:00Z.")
 @json_option
-def status(*, application: str | None, environment: str | None, each_target: bool, as_json: bool) -> None:
+def status(
+    *, application: str | None, environment: str | None, each_target: bool, at: str | None, as_json: bool
+) -> None:
     """Show which version runs where, since when, how it is, and which deployment put it there."""
-    found = connect().items("/installations", application=application, environment=environment)
+    instant = read_instant("--at", at)
+    found = _now(application, environment) if instant is None else _then(application, environment, instant)
     columns: dict[str, Cell | str] = {
         "application": "application",
         "environment": "environment",
@@ -28,14 +33,28 @@ def status(*, application: str | None, environment: str | None, each_target: boo
         "targets": "targets",
         "since": when("since"),
         "deployment": "deployment_id",
-        "health": _health,
     }
+    if instant is None:
+        columns["health"] = _health
     rows: Iterable[Record] = found
     if each_target:
         columns["targets"] = "target"
     elif not as_json:
         rows = together(found)
     emit_list(rows, columns, as_json=as_json, empty="Nothing is deployed there yet.")
+
+
+def _now(application: str | None, environment: str | None) -> Iterable[Record]:
+    return connect().items("/installations", application=application, environment=environment)
+
+
+def _then(application: str | None, environment: str | None, instant: str) -> Iterable[Record]:
+    client = connect()
+    names = [environment] if environment else [each["name"] for each in client.items("/environments")]
+    for name in names:
+        path = f"/environments/{name}/installations"
+        for each in client.items(path, application=application, at=instant):
+            yield {**each, "health": None}
 
 
 def _health(row: Record) -> str:

@@ -1,4 +1,4 @@
-"""targets scan: the keys of hosts that workers reach over SSH."""
+"""targets list, check, scan: what is on them, whether that is so, and the keys of those that are reached over SSH."""
 
 import getpass
 import os
@@ -8,8 +8,14 @@ from pathlib import Path
 
 import click
 
+from orchestrator import clock
+from orchestrator.cli import watching
+from orchestrator.cli.completion import complete_application, complete_environment
+from orchestrator.cli.context import connect
+from orchestrator.cli.exits import ExitCode, WaitTimedOutError
 from orchestrator.cli.options import json_option
-from orchestrator.cli.output import emit_list
+from orchestrator.cli.output import Columns, emit_list, when
+from orchestrator.client import Record
 from orchestrator.domain.errors import MisconfiguredError
 from orchestrator.targets import known_hosts
 from orchestrator.targets.base import TargetError
@@ -18,9 +24,79 @@ from orchestrator.targets.known_hosts import HostKey
 COLUMNS = {"host": "host", "type": "type", "fingerprint": "fingerprint", "state": "state"}
 
 
+LISTED: Columns = {
+    "application": "application",
+    "environment": "environment",
+    "target": "target",
+    "kind": "kind",
+    "version": lambda each: each["version"] or "(nothing)",
+    "deployment": "deployment_id",
+    "since": when("since"),
+    "runs": lambda each: _said(each["drift"]),
+}
+LOOK_SECONDS = 0.5
+CHECK_SECONDS = 60.0
+
+
 @click.group()
 def targets() -> None:
-    """Look after the hosts that get releases."""
+    """Look after the things that get releases."""
+
+
+@targets.command("list")
+@click.argument("application", metavar="[APP]", required=False, shell_complete=complete_application)
+@click.option(
+    "--env", "environment", metavar="ENV", shell_complete=complete_environment, help="Only this environment."
+)
+@json_option
+def list_targets(*, application: str | None, environment: str | None, as_json: bool) -> None:
+    """List targets with what was installed, and what they said when they were asked for it last."""
+    found = connect().items("/installations", application=application, environment=environment)
+    emit_list(found, LISTED, as_json=as_json, empty="There are no targets yet.")
+
+
+@targets.command()
+@click.argument("application", metavar="APP", shell_complete=complete_application)
+@click.option("--env", "environment", metavar="ENV", required=True, shell_complete=complete_environment)
+@click.option(
+    "--timeout", type=click.FloatRange(0), metavar="SECONDS", default=CHECK_SECONDS, show_default=True
+)
+@json_option
+def check(*, application: str, environment: str, timeout: float, as_json: bool) -> None:
+    """Ask the targets of APP in ENV what runs there; exit 1 where that is not what was installed.
+
+    The pipeline says how, with `drift`. Exit 124 if not all of them were asked in time.
+    """
+    client = connect()
+    asked = client.call(
+        "POST", "/installations/check", body={"application": application, "environment": environment}
+    )
+    since, deadline = datetime.fromisoformat(asked["asked_at"]), clock.monotonic() + timeout
+    while True:
+        rows = list(client.items("/installations", application=application, environment=environment))
+        answered = [
+            each
+            for each in rows
+            if each["drift"] and datetime.fromisoformat(each["drift"]["checked_at"]) >= since
+        ]
+        if len(answered) >= asked["targets"] or clock.monotonic() >= deadline:
+            break
+        watching.pause(LOOK_SECONDS)
+    emit_list(answered, LISTED, as_json=as_json, empty="None of them has been asked.")
+    if len(answered) < asked["targets"]:
+        raise WaitTimedOutError(
+            f"only {len(answered)} of {asked['targets']} were asked within {timeout:g} s;"
+            " while a deployment goes on there, nobody asks"
+        )
+    if any(each["drift"]["state"] == "differs" for each in answered):
+        raise click.exceptions.Exit(ExitCode.FAILED)
+
+
+def _said(drift: Record | None) -> str:
+    """Empty where nobody asked."""
+    if drift is None:
+        return ""
+    return "as installed" if drift["state"] == "same" else f"{drift['state']}: {drift['detail']}"
 
 
 @targets.command()

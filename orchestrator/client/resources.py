@@ -78,10 +78,15 @@ class Client(Transport):
 
     def login(self, username: str, password: str) -> None:
         """Get tokens and keep them."""
+        self._begin("/auth/login", {"username": username, "password": password})
+
+    def login_by_provider(self, answer: Mapping[str, str]) -> None:
+        """As `login`, with what came back from the OpenID Connect provider, and what it was asked with."""
+        self._begin("/auth/oidc", answer)
+
+    def _begin(self, path: str, body: Mapping[str, str]) -> None:
         anonymous = Client(self.base_url, patience=self.patience)
-        fresh = tokens_of(
-            anonymous.call("POST", "/auth/login", body={"username": username, "password": password})
-        )
+        fresh = tokens_of(anonymous.call("POST", path, body=dict(body)))
         with self.tokens.locked():
             self.tokens.save(fresh)
 

@@ -1,6 +1,6 @@
 """Who may do what: roles, what each adds, what is granted for an application, and the permission that a route declares."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,6 +42,8 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 BY_APPLICATION = frozenset({Permission.CREATE_RELEASE, Permission.CONFIGURE, Permission.DEPLOY})
 """What a role for one application lets somebody ask for; the service behind the route looks for which."""
 GRANTED_ROLES = (Role.DEPLOYER, Role.OPERATOR, Role.ADMIN)
+EVERYBODY = "*"
+"""The group that everybody is in whom the provider knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +109,20 @@ def require(role: Role, permission: Permission, *, place: str = "") -> None:
 def owns_or_operates(*, actor_id: int, role: Role, owner_id: int) -> bool:
     """Whether somebody may change a thing that belongs to `owner_id`: its owner, and operators."""
     return actor_id == owner_id or allows(role, Permission.OPERATE)
+
+
+def read_roles(text: str) -> dict[str, Role]:
+    """Which groups give which role, from `ops=operator, *=viewer`. Raises ValueError that names what is neither."""
+    found: dict[str, Role] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        group, _, role = (each.strip() for each in part.rpartition("="))
+        if not group or role not in {*Role}:
+            raise ValueError(f"must be group=role with commas between, and {part!r} is not")
+        found[group] = Role(role)
+    return found
+
+
+def highest_role(groups: Set[str], roles: Mapping[str, Role]) -> Role | None:
+    """The highest role that one of these groups gives; None: none of them gives any."""
+    given = [role for group, role in roles.items() if group in groups or group == EVERYBODY]
+    return max(given, key=_RANK.__getitem__, default=None)

@@ -28,3 +28,14 @@ def format_duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def rough_duration(seconds: float) -> str:
+    """The two greatest units of it, for people: `2d 9h`, `3h 5m`, `42s`."""
+    rest = round(seconds)
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count}{unit}")
+    return " ".join(each for each in parts[:2] if not each.startswith("0")) or "under 1s"

@@ -5,6 +5,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -40,6 +41,8 @@ class Announced:
     tag: str
     artifact: str
     changes: str
+    committed_at: datetime | None = None
+    """When its change was committed, where the message says so."""
 
     def version(self, prefix: str) -> str | None:
         """The version that the tag names; None where it is none."""
@@ -76,23 +79,38 @@ def announced(sender: Sender, headers: Mapping[str, str], document: Any) -> Anno
     if sender is Sender.GITHUB:
         is_one = headers.get("x-github-event") == "release" and document.get("action") == "published"
         found, names = document.get("release"), ("tag_name", "html_url", "body")
+        # What GitHub calls so is the date of the commit, not that of the release.
+        committed = found.get("created_at") if isinstance(found, dict) else None
     elif sender is Sender.GITLAB:
         is_one = document.get("object_kind") == "release" and document.get("action") == "create"
         found, names = document, ("tag", "url", "description")
+        commit = document.get("commit")
+        committed = commit.get("timestamp") if isinstance(commit, dict) else None
     else:
         is_one = document.get("type") == "release.published"
         found, names = document.get("data"), ("version", "artifact", "changes")
-    return _read(found, *names) if is_one else None
+        committed = found.get("committed_at") if isinstance(found, dict) else None
+    return _read(found, *names, committed) if is_one else None
 
 
-def _read(found: Any, tag: str, artifact: str, changes: str) -> Announced | None:
+def _read(found: Any, tag: str, artifact: str, changes: str, committed: Any) -> Announced | None:
     if not isinstance(found, dict) or not isinstance(found.get(tag), str):
         return None
     return Announced(
         found[tag],
         _text(found.get(artifact))[:MOST_ARTIFACT_CHARACTERS],
         _text(found.get(changes))[:MOST_CHANGES_CHARACTERS],
+        _instant(committed),
     )
+
+
+def _instant(value: Any) -> datetime | None:
+    """None for what is no instant: a release is not refused because of it."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
 
 
 def _text(value: Any) -> str:

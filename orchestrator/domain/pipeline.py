@@ -8,6 +8,7 @@ from orchestrator.domain.pipeline_environments import read_environments, read_la
 from orchestrator.domain.pipeline_parts import KnownPlugins, SettingsCheck, read_secrets, read_variables
 from orchestrator.domain.pipeline_specs import (
     FAIL,
+    FILES,
     ROLLBACK,
     RUN,
     VERIFY,
@@ -25,6 +26,7 @@ from orchestrator.domain.variables import GIVEN_NAMES, label_variable, reference
 
 __all__ = [
     "FAIL",
+    "FILES",
     "ROLLBACK",
     "RUN",
     "VERIFY",
@@ -65,6 +67,7 @@ def parse_pipeline(document: object, *, plugins: KnownPlugins) -> Pipeline:
     )
     if not problems.found:
         _check_references(problems, pipeline)
+        _check_receivers(problems, pipeline, plugins)
         _check_secrets(problems, pipeline)
         _check_size(problems, pipeline)
     problems.raise_if_any("the pipeline is not valid")
@@ -72,25 +75,42 @@ def parse_pipeline(document: object, *, plugins: KnownPlugins) -> Pipeline:
 
 
 def _check_references(problems: Problems, pipeline: Pipeline) -> None:
-    """Every `$NAME` in a check must be defined for every target, or it would fail in mid-deployment."""
+    """Every `$NAME` outside of scripts must be defined for every target, or it would fail in mid-deployment."""
     for index, action in enumerate(pipeline.deploy):
-        if action.kind != VERIFY:
+        if action.kind == RUN:
             continue
         for key, value in action.settings.items():
-            needed = references(value) - GIVEN_NAMES - set(action.variables)
+            at = f"/deploy/{index}/{action.kind}"
+            try:
+                needed = references(value) - GIVEN_NAMES - set(action.variables)
+            except ValueError as error:
+                problems.add(at, str(error))
+                continue
             if missing := next(_undefined(pipeline, needed, pipeline.environments), None):
-                problems.add(child(f"/deploy/{index}/verify", key), missing)
+                problems.add(child(at, key) if action.kind == VERIFY else at, missing)
     for environment in pipeline.environments:
-        for key, value in environment.health.settings.items() if environment.health else ():
-            needed = references(value) - GIVEN_NAMES
-            if missing := next(_undefined(pipeline, needed, (environment,)), None):
-                problems.add(child(child(child("/environments", environment.name), "health"), key), missing)
+        asked = {
+            "health": environment.health.settings if environment.health else {},
+            "drift": environment.drift.settings if environment.drift else {},
+            "traffic": traffic_references(environment.traffic) if environment.traffic else {},
+        }
+        for name, settings in asked.items():
+            for key, value in settings.items():
+                needed = references(value) - GIVEN_NAMES
+                if missing := next(_undefined(pipeline, needed, (environment,)), None):
+                    problems.add(child(child(child("/environments", environment.name), name), key), missing)
 
-        traffic = traffic_references(environment.traffic) if environment.traffic else {}
-        for key, value in traffic.items():
-            needed = references(value) - GIVEN_NAMES
-            if missing := next(_undefined(pipeline, needed, (environment,)), None):
-                problems.add(child(child(child("/environments", environment.name), "traffic"), key), missing)
+
+def _check_receivers(problems: Problems, pipeline: Pipeline, plugins: KnownPlugins) -> None:
+    """Files go only to kinds of target that take them."""
+    if all(action.kind != FILES for action in pipeline.deploy):
+        return
+    for environment in pipeline.environments:
+        for index, target in enumerate(environment.targets):
+            if target.kind not in plugins.receivers:
+                at = f"{child('/environments', environment.name)}/targets/{index}/kind"
+                known = ", ".join(sorted(plugins.receivers))
+                problems.add(at, f"`files` goes to targets of the kinds {known}, not to {target.kind}")
 
 
 def _undefined(

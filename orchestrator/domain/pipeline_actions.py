@@ -6,28 +6,23 @@ from collections.abc import Mapping
 from orchestrator.domain.durations import format_duration
 from orchestrator.domain.pipeline_checks import read_check
 from orchestrator.domain.pipeline_parts import KnownPlugins, read_variables
-from orchestrator.domain.pipeline_specs import RUN, VERIFY, ActionSpec
+from orchestrator.domain.pipeline_specs import FILES, RUN, VERIFY, ActionSpec
 from orchestrator.domain.reading import Problems, Section, child, described, shortened, suggest
 
 MAX_ACTIONS = 100
 MAX_SCRIPT_CHARACTERS = 131_072
 MAX_TITLE_CHARACTERS = 200
+MAX_KEPT = 100
+DEFAULT_KEPT = 5
 DAY_SECONDS = 86_400
 VERIFY_SLACK_SECONDS = 10
 """How far behind a check's own `within`, after which it says what it saw, the step's timeout lies."""
 
-_RUN_KEYS = (
-    "run",
-    "name",
-    "timeout",
-    "grace",
-    "retries",
-    "idempotent",
-    "variables",
-    "undo",
-    "irreversible",
-)
-_VERIFY_KEYS = ("verify", "name", "variables")
+_KEYS = {
+    RUN: ("run", "name", "timeout", "grace", "retries", "idempotent", "variables", "undo", "irreversible"),
+    FILES: ("files", "keep", "name", "timeout", "grace", "retries", "variables"),
+    VERIFY: ("verify", "name", "variables"),
+}
 _NOTHING = ActionSpec(kind=RUN, title="", settings={"script": ""})
 
 
@@ -52,20 +47,43 @@ def read_actions(top: Section, plugins: KnownPlugins) -> tuple[ActionSpec, ...]:
 
 
 def _action(problems: Problems, pointer: str, value: object, plugins: KnownPlugins) -> ActionSpec:
-    is_verify = isinstance(value, Mapping) and VERIFY in value and RUN not in value
-    known = _VERIFY_KEYS if is_verify else _RUN_KEYS
-    if isinstance(value, Mapping) and not is_verify and RUN not in value:
-        near = [key for key in value if suggest(key, (RUN, VERIFY)).startswith("; did")]
+    kinds = [kind for kind in _KEYS if isinstance(value, Mapping) and kind in value]
+    if isinstance(value, Mapping) and not kinds:
+        near = [key for key in value if suggest(key, tuple(_KEYS)).startswith("; did")]
         at = child(pointer, near[0]) if near else pointer
-        problems.add(at, "an action begins with `run` or with `verify`; write one of them")
+        problems.add(at, "an action begins with `run`, `files` or `verify`; write one of them")
         return _NOTHING
-    if isinstance(value, Mapping) and RUN in value and VERIFY in value:
-        problems.add(child(pointer, VERIFY), "an action either runs or verifies; make two of it")
+    if len(kinds) > 1:
+        problems.add(
+            child(pointer, kinds[-1]), "an action does one thing: run, files or verify; make two of it"
+        )
         return _NOTHING
-    section = Section.of(problems, pointer, value, known=known)
+    kind = kinds[0] if kinds else RUN
+    section = Section.of(problems, pointer, value, known=_KEYS[kind])
     if not section.valid:
         return _NOTHING
-    return _verify(section, plugins) if is_verify else _run(section)
+    if kind == VERIFY:
+        return _verify(section, plugins)
+    return _files(section) if kind == FILES else _run(section)
+
+
+def _files(section: Section) -> ActionSpec:
+    directory = section.text("files", default=None, most=1000)
+    if directory and not directory.startswith("/"):
+        section.problems.add(section.at("files"), "must be the absolute path of a folder on the target")
+    keep = section.whole("keep", default=DEFAULT_KEPT, most=MAX_KEPT)
+    if keep == 0:
+        section.problems.add(section.at("keep"), "must be at least 1: the release that runs")
+    return ActionSpec(
+        kind=FILES,
+        title=section.text("name", default=f"files in {shortened(directory)}", most=MAX_TITLE_CHARACTERS),
+        settings={"directory": directory, "keep": keep},
+        timeout_seconds=_whole_seconds(section, "timeout", default=600, least=1, most=DAY_SECONDS),
+        grace_seconds=_whole_seconds(section, "grace", default=10, least=0, most=60),
+        retries=section.whole("retries", default=0, most=10),
+        idempotent=True,
+        variables=read_variables(section),
+    )
 
 
 def _run(section: Section) -> ActionSpec:

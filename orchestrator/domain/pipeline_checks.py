@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.domain.pipeline_parts import KnownPlugins, check_settings
-from orchestrator.domain.pipeline_specs import HealthSpec
+from orchestrator.domain.pipeline_specs import AskedSpec
 from orchestrator.domain.reading import Section
 from orchestrator.domain.variables import references
 
-OFTENEST_SECONDS = 1
-SELDOMEST_SECONDS = 3600
-USUAL_SECONDS = 30
+DAY_SECONDS = 86_400
 OF_VERIFY = ("within", "interval")
 
 
@@ -28,21 +26,30 @@ def read_check(part: Section, settings: Mapping[str, Any], plugins: KnownPlugins
     return check
 
 
-def read_health(section: Section, plugins: KnownPlugins) -> HealthSpec | None:
+def read_health(section: Section, plugins: KnownPlugins) -> AskedSpec | None:
     """How an environment is asked for its health, if it is."""
-    if not section.has("health"):
+    return _read_asked(section, "health", plugins, usual=30, least=1, most=3600)
+
+
+def read_drift(section: Section, plugins: KnownPlugins) -> AskedSpec | None:
+    """How the targets of an environment are asked what runs there, if they are."""
+    return _read_asked(section, "drift", plugins, usual=600, least=10, most=DAY_SECONDS)
+
+
+def _read_asked(
+    section: Section, key: str, plugins: KnownPlugins, *, usual: int, least: int, most: int
+) -> AskedSpec | None:
+    if not section.has(key):
         return None
-    part = Section.of(section.problems, section.at("health"), section.values["health"], known=())
-    for key in OF_VERIFY:
-        if key in part.values:
-            part.problems.add(part.at(key), "is for `verify`; say with `every` how often it is asked")
-    settings = {key: value for key, value in part.values.items() if key != "every"}
-    return HealthSpec(
+    part = Section.of(section.problems, section.at(key), section.values[key], known=())
+    for each in OF_VERIFY:
+        if each in part.values:
+            part.problems.add(part.at(each), "is for `verify`; say with `every` how often it is asked")
+    settings = {name: value for name, value in part.values.items() if name != "every"}
+    return AskedSpec(
         check=read_check(part, settings, plugins),
         settings=settings,
-        every_seconds=part.seconds(
-            "every", default=USUAL_SECONDS, least=OFTENEST_SECONDS, most=SELDOMEST_SECONDS
-        ),
+        every_seconds=part.seconds("every", default=usual, least=least, most=most),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.domain.pipeline_approvals import read_approvals
-from orchestrator.domain.pipeline_checks import read_health
+from orchestrator.domain.pipeline_checks import read_drift, read_health
 from orchestrator.domain.pipeline_failures import read_on_failure
 from orchestrator.domain.pipeline_parts import (
     KnownPlugins,
@@ -41,6 +41,7 @@ _ENVIRONMENT_KEYS = (
     "approvals",
     "soak",
     "health",
+    "drift",
     "auto",
     "on_release",
     "when_closed",
@@ -76,6 +77,7 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
             approvals=read_approvals(section),
             soak_seconds=_soak(section),
             health=read_health(section, plugins),
+            drift=read_drift(section, plugins),
             auto=_auto(section),
             on_release=_on_release(section),
             when_closed=WhenClosed(section.choice("when_closed", tuple(WhenClosed))),

@@ -26,6 +26,8 @@ class KnownPlugins:
     proxies: Mapping[str, SettingsCheck] = field(default_factory=dict)
     switching: Collection[str] = ()
     """Strategies that cannot do without a proxy."""
+    receivers: frozenset[str] = frozenset()
+    """The kinds of target to which files can be brought."""
 
 
 def read_variables(section: Section, key: str = "variables") -> dict[str, str]:

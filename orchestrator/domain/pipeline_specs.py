@@ -12,6 +12,7 @@ from orchestrator.domain.windows import WhenClosed
 RUN = "run"
 VERIFY = "verify"
 TRAFFIC = "traffic"
+FILES = "files"
 FAIL = "fail"
 FIFO, LATEST_WINS, REJECT = "fifo", "latest_wins", "reject"
 QUEUES = (FIFO, LATEST_WINS, REJECT)
@@ -40,17 +41,17 @@ class StrategySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionSpec:
-    """One thing that is done on every target: `run` a script there or `verify` the result.
+    """One thing that is done on every target: `run` a script there, put the release's `files` there, or `verify` the result.
 
-    The settings of a run are its `script`; those of a verify are as written, with `within` and `interval`
-    filled in.
+    The settings of a run are its `script`; those of files the `directory` and how many releases to `keep`; those of a
+    verify are as written, with `within` and `interval` filled in.
     """
 
     kind: str
     title: str
     settings: Mapping[str, Any]
     check: str = ""
-    """Which kind of check a verify is; empty for a run."""
+    """Which kind of check a verify is; empty for others."""
     timeout_seconds: int = 600
     grace_seconds: int = 10
     retries: int = 0
@@ -63,8 +64,8 @@ class ActionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthSpec:
-    """How the health of an environment is asked for between deployments: a check, on every target, so often."""
+class AskedSpec:
+    """What the targets of an environment are asked between deployments: a check, on every target, so often."""
 
     check: str
     settings: Mapping[str, Any]
@@ -105,8 +106,10 @@ class EnvironmentSpec:
     approvals: tuple[ApprovalRule, ...] = ()
     soak_seconds: int = 0
     """How long a release has to have been in those it comes `after`."""
-    health: HealthSpec | None = None
+    health: AskedSpec | None = None
     """How the release that soaks here is asked whether it is well; None: nobody asks."""
+    drift: AskedSpec | None = None
+    """How targets are asked whether what was installed is what runs there; None: nobody asks."""
     auto: bool = False
     """A release comes here by itself once it succeeded in those it comes `after`."""
     on_release: bool = False
@@ -196,7 +199,8 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         "on_failure": _on_failure_document(environment),
         **({} if environment.queue == FIFO else {"queue": environment.queue}),
         **({"soak": format_duration(environment.soak_seconds)} if environment.soak_seconds else {}),
-        **({"health": _health_document(environment.health)} if environment.health else {}),
+        **({"health": _asked_document(environment.health)} if environment.health else {}),
+        **({"drift": _asked_document(environment.drift)} if environment.drift else {}),
         **({"auto": True} if environment.auto else {}),
         **({"on_release": True} if environment.on_release else {}),
         **(
@@ -229,20 +233,25 @@ def _traffic_document(traffic: TrafficSpec) -> dict[str, Any]:
     }
 
 
-def _health_document(health: HealthSpec) -> dict[str, Any]:
-    return {**health.settings, "every": format_duration(health.every_seconds)}
+def _asked_document(asked: AskedSpec) -> dict[str, Any]:
+    return {**asked.settings, "every": format_duration(asked.every_seconds)}
 
 
 def _action_document(action: ActionSpec) -> dict[str, Any]:
     common = {"name": action.title, "variables": dict(action.variables)}
     if action.kind == VERIFY:
         return {"verify": dict(action.settings), **common}
-    return {
-        "run": action.settings["script"],
-        **common,
+    limits = {
         "timeout": format_duration(action.timeout_seconds),
         "grace": format_duration(action.grace_seconds),
         "retries": action.retries,
+    }
+    if action.kind == FILES:
+        return {"files": action.settings["directory"], "keep": action.settings["keep"], **common, **limits}
+    return {
+        "run": action.settings["script"],
+        **common,
+        **limits,
         "idempotent": action.idempotent,
         **({"undo": action.undo} if action.undo else {}),
         **({"irreversible": True} if action.irreversible else {}),

@@ -157,12 +157,19 @@ def _require_secrets(number: object, names: list[Any]) -> None:
 def _action(document: object, *, says_waves: bool) -> PlannedAction:
     values = _read(document, _ACTION_OF_WAVES if says_waves else _ACTION, what="an action of the plan")
     _require_texts(values["variables"], what="an action's variables")
-    is_run = (
-        values["kind"] == "run" and not values["check"] and isinstance(values["settings"].get("script"), str)
-    )
-    asking = ("verify", "traffic") if says_waves else ("verify",)
-    if not is_run and not (values["kind"] in asking and values["check"]):
-        raise PlanUnreadableError("the plan has an action that neither runs nor verifies nor moves traffic")
+    settings, checks = values["settings"], bool(values["check"])
+    is_what_it_says = {
+        "run": not checks and isinstance(settings.get("script"), str),
+        "files": not checks
+        and isinstance(settings.get("directory"), str)
+        and type(settings.get("keep")) is int,
+        "verify": checks,
+        "traffic": checks and says_waves,
+    }
+    if not is_what_it_says.get(values["kind"]):
+        raise PlanUnreadableError(
+            "the plan has an action that neither runs, brings files, verifies nor moves traffic"
+        )
     if values["timeout_seconds"] < 1 or min(values["grace_seconds"], values["retries"]) < 0:
         raise PlanUnreadableError("the plan has an action whose limits are not such as this version makes")
     return PlannedAction(**values)

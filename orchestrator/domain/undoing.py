@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from orchestrator.domain.plan import PlannedAction
 
+CHANGING = ("run", "files")
+"""The kinds of action after which a target is another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -45,7 +48,7 @@ def _of_traffic(actions: Sequence[PlannedAction], started: Started) -> int | Non
     if not shifts:
         return None
     newest = actions[shifts[-1]]
-    if newest.only_untouched and any(actions[index].kind == "run" for index in started.actions):
+    if newest.only_untouched and any(actions[index].kind in CHANGING for index in started.actions):
         return None
     return newest.undo
 

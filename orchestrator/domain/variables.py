@@ -14,6 +14,7 @@ GIVEN_NAMES = frozenset(
         "RELEASE_NAME",
         "RELEASE_VERSION",
         "RELEASE_ARTIFACT",
+        "RELEASE_ARTIFACT_SHA256",
         "RELEASE_ID",
         "DEPLOYMENT_ID",
         "DEPLOYMENT_ENVIRONMENT",

@@ -3,7 +3,8 @@
 from orchestrator.models.api_token import ApiToken
 from orchestrator.models.application import Application, Pipeline
 from orchestrator.models.base import Base
-from orchestrator.models.deployment import Deployment, Installation, Plan
+from orchestrator.models.deployment import Deployment, Hold, Installation, Plan
+from orchestrator.models.drift import DriftCheck
 from orchestrator.models.environment import Environment, Target
 from orchestrator.models.event import Event, Heartbeat, IdempotencyKey, Origin
 from orchestrator.models.gate import Approval, Lock, WindowRule
@@ -25,11 +26,13 @@ __all__ = [
     "Delivery",
     "DeliveryTry",
     "Deployment",
+    "DriftCheck",
     "Environment",
     "Event",
     "Grant",
     "HealthWatch",
     "Heartbeat",
+    "Hold",
     "Hook",
     "HookReceipt",
     "IdempotencyKey",

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, false, text
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, LargeBinary, Text, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.models.base import Base, Id, Json, Timestamps
 
 _TERMINAL = "('succeeded', 'failed', 'cancelled', 'superseded', 'expired')"
+_STARTED_AND_ENDED = text("started_at IS NOT NULL AND ended_at IS NOT NULL")
 
 
 class Deployment(Timestamps, Base):
@@ -63,6 +64,14 @@ class Deployment(Timestamps, Base):
             unique=True,
             postgresql_where=text("rolls_back_id IS NOT NULL AND requested_by IS NULL"),
         ),
+        Index("ix_deployments_ended", "environment", "ended_at", postgresql_where=_STARTED_AND_ENDED),
+        Index(
+            "ix_deployments_slot_ended",
+            "application_id",
+            "environment",
+            "ended_at",
+            postgresql_where=_STARTED_AND_ENDED,
+        ),
     )
 
     id: Mapped[Id]
@@ -86,6 +95,10 @@ class Deployment(Timestamps, Base):
     """The kind of gate for which those behind it in the slot need not wait."""
     held_until: Mapped[datetime | None]
     """Up to when they need not; then it comes first again, until it was looked at."""
+    held_since: Mapped[datetime | None]
+    """Since when this kind of gate holds it."""
+    holds_kept: Mapped[bool] = mapped_column(server_default=true())
+    """Whether `holds` has all that held it: not of those from before there was that table."""
     approval_rules: Mapped[Json | None]
     """Who has to agree before it starts, as the pipeline said when it was requested; null: nobody."""
     override_windows: Mapped[bool] = mapped_column(server_default=false())
@@ -143,6 +156,18 @@ class Deployment(Timestamps, Base):
 
     event_seq: Mapped[int] = mapped_column(server_default="0")
     event_hash: Mapped[bytes] = mapped_column(LargeBinary, server_default=text("''::bytea"))
+
+
+class Hold(Base):
+    """A stretch of time in which a kind of gate held a deployment that was pending."""
+
+    __tablename__ = "holds"
+    __table_args__ = (CheckConstraint("since <= until", name="order"),)
+
+    deployment_id: Mapped[int] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
+    since: Mapped[datetime] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+    kind: Mapped[str]
 
 
 class Plan(Base):

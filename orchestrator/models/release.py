@@ -1,5 +1,7 @@
 """What was built and may be shipped."""
 
+from datetime import datetime
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,6 +16,7 @@ class Release(Timestamps, Base):
         UniqueConstraint("name", "version"),
         Index("ix_releases_version", "version"),
         CheckConstraint("status IN ('available', 'withdrawn')", name="status"),
+        CheckConstraint("artifact_sha256 ~ '^([0-9a-f]{64})?$'", name="artifact_sha256"),
     )
 
     id: Mapped[Id]
@@ -22,5 +25,8 @@ class Release(Timestamps, Base):
     version: Mapped[str]
     status: Mapped[str] = mapped_column(server_default="available", index=True)
     artifact: Mapped[str] = mapped_column(server_default="")
+    artifact_sha256: Mapped[str] = mapped_column(server_default="")
     changes: Mapped[str] = mapped_column(server_default="")
     created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    committed_at: Mapped[datetime | None]
+    """When its change was committed to version control; null: nobody said."""

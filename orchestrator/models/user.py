@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, text, true
+from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.models.base import Base, Id, Timestamps
@@ -25,6 +25,19 @@ class User(Timestamps, Base):
     role: Mapped[str]
     teams: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     active: Mapped[bool] = mapped_column(server_default=true())
+    email_confirmed: Mapped[bool] = mapped_column(server_default=false())
+    """Whether an admin or the provider gave the address, and not only whose account it is."""
+
+
+class Identity(Timestamps, Base):
+    """Who a user is at an OpenID Connect provider."""
+
+    __tablename__ = "identities"
+    __table_args__ = (UniqueConstraint("user_id", "issuer"),)
+
+    issuer: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
 
 
 class SignIn(Timestamps, Base):

@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 
 import orjson
 
+from orchestrator import posting
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.networks import Network
 from orchestrator.domain.telling import TEST
-from orchestrator.notifications import posting
 from orchestrator.notifications.base import Message, Outside, Receipt, Verdict
+from orchestrator.notifications.receipts import receipt
 from orchestrator.notifications.settings import only, text
 
 API = "https://api.github.com"
@@ -76,7 +77,7 @@ class GithubChannel:
         """Bring the status there up to this event; one that comes after the end changes nothing."""
         try:
             if message.kind == TEST:
-                return posting.receipt(self._ask("GET", ""))
+                return receipt(self._ask("GET", ""))
             state = STATES.get(message.kind)
             if state is None:
                 return Receipt(Verdict.DELIVERED, f"of {message.kind} nothing is reported to GitHub")
@@ -97,7 +98,7 @@ class GithubChannel:
             "environment": message.data["environment"],
             "description": " ".join(message.text.split())[:MOST_DESCRIPTION_CHARACTERS],
         }
-        return posting.receipt(self._ask("POST", path, status))
+        return receipt(self._ask("POST", path, status))
 
     def _find(self, data: Mapping[str, Any]) -> int | None:
         query = urlencode({"task": _task(data), "environment": data["environment"], "per_page": 1})
@@ -129,9 +130,9 @@ class GithubChannel:
         if not 200 <= answer.status < 300 or not all(
             isinstance(each, dict) and "id" in each for each in listed
         ):
-            receipt = posting.receipt(answer)
-            failed = Verdict.FAILED if receipt.verdict is Verdict.DELIVERED else receipt.verdict
-            raise _RefusedError(Receipt(failed, receipt.detail, answer.status, answer.retry_after_seconds))
+            seen = receipt(answer)
+            failed = Verdict.FAILED if seen.verdict is Verdict.DELIVERED else seen.verdict
+            raise _RefusedError(Receipt(failed, seen.detail, answer.status, answer.retry_after_seconds))
         return listed
 
     def _ask(self, method: str, path: str, body: Any = None) -> posting.Answer:

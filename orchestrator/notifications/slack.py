@@ -6,9 +6,10 @@ from typing import Any, ClassVar, Self
 
 import orjson
 
+from orchestrator import posting
 from orchestrator.domain.networks import Network
-from orchestrator.notifications import posting
 from orchestrator.notifications.base import Message, Outside, Receipt, Verdict
+from orchestrator.notifications.receipts import receipt
 from orchestrator.notifications.settings import only
 
 MOST_CHARACTERS = 3000
@@ -37,9 +38,7 @@ class SlackChannel:
         body = orjson.dumps({"text": _escaped(message.text)[:MOST_CHARACTERS]})
         headers = {"Content-Type": "application/json"}
         try:
-            return posting.receipt(
-                posting.call("POST", self.url, headers=headers, body=body, allowed=self.allowed)
-            )
+            return receipt(posting.call("POST", self.url, headers=headers, body=body, allowed=self.allowed))
         except posting.CallFailedError as error:
             return Receipt(Verdict.FAILED, str(error))
 

@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Self
 
 import orjson
 
-from orchestrator import clock
+from orchestrator import clock, posting
 from orchestrator.domain import standard_webhooks
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.networks import Network
-from orchestrator.notifications import posting
 from orchestrator.notifications.base import Message, Outside, Receipt, Verdict
+from orchestrator.notifications.receipts import receipt
 from orchestrator.notifications.settings import only
 
 
@@ -47,8 +47,6 @@ class WebhookChannel:
         )
         headers = {"Content-Type": "application/json", **signed}
         try:
-            return posting.receipt(
-                posting.call("POST", self.url, headers=headers, body=body, allowed=self.allowed)
-            )
+            return receipt(posting.call("POST", self.url, headers=headers, body=body, allowed=self.allowed))
         except posting.CallFailedError as error:
             return Receipt(Verdict.FAILED, str(error))

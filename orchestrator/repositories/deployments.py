@@ -17,7 +17,7 @@ from orchestrator.repositories.events import FROM_JSON
 
 _SUBJECT = text("""
     SELECT a.id, a.name, a.pipeline_revision, p.document, p.created_at AS pipeline_created_at, r.id AS release_id,
-        r.version, r.status AS release_status,
+        r.version, r.status AS release_status, r.artifact_sha256,
         (SELECT gone.version FROM (
             SELECT d.release_id, x.version FROM deployments d JOIN releases x ON x.id = d.release_id
             WHERE d.application_id = a.id AND d.environment = :environment AND d.status = 'succeeded'

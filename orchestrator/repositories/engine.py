@@ -18,7 +18,7 @@ from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
 _LOCK = text(f"""
-    SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, clock_timestamp() AS now,
+    SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, r.artifact_sha256, clock_timestamp() AS now,
         w.waiting, w.ready, w.running, w.unknown, w.batch, w.wait_seconds, w.asks,
         CASE WHEN w.waiting > 0 THEN ARRAY(
             SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.wave_index = d.wave_index
@@ -108,18 +108,35 @@ _STAMPS = {
     DeploymentStatus.RUNNING: ", started_at = coalesce(started_at, clock_timestamp())",
     DeploymentStatus.SUCCEEDED: ", deployed_at = clock_timestamp(), deployed_by = requested_by",
 }
-_ENDED = ", ended_at = clock_timestamp(), wake_at = NULL, held_by = NULL, held_until = NULL"
-_NULL_AT_THE_END = frozenset({"wake_at", "held_by", "held_until"})
+_ENDED = (
+    ", ended_at = clock_timestamp(), wake_at = NULL, held_by = NULL, held_until = NULL, held_since = NULL"
+)
+_NULL_AT_THE_END = frozenset({"wake_at", "held_by", "held_until", "held_since"})
+
+
+_HOLD = """
+    INSERT INTO holds (deployment_id, since, until, kind) VALUES (:id, :hold_since, :hold_until, :hold_kind)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A stretch of time in which a kind of gate held it, and which is over."""
+
+    kind: str
+    since: datetime
+    until: datetime
 
 
 @dataclass(slots=True)
 class Change:
-    """What is to be written of a locked deployment: columns, perhaps a new status with its timestamps, and events."""
+    """What is to be written of a locked deployment: columns, perhaps a new status with its timestamps, events, a hold."""
 
     old: DeploymentStatus
     new: DeploymentStatus | None = None
     values: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    hold: Hold | None = None
 
     def __bool__(self) -> bool:
         return bool(self.new or self.values or self.events)
@@ -139,12 +156,19 @@ class Change:
             params["status"] = str(self.new)
         if self.events:
             params["events"] = orjson.dumps(self.events).decode()
+        if self.hold is not None:
+            hold = self.hold
+            params |= {"hold_kind": hold.kind, "hold_since": hold.since, "hold_until": hold.until}
         return params
 
     def others(self) -> str:
         """What is written beside the row, as parts of a WITH that others follow."""
         begins = self.old is DeploymentStatus.PENDING and self.new is DeploymentStatus.RUNNING
-        parts = {"noted": FROM_JSON if self.events else "", "left_behind": _LEAVE if begins else ""}
+        parts = {
+            "noted": FROM_JSON if self.events else "",
+            "left_behind": _LEAVE if begins else "",
+            "held": _HOLD if self.hold else "",
+        }
         return "".join(f"{name} AS ({part}), " for name, part in parts.items() if part)
 
     def _ends(self) -> bool:

@@ -1,4 +1,4 @@
-"""How much there is of what: numbers for machines that watch. What has ended is not counted: that is most of all rows."""
+"""How much there is of what: numbers for machines that watch. What has ended well is not counted: that is most of all rows."""
 
 from typing import Any
 
@@ -22,7 +22,14 @@ _FIGURES = text("""
         (SELECT coalesce(extract(epoch FROM clock_timestamp() - max(heard_at)), -1)::float FROM heartbeats
          WHERE source = 'tick') AS tick_seconds,
         (SELECT count(*) FROM heartbeats WHERE source LIKE 'node:%'
-         AND heard_at > clock_timestamp() - make_interval(secs => :silent_seconds)) AS nodes
+         AND heard_at > clock_timestamp() - make_interval(secs => :silent_seconds)) AS nodes,
+        (SELECT count(*) FROM deliveries WHERE next_at IS NOT NULL) AS open_deliveries,
+        (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float FROM deliveries
+         WHERE next_at IS NOT NULL) AS delivery_seconds,
+        (SELECT count(d.id) FROM webhooks w JOIN deliveries d ON d.webhook_id = w.id AND d.status = 'dead'
+         WHERE w.removed_at IS NULL) AS dead_deliveries,
+        (SELECT count(*) FROM drift_checks x JOIN installations i ON i.target_id = x.target_id
+         AND i.deployment_id = x.deployment_id WHERE x.state = 'differs') AS drifted_targets
 """)
 
 

@@ -39,7 +39,7 @@ _TAKE_DUE = text("""
 
 _FIND = text("""
     SELECT d.id AS deployment_id, d.application_id, d.release_id, d.environment, d.strategy, d.rolls_back_id, d.health,
-        r.name AS application, r.version, r.artifact, p.created_at AS pipeline_created_at,
+        r.name AS application, r.version, r.artifact, r.artifact_sha256, p.created_at AS pipeline_created_at,
         (SELECT u.username FROM users u WHERE u.id = d.requested_by) AS requested_by_name,
         (SELECT pr.version FROM deployments b JOIN releases pr ON pr.id = b.release_id
          WHERE b.application_id = d.application_id AND b.environment = d.environment AND b.status = 'succeeded'

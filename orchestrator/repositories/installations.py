@@ -1,5 +1,6 @@
-"""What runs where."""
+"""What runs where, and what ran there."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -7,7 +8,8 @@ from sqlalchemy.orm import Session
 
 _PAGE = """
     SELECT a.name AS application, t.environment, t.name AS target, r.version, i.release_id, i.deployment_id, i.since, t.id,
-        h.healthy, h.detail, h.checked_at
+        t.kind, h.healthy, h.detail, h.checked_at,
+        x.state AS drift, x.detail AS drift_detail, x.since AS drift_since, x.checked_at AS drift_checked_at
     FROM targets t JOIN applications a ON a.id = t.application_id JOIN environments e ON e.name = t.environment
     LEFT JOIN installations i ON i.target_id = t.id LEFT JOIN releases r ON r.id = i.release_id
     LEFT JOIN (
@@ -15,6 +17,7 @@ _PAGE = """
         JOIN health_watches w ON w.deployment_id = h.deployment_id
         WHERE w.left_by IS NULL AND h.healthy IS NOT NULL
     ) h ON h.target_id = t.id
+    LEFT JOIN drift_checks x ON x.target_id = t.id AND x.deployment_id = i.deployment_id
     WHERE (t.active OR i.target_id IS NOT NULL)
 """
 
@@ -24,7 +27,8 @@ def page(
 ) -> list[Row[Any]]:
     """Targets with what runs on each, by application, environment and the pipeline's order; nulls for nothing yet.
 
-    `healthy`, `detail` and `checked_at` are of the last health check since the release came, null where nobody asked.
+    `healthy`, `detail` and `checked_at` are of the last health check since the release came, null where nobody asked;
+    `drift` and what begins with it of the last time it was asked what runs there.
     """
     conditions = ""
     if application is not None:
@@ -36,3 +40,42 @@ def page(
     )
     params = {"application": application, "environment": environment, "skip": skip, "limit": limit}
     return list(session.execute(statement, params))
+
+
+# A step that succeeded never changes, so the steps are the history of what `installations` says of now.
+_AT = text("""
+    WITH done AS (
+        SELECT s.target_id, d.release_id, d.id AS deployment_id, s.ended_at, s.id,
+            lag(d.release_id) OVER here IS DISTINCT FROM d.release_id AS came
+        FROM deployments d
+        JOIN steps s ON s.deployment_id = d.id AND s.status = 'succeeded' AND s.ended_at <= CAST(:at AS timestamptz)
+        JOIN plans p ON p.deployment_id = d.id
+        WHERE d.environment = :environment AND d.started_at <= CAST(:at AS timestamptz)
+          AND (CAST(:application AS text) IS NULL
+               OR d.application_id = (SELECT a.id FROM applications a WHERE a.name = :application))
+          AND p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' = 'run'
+        WINDOW here AS (PARTITION BY s.target_id ORDER BY s.ended_at, s.id)
+    ), last AS (
+        SELECT DISTINCT ON (target_id) target_id, release_id, deployment_id,
+            max(ended_at) FILTER (WHERE came) OVER (PARTITION BY target_id) AS since
+        FROM done ORDER BY target_id, ended_at DESC, id DESC
+    )
+    SELECT a.name AS application, t.environment, t.name AS target, r.version, l.release_id, l.deployment_id, l.since
+    FROM last l JOIN targets t ON t.id = l.target_id JOIN applications a ON a.id = t.application_id
+    JOIN releases r ON r.id = l.release_id
+    ORDER BY a.name, t.position, t.id OFFSET :skip LIMIT :limit
+""")
+
+
+def page_at(
+    session: Session, environment: str, *, application: str | None, at: datetime | None, skip: int, limit: int
+) -> list[Row[Any]]:
+    """The targets that had something at an instant (None: now), with what that was, by application and the pipeline's order."""
+    params = {
+        "environment": environment,
+        "application": application,
+        "at": at or "infinity",
+        "skip": skip,
+        "limit": limit,
+    }
+    return list(session.execute(_AT, params))

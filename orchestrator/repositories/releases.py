@@ -1,6 +1,7 @@
 """Releases."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -9,8 +10,8 @@ from sqlalchemy.orm import Session
 from orchestrator.domain.errors import NotFoundError
 
 _INSERT = text("""
-    INSERT INTO releases (application_id, name, version, artifact, changes, created_by)
-    VALUES (:application_id, :name, :version, :artifact, :changes, :created_by)
+    INSERT INTO releases (application_id, name, version, artifact, artifact_sha256, changes, created_by, committed_at)
+    VALUES (:application_id, :name, :version, :artifact, :artifact_sha256, :changes, :created_by, :committed_at)
     ON CONFLICT (name, version) DO NOTHING RETURNING id
 """)
 
@@ -24,8 +25,10 @@ def insert(
     name: str,
     version: str,
     artifact: str,
+    artifact_sha256: str,
     changes: str,
     created_by: int,
+    committed_at: datetime | None,
 ) -> int | None:
     """Add a release; its id, or None where this version is there already."""
     params = {
@@ -33,8 +36,10 @@ def insert(
         "name": name,
         "version": version,
         "artifact": artifact,
+        "artifact_sha256": artifact_sha256,
         "changes": changes,
         "created_by": created_by,
+        "committed_at": committed_at,
     }
     found: int | None = session.execute(_INSERT, params).scalar()
     return found

@@ -11,7 +11,8 @@ from orchestrator.domain.errors import NotFoundError
 from orchestrator.prepared import execute
 
 _INSERT = text("""
-    INSERT INTO users (email, username, password_hash, role) VALUES (:email, :username, :password_hash, :role)
+    INSERT INTO users (email, username, password_hash, role, email_confirmed)
+    VALUES (:email, :username, :password_hash, :role, :email_confirmed)
     ON CONFLICT DO NOTHING RETURNING id
 """)
 
@@ -40,9 +41,23 @@ _ACTOR = text(f"""
 """)  # nothing of it comes from outside
 
 
-def insert(session: Session, *, email: str, username: str, password_hash: str, role: str) -> int | None:
+def insert(
+    session: Session,
+    *,
+    email: str,
+    username: str,
+    password_hash: str,
+    role: str,
+    email_confirmed: bool = False,
+) -> int | None:
     """Add a user; the id, or None where the e-mail or the name is taken."""
-    params = {"email": email, "username": username, "password_hash": password_hash, "role": role}
+    params = {
+        "email": email,
+        "username": username,
+        "password_hash": password_hash,
+        "role": role,
+        "email_confirmed": email_confirmed,
+    }
     found: int | None = session.execute(_INSERT, params).scalar()
     return found
 
@@ -82,16 +97,37 @@ def page(session: Session, *, after_id: int, skip: int, limit: int) -> list[Row[
 
 
 def update(
-    session: Session, user_id: int, *, role: str, active: bool, email: str, teams: Sequence[str]
+    session: Session,
+    user_id: int,
+    *,
+    role: str,
+    active: bool,
+    email: str,
+    email_confirmed: bool,
+    teams: Sequence[str],
 ) -> bool:
     """Change a user; False where the e-mail is another's."""
     statement = text("""
-        UPDATE users SET role = :role, active = :active, email = :email, teams = :teams, updated_at = clock_timestamp()
+        UPDATE users SET role = :role, active = :active, email = :email, email_confirmed = :email_confirmed, teams = :teams,
+               updated_at = clock_timestamp()
         WHERE id = :id AND NOT EXISTS (SELECT 1 FROM users WHERE lower(email) = lower(:email) AND id <> :id)
     """)
-    params = {"id": user_id, "role": role, "active": active, "email": email, "teams": list(teams)}
+    params = {
+        "id": user_id,
+        "role": role,
+        "active": active,
+        "email": email,
+        "email_confirmed": email_confirmed,
+        "teams": list(teams),
+    }
     done = session.execute(statement, params)
     return bool(done.rowcount)  # type: ignore[attr-defined]
+
+
+def set_role(session: Session, user_id: int, role: str) -> None:
+    """Give a user whose row the caller holds another role."""
+    statement = text("UPDATE users SET role = :role, updated_at = clock_timestamp() WHERE id = :id")
+    session.execute(statement, {"id": user_id, "role": role})
 
 
 def count_active_admins(session: Session) -> int:

@@ -69,8 +69,8 @@ def tell(todo: Todo, *, vault: Vault, outside: Outside) -> Receipt:
     return channel.send(todo.message)
 
 
-def finish(session: Session, todo: Todo, receipt: Receipt, *, milliseconds: int) -> None:
-    """Write what came of a try, and when the next one is, if any. Too late, it is as if the try had not been."""
+def finish(session: Session, todo: Todo, receipt: Receipt, *, milliseconds: int) -> str | None:
+    """Write what came of a try, and when the next one is, if any; the status. None: too late, as if the try had not been."""
     if receipt.verdict is Verdict.GONE:
         webhooks.get(session, todo.webhook_id, lock=True)  # before its deliveries, as everybody does
     delay = retry_delay(todo.tries, receipt.retry_after_seconds)
@@ -90,6 +90,7 @@ def finish(session: Session, todo: Todo, receipt: Receipt, *, milliseconds: int)
     )
     if written and receipt.verdict is Verdict.GONE:
         _disable(session, todo.webhook_id, f"it answered: {receipt.detail[:MOST_DETAIL_CHARACTERS]}")
+    return status if written else None
 
 
 def _channel(todo: Todo, vault: Vault, outside: Outside) -> Channel:

@@ -253,7 +253,9 @@ def _hold(session: Session, held: Locked, decision: Decision) -> None:
     """
     values, row = held.change.values, held.row
     if decision.held_by != held.held_by:
-        values["held_by"] = decision.held_by
+        values |= {"held_by": decision.held_by, "held_since": row.now if decision.held_by else None}
+        if row.held_since is not None:
+            held.change.hold = engine.Hold(row.held_by, row.held_since, row.now)
     if decision.held_by is None:
         if held.held_by is not None and decision.wake_at is not None:
             values["wake_at"] = min(decision.wake_at, row.now + NUDGE_AGAIN)

@@ -12,7 +12,7 @@ from orchestrator.checks.base import Check, Probe
 from orchestrator.domain.errors import OrchestratorError, PlanOfAnotherVersionError, SettingsRefusedError
 from orchestrator.domain.health import Answer, Known, next_check, settle
 from orchestrator.domain.pipeline import Pipeline
-from orchestrator.domain.pipeline_specs import EnvironmentSpec, HealthSpec, TargetSpec
+from orchestrator.domain.pipeline_specs import AskedSpec, EnvironmentSpec, TargetSpec
 from orchestrator.domain.plan import given_variables
 from orchestrator.domain.variables import expand_settings, merge_variables
 from orchestrator.repositories import health as watches
@@ -52,10 +52,10 @@ def take(session: Session, deployment_id: int, *, limit: int) -> list[Question]:
     wanted = {row.name for row in taken}
     targets = {target.name: target for target in environment.targets if target.name in wanted}
     shared = pipeline.shared_variables(environment)
-    return [_question(row, about, spec, shared, targets[row.name]) for row in taken]
+    return [question(row, about, spec, shared, targets[row.name]) for row in taken]
 
 
-def _how(session: Session, about: Row[Any]) -> tuple[Pipeline, EnvironmentSpec, HealthSpec]:
+def _how(session: Session, about: Row[Any]) -> tuple[Pipeline, EnvironmentSpec, AskedSpec]:
     """How the pipeline has it asked."""
     try:
         pipeline = pipelines.of_revision(session, about, int(about.health["revision"]))
@@ -67,9 +67,10 @@ def _how(session: Session, about: Row[Any]) -> tuple[Pipeline, EnvironmentSpec, 
     return pipeline, environment, environment.health
 
 
-def _question(
-    row: Row[Any], about: Row[Any], spec: HealthSpec, shared: Mapping[str, str], target: TargetSpec
+def question(
+    row: Row[Any], about: Row[Any], spec: AskedSpec, shared: Mapping[str, str], target: TargetSpec
 ) -> Question:
+    """What to ask a target of the release that `about` tells of."""
     variables = given_variables(
         merge_variables(shared, target.variables),
         application=about.application,
@@ -83,6 +84,7 @@ def _question(
         deployment_id=about.deployment_id,
         release_id=about.release_id,
         artifact=about.artifact,
+        artifact_sha256=about.artifact_sha256,
         requested_by=about.requested_by_name,
         rolls_back_id=about.rolls_back_id,
         previous_version=about.previous_version,

@@ -2,6 +2,7 @@
 
 import secrets as random
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -121,6 +122,7 @@ def _record_release(session: Session, row: Row[Any], found: Announced) -> dict[s
         version=version,
         artifact=found.artifact,
         changes=found.changes,
+        committed_at=_committed_at(found),
         actor=actor,
     )
     made, refused = _deploy(session, row, version, actor)
@@ -130,6 +132,12 @@ def _record_release(session: Session, row: Row[Any], found: Announced) -> dict[s
     data = {"application": row.application, "version": version, "release": release_id, "deployments": made}
     _record(session, row.id, "hook.received", actor.id, data | ({"refused": refused} if refused else {}))
     return answer
+
+
+def _committed_at(found: Announced) -> datetime | None:
+    """None where it cannot be: the release is recorded all the same."""
+    at = found.committed_at
+    return at if at is not None and releases.is_believable(at, clock.now()) else None
 
 
 def _deploy(session: Session, row: Row[Any], version: str, actor: Actor) -> tuple[list[int], list[str]]:

@@ -26,7 +26,7 @@ from orchestrator.services import records
 from orchestrator.services.actors import Actor
 from orchestrator.services.pipeline_files import read_pipeline
 from orchestrator.services.preconditions import Precondition, always, require_there
-from orchestrator.targets.base import Target
+from orchestrator.targets.base import SupportsArtifacts, Target
 from orchestrator.traffic.base import Proxy
 
 ENGINE_SETTINGS = frozenset({"within", "interval"})
@@ -60,6 +60,9 @@ def known_plugins() -> KnownPlugins:
         proxies={name: _probe_check(kind) for name, kind in plugins.proxy_kinds().items()},
         switching=frozenset(
             name for name, kind in plugins.strategies().items() if getattr(kind, "needs_traffic", False)
+        ),
+        receivers=frozenset(
+            name for name, kind in plugins.target_kinds().items() if issubclass(kind, SupportsArtifacts)
         ),
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from orchestrator import clock, plugins, tracing
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
 from orchestrator.domain.pipeline import Pipeline
-from orchestrator.domain.pipeline_specs import FIFO, REJECT, EnvironmentSpec
+from orchestrator.domain.pipeline_specs import FIFO, FILES, REJECT, EnvironmentSpec
 from orchestrator.domain.plan import Plan, plan_hash, to_document
 from orchestrator.domain.statuses import DeploymentStatus
 from orchestrator.domain.windows import WhenClosed
@@ -73,6 +73,7 @@ def create(session: Session, order: Order) -> Requested:
     _check_times(order)
     about = _subject(session, order)
     pipeline = pipelines.current(about)
+    _require_file(about, pipeline)
     environment = pipeline.find_environment(order.environment)
     plan = build_plan(
         pipeline,
@@ -163,6 +164,15 @@ def _subject(session: Session, order: Order) -> Row[Any]:
             " roll back, or allow the downgrade (--allow-downgrade)"
         )
     return about
+
+
+def _require_file(about: Row[Any], pipeline: Pipeline) -> None:
+    """A release without a checksum is no file that anybody could bring."""
+    if not about.artifact_sha256 and any(action.kind == FILES for action in pipeline.deploy):
+        raise RuleViolationError(
+            f"{about.name} {about.version} has no artifact with a checksum, and the pipeline brings `files`:"
+            " record a release with --artifact URL --sha256 HEX"
+        )
 
 
 def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, digest: str) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from sqlalchemy.orm import Session
 from orchestrator import clock, security
 from orchestrator.domain.errors import UnauthenticatedError
 from orchestrator.repositories import users
+from orchestrator.services import records
 
 REFRESH_LIFETIME = timedelta(days=7)
 REUSED = "reuse"
+PASSWORD = "password"  # noqa: S105  # how somebody came in
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,11 @@ def find_candidate(session: Session, login: str) -> Candidate | None:
     return Candidate(row.id, row.password_hash) if row is not None and row.active else None
 
 
-def begin(session: Session, user_id: int) -> SignedIn:
-    """Begin a family of refresh tokens. Raises UnauthenticatedError where the user was deactivated meanwhile."""
+def begin(session: Session, user_id: int, *, by: str = PASSWORD) -> SignedIn:
+    """Begin a family of refresh tokens of who proved who they are by that: a password, or what a provider said.
+
+    Raises UnauthenticatedError where the user was deactivated meanwhile.
+    """
     if not users.get(session, user_id, lock=True).active:
         raise UnauthenticatedError("this user is not active")
     made = SignedIn(user_id, security.new_id(), security.new_id(), clock.now() + REFRESH_LIFETIME)
@@ -48,6 +53,9 @@ def begin(session: Session, user_id: int) -> SignedIn:
         user_id=user_id,
         token_id=made.token_id,
         expires_at=made.expires_at,
+    )
+    records.record(
+        session, f"user:{user_id}", "user.logged_in", actor_id=user_id, at=clock.now(), data={"by": by}
     )
     return made
 

@@ -60,6 +60,7 @@ def register(session: Session, new: NewUser, *, actor: Actor | None, is_open: bo
         username=new.username,
         password_hash=new.password_hash,
         role=str(role),
+        email_confirmed=is_first or _is_admin(actor),
     )
     if user_id is None:
         raise ConflictError("the user name or the e-mail address is taken")
@@ -71,7 +72,7 @@ def register(session: Session, new: NewUser, *, actor: Actor | None, is_open: bo
 def _role_of(actor: Actor | None, *, role: Role | None, is_open: bool, is_first: bool) -> Role:
     if is_first:
         return Role.ADMIN
-    if actor is not None and actor.role is Role.ADMIN and actor.limits is None:
+    if _is_admin(actor):
         return role or Role.VIEWER
     if not is_open:
         if actor is None:
@@ -80,6 +81,10 @@ def _role_of(actor: Actor | None, *, role: Role | None, is_open: bool, is_first:
     if role not in {None, Role.VIEWER}:
         raise ForbiddenError("only an admin gives a role; register without one and ask for it")
     return Role.VIEWER
+
+
+def _is_admin(actor: Actor | None) -> bool:
+    return actor is not None and actor.role is Role.ADMIN and actor.limits is None
 
 
 def change(
@@ -92,7 +97,8 @@ def change(
 ) -> None:
     """Change a user. Somebody who is deactivated is logged out everywhere at once.
 
-    People change their own e-mail address; role, teams and activity are for admins, and one active admin must stay.
+    People change their own e-mail address, which is confirmed only where an admin gives it; role, teams and activity are
+    for admins, and one active admin must stay.
     Raises ForbiddenError, NotFoundError, RuleViolationError, ConflictError.
     """
     for_admins = (changes.role, changes.active, changes.teams)
@@ -107,8 +113,18 @@ def change(
     if was_admin and not (role is Role.ADMIN and active) and users.count_active_admins(session) <= 1:
         raise RuleViolationError(f"{row.username} is the last active admin; make somebody else one first")
     email = changes.email if changes.email is not None else row.email
+    is_confirmed = bool(row.email_confirmed) and email == row.email
     teams = sorted(set(changes.teams)) if changes.teams is not None else row.teams
-    if not users.update(session, user_id, role=str(role), active=active, email=email, teams=teams):
+    done = users.update(
+        session,
+        user_id,
+        role=str(role),
+        active=active,
+        email=email,
+        email_confirmed=is_confirmed or (changes.email is not None and _is_admin(actor)),
+        teams=teams,
+    )
+    if not done:
         raise ConflictError("the e-mail address is taken")
     if not active:
         users.end_sign_ins_of(session, user_id, because="deactivated")

@@ -9,6 +9,7 @@ from sqlalchemy import Row
 
 from orchestrator import plugins
 from orchestrator.checks.base import Check
+from orchestrator.domain.artifacts import Artifact
 from orchestrator.domain.durations import parse_duration
 from orchestrator.domain.errors import (
     OrchestratorError,
@@ -16,12 +17,13 @@ from orchestrator.domain.errors import (
     PlanUnreadableError,
     SettingsRefusedError,
 )
-from orchestrator.domain.pipeline import RUN, VERIFY
+from orchestrator.domain.pipeline import FILES, RUN, VERIFY
 from orchestrator.domain.pipeline_specs import TRAFFIC
 from orchestrator.domain.plan import FORMAT, Plan, PlannedAction, environment_variables
 from orchestrator.domain.plan_reading import from_document
-from orchestrator.domain.variables import expand_settings
+from orchestrator.domain.variables import expand, expand_settings
 from orchestrator.services.pipelines import ENGINE_SETTINGS
+from orchestrator.targets import files
 from orchestrator.targets.base import Command
 from orchestrator.traffic.base import OF_THE_ENGINE
 from orchestrator.traffic.shift import Shift
@@ -45,6 +47,8 @@ class Work:
     run_name: str
     fence: str
     command: Command
+    artifact: Artifact | None
+    """What is to be brought before the command is started."""
     secrets: tuple[str, ...]
     """Names of secrets that the worker adds to the command's environment; none for a check."""
     check: Check | None
@@ -58,7 +62,7 @@ class Work:
     @property
     def installs(self) -> bool:
         """Whether its success changes what the target has."""
-        return self.action.kind == RUN
+        return self.action.kind != VERIFY
 
     @property
     def grace_seconds(self) -> float:
@@ -94,14 +98,16 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
         deployment_id=found.deployment_id,
         release_id=deployment.release_id,
         artifact=deployment.artifact,
+        artifact_sha256=deployment.artifact_sha256,
         wave_index=found.wave_index,
         requested_by=deployment.requested_by_name,
         rolls_back_id=deployment.rolls_back_id,
         previous_version=deployment.previous_version,
     )
     plugins.target_kind(target.kind)
-    runs = action.kind == RUN
-    asking = {} if runs else expand_settings(action.settings, variables)
+    asks = action.kind in (VERIFY, TRAFFIC)
+    asking = expand_settings(action.settings, variables) if asks else {}
+    artifact = _artifact(deployment, action, variables) if action.kind == FILES else None
     return Work(
         deployment_id=found.deployment_id,
         application=plan.application,
@@ -116,14 +122,28 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
         action=action,
         run_name=f"{found.deployment_id}-{found.step_id}-{found.number}",
         fence=fence(plan.application, plan.environment, target.name),
-        command=Command(str(action.settings.get("script", "")), variables),
-        secrets=plan.secrets if runs else (),
+        command=_command(action, variables, artifact),
+        artifact=artifact,
+        secrets=plan.secrets if action.kind == RUN else (),
         check=make_check(action.check, asking) if action.kind == VERIFY else None,
         shift=_make_shift(action.check, asking) if action.kind == TRAFFIC else None,
-        timeout_seconds=action.timeout_seconds if runs else parse_duration(asking["within"]),
-        interval_seconds=0.0 if runs else parse_duration(asking["interval"]),
+        timeout_seconds=parse_duration(asking["within"]) if asks else action.timeout_seconds,
+        interval_seconds=parse_duration(asking["interval"]) if asks else 0.0,
         traceparent=deployment.traceparent,
     )
+
+
+def _artifact(deployment: Row[Any], action: PlannedAction, variables: Mapping[str, str]) -> Artifact:
+    directory = expand(action.settings["directory"], variables)
+    if not deployment.artifact_sha256:
+        raise PlanUnreadableError(f"{deployment.version} has no artifact with a checksum")
+    return Artifact(deployment.artifact, deployment.artifact_sha256, deployment.version, directory)
+
+
+def _command(action: PlannedAction, variables: dict[str, str], artifact: Artifact | None) -> Command:
+    if artifact is not None:
+        return files.command(artifact, keep=action.settings["keep"])
+    return Command(str(action.settings.get("script", "")), variables)
 
 
 def fence(application: str, environment: str, target: str) -> str:

@@ -3,7 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+from orchestrator.domain.artifacts import Artifact
+from orchestrator.domain.networks import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Command:
 
     script: str
     env: Mapping[str, str]
+    apart: bool = False
+    """Whether it begins in a folder of the run's own, whatever folder its target is set to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +157,31 @@ class SupportsPace(Protocol):
 
     longest_pause_seconds: ClassVar[float]
     """How long a run that writes nothing may be left alone between two looks."""
+
+
+@runtime_checkable
+class SupportsNetworks(Protocol):
+    """What a target has that calls addresses others may have written, and none that is private unless it is told so."""
+
+    def within(self, allowed: tuple[Network, ...]) -> Self:
+        """The same target, which may also be in these private networks."""
+        ...
+
+
+@runtime_checkable
+class SupportsArtifacts(Protocol):
+    """A kind to which the artifact of a release can be brought, for a run of `files` that is started afterwards.
+
+    What was brought is named by its checksum, so that nothing is lost or doubled whoever brings it, and however often.
+    """
+
+    def missing(self, run: Run, artifact: Artifact) -> int | None:
+        """Say from which byte on the target lacks the artifact; None where it needs nothing, also of a release it has unpacked.
+
+        Raises TargetBusyError while another run brings it, TargetUnreachableError.
+        """
+        ...
+
+    def bring(self, run: Run, artifact: Artifact, file: Path, offset: int) -> int | None:
+        """Bring one piece of the file from byte `offset` on, and say what `missing` says after it. Raises as that does."""
+        ...

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from orchestrator import clock
+from orchestrator.domain.artifacts import Artifact
 from orchestrator.targets import runs as files
 from orchestrator.targets.base import (
     ABORTED_CODE,
@@ -30,6 +31,7 @@ from orchestrator.targets.base import (
     TargetError,
     TargetUnreachableError,
 )
+from orchestrator.targets.files import is_unpacked
 from orchestrator.targets.processes import MARK, remove_cgroup, wait_for_end
 from orchestrator.targets.settings import absolute_path, refuse_unknown, variables
 
@@ -76,7 +78,7 @@ class CommandTarget:
             raise TargetError(f"the run cannot be written down: {error}") from error
         answer = ""
         try:
-            answer = self._spawn(run, incoming)
+            answer = self._spawn(run, incoming, directory="" if command.apart else self.directory)
         except OSError as error:
             raise TargetError(f"the supervisor cannot be started: {error}") from error
         finally:
@@ -114,6 +116,19 @@ class CommandTarget:
         except OSError as error:
             raise TargetUnreachableError(f"the run cannot be ended: {error}") from error
 
+    def missing(self, run: Run, artifact: Artifact) -> int | None:
+        """Say 0 until the node has the whole artifact, then None."""
+        there = self.runs.artifact(artifact.sha256)
+        return None if is_unpacked(artifact) or files.keep_fresh(there) else 0
+
+    def bring(self, run: Run, artifact: Artifact, file: Path, offset: int) -> int | None:
+        """Make the worker's file one of the node's; it is on the same disk."""
+        try:
+            self.runs.take_in(file, artifact.sha256)
+        except OSError as error:
+            raise TargetError(f"the artifact cannot be brought to the runs of this node: {error}") from error
+        return None
+
     def wait(self, run: Run, seconds: float) -> None:
         """Return when the run has ended, after `seconds` at the latest."""
         folder = self.runs.folder(run.name)
@@ -121,13 +136,13 @@ class CommandTarget:
         if pid and files.verdict(folder) is None and files.is_supervised(folder):
             wait_for_end(pid, seconds)
 
-    def _spawn(self, run: Run, incoming: files.Incoming) -> str:
+    def _spawn(self, run: Run, incoming: files.Incoming, *, directory: str) -> str:
         """Start the supervisor and return its answer, or what it said instead."""
         runs = self.runs.root / "runs"
         arguments = [
             *(run.name, str(run.token), str(incoming.folder)),
             *(str(self.runs.lock(run.fence)), files.fence_key(run.fence), str(runs)),
-            *(self.directory or str(runs / run.name / "work"), incoming.cgroup, _uptime(run.start_by)),
+            *(directory or str(runs / run.name / "work"), incoming.cgroup, _uptime(run.start_by)),
         ]
         env = {
             "PATH": PATH,

@@ -4,10 +4,12 @@
 #   sh remote.sh NONCE ROOT ORIGIN start NAME FENCE TOKEN MARK BYTES SCRIPT_BYTES DIRECTORY    stdin: script, env
 #   sh remote.sh NONCE ROOT ORIGIN poll  NAME FENCE OFFSET MOST
 #   sh remote.sh NONCE ROOT ORIGIN abort NAME FENCE TOKEN GRACE                          in 1/100 s
+#   sh remote.sh NONCE ROOT ORIGIN take  NAME FENCE SUM VERSION FOLDER SIZE OFFSET BYTES    stdin: a piece; none: only asks
 #
 # Says one line on stdout, behind NONCE because login scripts may talk too, and after it a run's output, byte for byte:
 #   start: started | exists | stale SEEN | busy HOLDER | cut     poll: absent | running BYTES | exited CODE BYTES | lost WHY
-#   abort: done | stale SEEN                               any: failed WHY
+#   abort: done | stale SEEN                               take: whole | part HAVE | busy HOLDER | cut | wrong
+#   any: failed WHY
 # ROOT/ORIGIN holds runs/, locks/ and incoming/ as on a worker's node, for each installation its own. The worker may be gone before the answer is.
 
 set -u
@@ -70,6 +72,7 @@ start() {
 
 # What this fence ran a week ago and longer. A newer run of it began, so the orchestrator knows how those ended.
 forget() {
+    find "$root/artifacts" -type f -mtime +0 -exec rm -f {} + 2>/dev/null
     find "$runs" "$root/incoming" -mindepth 1 -maxdepth 1 -type d -mtime +7 2>/dev/null | while read -r old; do
         case $old in
         "$root/incoming/"*) rm -rf "$old" ;;
@@ -262,6 +265,52 @@ kill_all() {
     done
 } 2>/dev/null
 
+# The file of a release, piece by piece into artifacts/.SUM, which becomes artifacts/SUM. A piece is added only when all of it is
+# there: whoever waits for the rest of one holds no lock. Others that bring the same wait until its run is silent for 20 s.
+take() {
+    sum=$1 version=$2 releases=$3/releases size=$4 offset=$5 bytes=$6
+    artifacts=$root/artifacts whole=$root/artifacts/$1 part=$root/artifacts/.$1 piece=$root/artifacts/.$nonce
+    if [ -d "$releases/$version" ] && [ "$(cat "$releases/.$version.sha256" 2>/dev/null)" = "$sum" ]; then
+        say whole
+        return
+    fi
+    mkdir -p "$artifacts" || fail "the artifact cannot be written down in $root"
+    if [ "$bytes" -gt 0 ]; then
+        cat >"$piece"
+        [ "$(wc -c <"$piece")" -eq "$bytes" ] || { rm -f "$piece"; say cut; return; }
+    fi
+    said=$(add 9>>"$part.lock")
+    rm -f "$piece"
+    say "${said:-failed the artifact cannot be written down in $root}"
+}
+
+add() {
+    flock 9 || { echo "failed flock is not there, or cannot lock in $root"; return; }
+    [ ! -f "$whole" ] || { touch "$whole"; echo whole; return; }
+    holder= since=0
+    [ ! -f "$part.holder" ] || read -r holder since <"$part.holder"
+    look_at_time
+    if [ "$holder" != "$name" ] && [ -n "$holder" ] && [ "$since" -le "$now" ] && [ $((now - since)) -lt 2000 ]; then
+        echo "busy $holder"
+        return
+    fi
+    echo "$name $now" >"$part.holder" || return
+    have=0
+    [ ! -f "$part" ] || have=$(wc -c <"$part")
+    if [ "$bytes" -gt 0 ] && [ "$have" -eq "$offset" ]; then
+        cat "$piece" >>"$part" || return
+        have=$((have + bytes))
+    fi
+    if [ "$size" -gt 0 ] && [ "$have" -ge "$size" ]; then
+        found=$(sha256sum <"$part") || { echo "failed sha256sum does not run there"; return; }
+        rm -f "$part.holder"
+        [ "${found%% *}" = "$sum" ] || { rm -f "$part"; echo wrong; return; }
+        mv -f "$part" "$whole" && rm -f "$part.lock" && echo whole
+        return
+    fi
+    echo "part $((have))"
+}
+
 main() {
     here=$(cd "${0%/*}" && pwd) nonce=$1 root=$2/$3 verb=$4 name=$5 fence=$6
     shift 6
@@ -269,7 +318,7 @@ main() {
     root=$(cd "$root" && pwd) || fail "the folder $root cannot be entered"
     runs=$root/runs folder=$root/runs/$name lock=$root/locks/$fence
     case $verb in
-    start | poll | abort) "$verb" "$@" ;;
+    start | poll | abort | take) "$verb" "$@" ;;
     esac
 }
 

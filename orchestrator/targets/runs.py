@@ -4,6 +4,7 @@ runs/NAME/    script env output pid mark work/; `exit` = the verdict; `fence`, `
 runs/.FENCE   the greatest token the fence has seen, and the run that brought it
 locks/FENCE   held for the life of a run
 incoming/ID/  a run that is not claimed yet
+artifacts/    files of releases by their checksums
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from orchestrator.targets.processes import (
 LOST = b"lost"
 RESERVED = "exit.new"
 """Room for a run's verdict, taken when it begins: a full disk must not keep it from being written."""
+ARTIFACT_KEPT_SECONDS = 86_400.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -67,6 +69,17 @@ class Runs:
     def lock(self, fence: str) -> Path:
         """Return the file that the run which holds the fence has locked."""
         return self.root / "locks" / fence_key(fence)
+
+    def artifact(self, sha256: str) -> Path:
+        """Return where the file of that checksum is, if it is."""
+        return self.root / "artifacts" / sha256
+
+    def take_in(self, file: Path, sha256: str) -> None:
+        """Give a file a second name among the artifacts."""
+        place = self.artifact(sha256)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            place.hardlink_to(file)
 
     def prepare(self, run: Run, command: Command) -> Incoming:
         """Write down what the supervisor needs. Raises TargetError for what no environment can hold."""
@@ -143,6 +156,7 @@ class Runs:
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 self.discard(self.folder(name).rename(self.root / "incoming" / uuid.uuid4().hex))
+        forget_unused(self.root / "artifacts")
         for leftover in _children(self.root / "incoming"):
             with contextlib.suppress(FileNotFoundError):
                 if leftover.stat().st_mtime < before:
@@ -165,6 +179,24 @@ class Runs:
         (incoming / run.name).mkdir(mode=0o700)
         _write(incoming / run.name / "output", b"")
         return incoming
+
+
+def keep_fresh(artifact: Path) -> bool:
+    """Say whether the file is there, and keep it from being forgotten today."""
+    try:
+        os.utime(artifact)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def forget_unused(artifacts: Path) -> None:
+    """Remove the files that nobody has asked for in a day."""
+    before = time.time() - ARTIFACT_KEPT_SECONDS
+    for artifact in _children(artifacts):
+        with contextlib.suppress(FileNotFoundError):
+            if artifact.stat().st_mtime < before:
+                artifact.unlink()
 
 
 def _is_open(folder: Path) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from orchestrator.domain.artifacts import Artifact
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets.base import (
     Absent,
@@ -22,7 +23,8 @@ from orchestrator.targets.base import (
     TargetError,
     TargetUnreachableError,
 )
-from orchestrator.targets.command import PIECE_BYTES
+from orchestrator.targets.command import PIECE_BYTES as OUTPUT_BYTES
+from orchestrator.targets.files import PIECE_BYTES
 from orchestrator.targets.processes import KILL_LIMIT_SECONDS, MARK
 from orchestrator.targets.runs import NAME, exports, fence_key
 from orchestrator.targets.settings import absolute_path, refuse_unknown, variables
@@ -70,7 +72,8 @@ class SshTarget:
         own = {"DEPLOYMENT_RUN": run.name, MARK: mark}
         payload = script + exports({**self.variables, **command.env, **own})
         sizes = (str(len(payload)), str(len(script)))
-        answer = self._ask(run, "start", str(run.token), mark, *sizes, self.directory, stdin=payload)
+        directory = "" if command.apart else self.directory
+        answer = self._ask(run, "start", str(run.token), mark, *sizes, directory, stdin=payload)
         if answer.word == "stale":
             raise StaleTokenError(f"the target has seen token {answer.rest}, this run has {run.token}")
         if answer.word == "busy":
@@ -82,7 +85,7 @@ class SshTarget:
 
     def poll(self, run: Run, offset: int) -> Poll:
         """Say where the run is; the host ends what a dead supervisor left before it says Lost."""
-        answer = self._ask(run, "poll", str(offset), str(PIECE_BYTES))
+        answer = self._ask(run, "poll", str(offset), str(OUTPUT_BYTES))
         end = offset + len(answer.output)
         match answer.word:
             case "absent":
@@ -104,6 +107,34 @@ class SshTarget:
             raise StaleTokenError(f"the target has seen token {answer.rest}, this abort has {run.token}")
         if answer.word != "done":
             raise TargetUnreachableError(answer.rest)
+
+    def missing(self, run: Run, artifact: Artifact) -> int | None:
+        """Say from which byte on the host lacks the artifact, None where it needs nothing."""
+        return self._take(run, artifact, b"", size=0, offset=0)
+
+    def bring(self, run: Run, artifact: Artifact, file: Path, offset: int) -> int | None:
+        """Send one piece; a host that has more by now, or less, says so and leaves it."""
+        with file.open("rb") as opened:
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(offset)
+            piece = opened.read(PIECE_BYTES)
+        return self._take(run, artifact, piece, size=size, offset=offset)
+
+    def _take(self, run: Run, artifact: Artifact, piece: bytes, *, size: int, offset: int) -> int | None:
+        what = (artifact.sha256, artifact.version, artifact.directory)
+        answer = self._ask(run, "take", *what, str(size), str(offset), str(len(piece)), stdin=piece)
+        match answer.word:
+            case "whole":
+                return None
+            case "part":
+                return int(answer.rest)
+            case "busy":
+                raise TargetBusyError(f"run {answer.rest} brings the artifact there already")
+            case "cut":
+                raise TargetUnreachableError("the connection was lost before the whole piece had arrived")
+            case "wrong":
+                raise TargetUnreachableError("what arrived is not the artifact: it is brought anew")
+        raise TargetError(answer.rest)
 
     def _ask(
         self, run: Run, verb: str, *words: str, stdin: bytes = b"", seconds: float = CALL_SECONDS

@@ -9,6 +9,8 @@ import pytest
 from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.services import deployments, pipelines, releases
+from orchestrator.targets.ssh import SshTarget
+from orchestrator.testing import new_run
 from tests.acceptance.fleet import Fleet, eventually, fleet
 from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
 from tests.chaos.proxy import Mode, Proxy
@@ -153,3 +155,37 @@ def test_cancelling_ends_what_runs_at_the_host(
     pids = [int(each) for each in ledger.read_text().split()]
     assert len(pids) == 2
     assert all(is_gone(pid) for pid in pids)
+
+
+GATES = """
+echo "$SSH_ORIGINAL_COMMAND" >>{folder}/calls
+while [ -e {folder}/before ]; do sleep 0.1; done
+sh -c "$SSH_ORIGINAL_COMMAND"
+while [ -e {folder}/after ]; do sleep 0.1; done
+"""
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+def test_a_worker_killed_before_or_after_the_host_began_what_it_asked_for_starts_nothing_twice(
+    world: World, workers: Fleet, settings: Settings, tmp_path: Path, phase: str
+) -> None:
+    gates, ledger, gate = tmp_path / "gates.sh", tmp_path / "ledger", tmp_path / phase
+    gates.write_text(GATES.format(folder=tmp_path))
+    calls = tmp_path / "calls"
+    with serving(tmp_path / "gated", more=f"ForceCommand sh {gates}") as host, Proxy() as line:
+        host.record_key(settings.data_dir / "known_hosts", port=line.link("host", host.port))
+        SshTarget.from_settings(host.settings(), runs_dir=str(host.folder / "runs")).poll(new_run(), 0)
+        gate.touch()
+        first = workers.worker()
+        deployment = deploy(world, host, line, f'echo "$$" >> {ledger}; echo done')
+        # In the one phase nothing has begun yet, in the other all is over; the worker knows neither.
+        seen = ledger.exists if phase == "after" else lambda: " start " in calls.read_text()
+        eventually(seen, "the host was asked to start it")
+        first.kill()
+        assert ledger.exists() is (phase == "after")
+        workers.worker()
+        gate.unlink()
+        assert ended(world, deployment) == "succeeded"
+        assert log_of(world, deployment) == "done\n"
+        assert len(ledger.read_text().splitlines()) == 1
+        assert world.scalar("SELECT count(*) FROM attempts WHERE deployment_id = :id", id=deployment) == 1

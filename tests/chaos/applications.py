@@ -62,10 +62,12 @@ class Application:
     actions: str
     promoted: bool = False
     """Whether production waits for staging."""
+    on_hosts: bool = False
+    """Whether its targets are reached over SSH, where there is an sshd."""
 
 
 def _environment(name: str, count: int, *lines: str) -> str:
-    targets = ", ".join(f"{{name: t{number}, kind: command}}" for number in range(1, count + 1))
+    targets = ", ".join(f"{{name: t{number}, {{target}}}}" for number in range(1, count + 1))
     head = f"  {name}:\n    targets: [{targets}]\n    variables: {{LAST_TARGET: t{count}}}\n"
     return head + "".join(f"    {line}\n" for line in lines)
 
@@ -94,24 +96,31 @@ APPLICATIONS = (
         _environment("staging", 3, "strategy: {kind: all-at-once, max_failures: 1}")
         + _environment("production", 2, "on_failure: rollback"),
         _INSTALL,
+        on_hosts=True,
     ),
     Application(
         "delta",
         _environment("staging", 1, "on_failure: rollback")
         + _environment("production", 2, "strategy: rolling"),
         _INSTALL + _VERIFY,
+        on_hosts=True,
     ),
 )
 ENVIRONMENTS = ("staging", "production")
 
 
-def pipeline(application: Application, *, folder: Path, port: int) -> bytes:
-    """The pipeline file of an application whose commands write below `folder` and verify at `port`."""
+def pipeline(application: Application, *, folder: Path, port: int, host: str = "") -> bytes:
+    """The pipeline file of an application whose commands write below `folder` and verify at `port`.
+
+    `host`: how a target over SSH is reached, as YAML; without one all targets are the workers' nodes.
+    """
     variables: Mapping[str, str] = {"CHAOS": f"{folder}/", "CHAOS_PORT": f"{port}"}
     given = ", ".join(f"{name}: '{value}'" for name, value in variables.items())
     script = "".join(f"      {line}\n" for line in SCRIPT.strip("\n").splitlines())
     actions = application.actions.replace("{script}", script)
+    target = host if host and application.on_hosts else "kind: command"
+    environments = application.environments.replace("{target}", target)
     return (
         f"application: {application.name}\nvariables: {{{given}}}\n"
-        f"environments:\n{application.environments}deploy:\n{actions}"
+        f"environments:\n{environments}deploy:\n{actions}"
     ).encode()

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from orchestrator import clock
 from orchestrator.queue import QueueName, TaskName
-from tests.chaos.installation import APIS, BEATS, FOLLOWERS, STREAM, Installation
+from tests.chaos.installation import APIS, BEATS, FOLLOWERS, HOST, SSHD, STREAM, Installation
 from tests.chaos.observer import Observer
 from tests.chaos.phases import Hunter, Phase
 from tests.chaos.processes import Member
@@ -45,7 +45,12 @@ WEIGHTS = {
     "restart all": 1,
 }
 """Each kind, and how often it is drawn."""
-_REACHES = {**dict.fromkeys(BEATS, ("valkey",)), STREAM: ("postgres",), FOLLOWERS: (STREAM,)}
+_REACHES = {
+    **dict.fromkeys(BEATS, ("valkey",)),
+    STREAM: ("postgres",),
+    FOLLOWERS: (STREAM,),
+    HOST: (SSHD,),
+}
 """Who does not reach both stores."""
 
 
@@ -73,7 +78,7 @@ def draw(rng: random.Random, workers: tuple[str, ...]) -> Planned:  # a list of 
     if (others := {"api": APIS, "beat": BEATS, "stream": (STREAM,)}.get(what)) is not None:
         return Planned(kind, rng.choice(others), rng.uniform(0, 2) if verb == "kill" else rng.uniform(2, 12))
     if kind in {"cut", "stall", "mute"}:
-        member = rng.choice((*everyone, FOLLOWERS))
+        member = rng.choice((*everyone, FOLLOWERS, HOST, HOST))
         other = rng.choice(_REACHES.get(member, ("postgres", "valkey")))
         return Planned(kind, f"{member}-{other}", rng.choice([0.05, 0.5, 2, 5, 11]), seed=seed)
     if kind == "terminate":

@@ -73,7 +73,9 @@ def site(
         installed.start(*(everyone if start is None else start))
         desk = Desk(tuple(installed.urls.values()), installed.password, Random(seed))
         for application in applications:
-            desk.put_pipeline(application.name, pipeline(application, folder=folder, port=port))
+            desk.put_pipeline(
+                application.name, pipeline(application, folder=folder, port=port, host=installed.host)
+            )
             for version in VERSIONS:
                 desk.release(application.name, version)
         observer = Observer(installed.connection, folder)

@@ -14,10 +14,12 @@ from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets import runs as files
 from orchestrator.targets.base import Command, Exited, Run, Target
 from orchestrator.targets.command import CommandTarget
+from orchestrator.targets.http import HttpTarget
 from orchestrator.targets.noop import NoopTarget
 from orchestrator.targets.processes import Processes
 from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import TargetContract
+from tests.receiver import LOOPBACK, Receiver, receiving
 from tests.sshd import Sshd, needs_sshd, serving
 
 WITHOUT_COMMANDS = {"noop"}
@@ -111,6 +113,35 @@ class TestSshTargetOnBusybox(TestSshTarget):
     def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         with serving(tmp_path_factory.mktemp("sshd"), PATH=str(programs_of_busybox(tmp_path_factory))) as it:
             yield it
+
+
+class TestHttpTarget(TargetContract):
+    """Against the receiver of `examples/receiver`, a process of its own."""
+
+    kind = "http"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def receiver(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+        with receiving(tmp_path_factory.mktemp("receiver")) as receiver:
+            yield receiver
+
+    @pytest.fixture
+    def target(self, receiver: Receiver) -> Target:
+        return HttpTarget.from_settings(receiver.settings(), runs_dir="/nowhere").within(LOOPBACK)
+
+    @pytest.fixture(autouse=True)
+    def leave_nothing(self, receiver: Receiver) -> Iterator[None]:
+        """End also what a test that failed has started."""
+        yield
+        for folder in (receiver.runs.root / "runs").glob("[!.]*"):
+            if left := files.processes(folder):
+                left.kill()
+
+    def kill_supervisor(self, target: Target, run: Run) -> None:
+        assert isinstance(target, HttpTarget)
+        runs = files.Runs(Path(target.secret_file).with_name("runs"))
+        os.kill(files.supervisor(runs.folder(run.name)), signal.SIGKILL)
 
 
 def programs_of_busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:

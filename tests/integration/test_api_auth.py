@@ -1,7 +1,9 @@
 """Logging in and out: what a token is good for, and when it stops."""
 
 import base64
+import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -9,12 +11,14 @@ import pytest
 from flask_jwt_extended import create_access_token
 from sqlalchemy import text
 
+from api.app import create_app
 from orchestrator.security import derive_key
 from tests.conftest import SECRET_KEY
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, Person, world
 
 __all__ = ["world"]
 
+NUMBERS = itertools.count(1)
 ME = f"{V1}/auth/me"
 
 
@@ -220,7 +224,7 @@ def test_a_new_password_ends_the_other_logins_and_is_the_only_one(world: ApiWorl
     assert world.client().post(f"{V1}/auth/login", json=body).status_code == 401
     world.login(name, NEW)
     events = world.admin.get(f"/audit/?subject=user:{person.id}").get_json()["items"]
-    assert [each["kind"] for each in events][-1] == "user.password_changed"
+    assert [each["kind"] for each in events][-2:] == ["user.password_changed", "user.logged_in"]
     assert all(word not in str(events) for word in (PASSWORD, NEW))
 
 
@@ -231,3 +235,23 @@ def test_logging_out_everywhere_ends_all_logins(world: ApiWorld) -> None:
     assert person.post("/auth/logout", json={"everywhere": True}).status_code == 204
     assert [each.get("/auth/me").status_code for each in (person, other)] == [401, 401]
     assert world.admin.get("/auth/me").status_code == 200
+
+
+def test_a_hash_of_a_lower_cost_is_renewed_at_the_next_login(world: ApiWorld) -> None:
+    """$2b$ and the cost of two digits stand before the salt (OpenBSD's crypt(3))."""
+    name = world.register(f"old-{next(NUMBERS)}", "viewer", by=world.admin)["username"]
+
+    def cost() -> str:
+        with world.database.reading() as session:
+            kept = "SELECT password_hash FROM users WHERE username = :name"
+            return str(session.execute(text(kept), {"name": name}).scalar_one())[:7]
+
+    body = {"username": name, "password": PASSWORD}
+    dearer = create_app(replace(world.settings, bcrypt_rounds=5)).test_client()
+    assert cost() == "$2b$04$"
+    assert dearer.post(f"{V1}/auth/login", json={**body, "password": "wrong horse"}).status_code == 401
+    assert cost() == "$2b$04$"
+    assert dearer.post(f"{V1}/auth/login", json=body).status_code == 200
+    assert cost() == "$2b$05$"
+    world.login(name)
+    assert cost() == "$2b$05$", "what costs more stays"

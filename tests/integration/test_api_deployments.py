@@ -81,6 +81,15 @@ def test_a_deployment_is_accepted_followed_and_finished(world: ApiWorld) -> None
     installed = world.admin.get(f"/installations?application={name}&environment=staging").get_json()
     installation_schemas.InstallationPage().load(installed)
     assert (installed["items"][0]["version"], installed["items"][0]["deployment_id"]) == ("1.0", made["id"])
+    for query, expected in (
+        ("", ["1.0"]),
+        ("&at=2020-01-01T00:00:00Z", []),
+        ("&at=2999-01-01T00:00:00Z", ["1.0"]),
+    ):
+        past = world.admin.get(f"/environments/staging/installations?application={name}{query}").get_json()
+        installation_schemas.PastInstallationPage().load(past)
+        assert [each["version"] for each in past["items"]] == expected
+    assert world.admin.get("/environments/nowhere/installations").status_code == 404
 
 
 def test_a_deployment_says_all_that_it_waits_for(world: ApiWorld) -> None:

@@ -83,6 +83,17 @@ def test_github_s_release_is_recorded_once(world: ApiWorld) -> None:
     assert len(release(world, name)) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"), [("2026-11-20T09:30:00Z", "2026-11-20T09:30:00Z"), ("9999-01-01T00:00:00Z", None)]
+)
+def test_the_commit_s_time_is_kept_where_it_can_be(world: ApiWorld, said: str, kept: str | None) -> None:
+    name = apply(world)
+    document = GITHUB_RELEASE | {"release": GITHUB_RELEASE["release"] | {"created_at": said}}  # type: ignore[operator]
+    answer = github(world, make(world, "github", name, tag_prefix="v"), document).get_json()
+    found = world.admin.get(f"/releases/{answer['release_id']}").get_json()
+    assert found["committed_at"] == kept
+
+
 def test_it_is_deployed_where_the_pipeline_says_so(world: ApiWorld) -> None:
     name = apply(world, "on_release: true, ")
     hook = make(world, "github", name)

@@ -53,8 +53,11 @@ def test_without_postgres_every_route_says_so(world: ApiWorld) -> None:
             answer = app.test_client().open(path, method=method, headers=headers)
             if answer.status_code != 503:
                 others[f"{method} {rule.rule}"] = answer.status_code
-    needs_a_body = {f"POST {V1}/{path}": 422 for path in ("auth/login", "auth/refresh", "users/")}
-    assert others == {f"GET {path}": 200 for path in PUBLIC_WITHOUT_POSTGRES} | needs_a_body
+    needs_a_body = {
+        f"POST {V1}/{path}": 422 for path in ("auth/login", "auth/oidc", "auth/refresh", "users/")
+    }
+    no_provider = {f"GET {V1}/auth/oidc": 404}
+    assert others == {f"GET {path}": 200 for path in PUBLIC_WITHOUT_POSTGRES} | needs_a_body | no_provider
 
 
 @contextmanager

@@ -29,6 +29,26 @@ def test_a_release_is_recorded_and_read(world: ApiWorld) -> None:
     assert world.admin.get(f"/releases/{release['id']}").get_json() == release
 
 
+def test_a_release_knows_when_it_was_committed_where_that_was_said(world: ApiWorld) -> None:
+    name = world.application()
+    sent = {"name": name, "version": "1", "committed_at": "2026-11-20T10:30:00+01:00"}
+    made = world.admin.post("/releases/", json=sent).get_json()
+    schemas.Release().load(made)
+    assert made["committed_at"] == "2026-11-20T09:30:00Z"
+    assert world.admin.get(f"/releases/{made['id']}").get_json() == made
+    silent = world.admin.post("/releases/", json={"name": name, "version": "2"}).get_json()
+    assert silent["committed_at"] is None
+
+
+@pytest.mark.parametrize("at", ["9999-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00+23:00"])
+def test_nothing_was_committed_in_the_future_or_before_there_were_computers_to_do_it(
+    world: ApiWorld, at: str
+) -> None:
+    name = world.application()
+    refused = world.admin.post("/releases/", json={"name": name, "version": "1", "committed_at": at})
+    assert (refused.status_code, refused.get_json()["errors"][0]["pointer"]) == (422, "/committed_at")
+
+
 def test_releases_are_found_newest_first(world: ApiWorld) -> None:
     name = world.application("1", "2", "3")
     page = world.admin.get(f"/releases?name={name}").get_json()

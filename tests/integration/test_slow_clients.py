@@ -96,6 +96,24 @@ def test_a_connection_is_used_again_with_patience_for_each_request(port: int) ->
     connection.close()
 
 
+def test_who_does_not_hang_up_costs_the_others_nothing(port: int) -> None:
+    """A used connection that is used again in time is served, whoever keeps theirs open after its end meanwhile."""
+    for rude in range(3):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+        connection.request("GET", "/health/live")
+        connection.getresponse().read()
+        kept = [
+            send(port, b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(4)
+        ]
+        for each in kept:
+            assert each.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        connection.request("GET", "/health/live")
+        assert connection.getresponse().status == 200, rude
+        connection.close()
+        for each in kept:
+            each.close()
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "code"),
     [

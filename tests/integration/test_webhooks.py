@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from orchestrator.domain.errors import ConflictError, ForbiddenError, InvalidInputError
 from orchestrator.domain.limits import Limits
 from orchestrator.repositories import webhooks as rows
+from orchestrator.repositories.figures import figures as read_figures
 from orchestrator.services import deliveries, housekeeping, webhooks
 from tests.integration.webhook_world import PATH, WebhookWorld, hooks
 from workers import telling
@@ -78,6 +80,42 @@ def test_failures_are_tried_again_for_more_than_a_day_and_then_given_up(hooks: W
     assert hooks.told.got("POST", PATH)[-1].headers["webhook-id"] == sent[0].headers["webhook-id"]
     details = hooks.world.column("SELECT detail FROM delivery_tries ORDER BY id")
     assert details == ['status 500: "down"'] * 8 + ['status 200: "up"']
+
+
+def test_how_telling_goes_is_counted(hooks: WebhookWorld) -> None:
+    def counted() -> dict[str, float]:
+        names = ("delivered", "pending", "dead")
+        values = (
+            REGISTRY.get_sample_value(
+                "release_manager_deliveries_total", {"kind": "webhook", "outcome": name}
+            )
+            for name in names
+        )
+        return dict(zip(names, (value or 0.0 for value in values), strict=True))
+
+    def figures() -> tuple[int, int, bool]:
+        with hooks.world.database.reading() as session:
+            row = read_figures(session, silent_seconds=15)
+        return row.open_deliveries, row.dead_deliveries, 3600 <= row.delivery_seconds < 4000
+
+    before = counted()
+    hooks.make("release.created")
+    hooks.answers((500, ""), (204, ""), (410, ""))
+    hooks.world.release("1.2.0")
+    hooks.tell()
+    hooks.world.execute("UPDATE deliveries SET created_at = created_at - interval '1 hour'")
+    assert figures() == (1, 0, True)
+    hooks.let_pass()
+    hooks.tell()
+    assert figures() == (0, 0, False)
+    hooks.world.release("1.2.1")
+    hooks.tell()
+    assert figures() == (0, 1, False)
+    assert {name: value - before[name] for name, value in counted().items()} == {
+        "delivered": 1,
+        "pending": 1,
+        "dead": 1,
+    }
 
 
 def test_a_receiver_may_ask_for_more_time_but_not_for_less(hooks: WebhookWorld) -> None:

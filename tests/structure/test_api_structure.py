@@ -30,11 +30,14 @@ PUBLIC = {
     "/health/ready",
     "/api/v1/users/",
     "/api/v1/auth/login",
+    "/api/v1/auth/oidc",
     "/api/v1/auth/refresh",
     "/api/v1/hooks/github/<id:hook_id>",
     "/api/v1/hooks/gitlab/<id:hook_id>",
     "/api/v1/hooks/generic/<id:hook_id>",
     "/login",
+    "/login/oidc",
+    "/login/oidc/back",
     "/static/<digest>/<path:name>",
 }
 CLIENT_SIDE = ("orchestrator.client", "orchestrator.cli.")

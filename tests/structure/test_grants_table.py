@@ -89,6 +89,8 @@ def request_of(
         body = {"environment": "production", "name": "x", "zone": "UTC", "cron": daily}
     elif path.startswith("/locks/"):
         body = place | {"reason": "x", "warning_only": True}
+    elif path == "/installations/check":
+        body = place
     elif path.startswith("/schedules/"):
         body = place | {"cron": "0 9 * * *", "zone": "UTC"}
     elif path.endswith("/pipeline"):

@@ -198,6 +198,16 @@ def test_release_create_sends_what_was_given(cli: Cli) -> None:
     assert cli.server.requests[0].json() == {"name": "shop", "version": "1.2.0", "changes": "New prices\n"}
 
 
+def test_release_create_sends_when_it_was_committed(cli: Cli) -> None:
+    cli.on("POST", "/releases/", (201, RELEASE))
+    assert (
+        cli.run("release", "create", "shop", "1", "--committed-at", "2026-11-20T10:30:00+01:00").exit_code
+        == 0
+    )
+    assert cli.server.requests[0].json()["committed_at"] == "2026-11-20T09:30:00Z"
+    assert cli.run("release", "create", "shop", "1", "--committed-at", "yesterday").exit_code == 2
+
+
 def test_release_show_of_none_is_exit_3(cli: Cli) -> None:
     cli.on("GET", "/releases/", listed())
     assert cli.run("release", "show", "shop", "9").exit_code == 3
@@ -286,6 +296,22 @@ def test_status_says_how_many_targets_have_each_version(cli: Cli) -> None:
         "limit": "200",
     }
     assert [each["target"] for each in json.loads(cli.run("status", "--json").stdout)] == list("abcde")
+
+
+def test_status_says_what_ran_at_a_time_in_every_environment(cli: Cli) -> None:
+    cli.on("GET", "/environments", listed({"name": "staging"}, {"name": "production"}))
+    cli.on("GET", "/environments/staging/installations", listed())
+    past = {name: value for name, value in installed("a", "1.0", 1, "2026-01-01").items() if name != "health"}
+    cli.on("GET", "/environments/production/installations", listed(past))
+    assert cli.run("status", "shop", "--at", "2026-02-01T12:00Z").stdout.splitlines() == [
+        "application  environment  version  targets  since       deployment",
+        "shop         production   1.0      1 of 1   2026-01-01  1",
+    ]
+    assert cli.server.requests[-1].query == {
+        "application": "shop",
+        "at": "2026-02-01T12:00:00Z",
+        "limit": "200",
+    }
 
 
 def test_status_says_what_is_not_well(cli: Cli) -> None:

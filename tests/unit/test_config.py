@@ -65,3 +65,33 @@ def test_no_setting_that_is_secret_is_shown() -> None:
     assert GOOD not in repr(settings)
     assert GOOD[::-1] not in repr(settings)
     assert "u:p" not in repr(settings)
+
+
+OIDC = {
+    "OIDC_ISSUER": "https://id.example.com",
+    "OIDC_CLIENT_ID": "release-manager",
+    "OIDC_CLIENT_SECRET": "s",
+    "OIDC_REDIRECT_URL": "https://deploy.example.com/login/oidc/back",
+}
+
+
+def test_groups_of_the_provider_give_roles() -> None:
+    read = Settings.from_env(ENV | OIDC | {"OIDC_ROLES": "ops=operator, a=b=admin,*=viewer"})
+    assert read.roles_of_groups == {"ops": "operator", "a=b": "admin", "*": "viewer"}
+    assert "OIDC_CLIENT_SECRET" not in repr(read)
+    assert "oidc_client_secret" not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"OIDC_CLIENT_SECRET": ""}, "OIDC_CLIENT_SECRET must be set"),
+        ({"OIDC_ISSUER": "http://id.example.com"}, "OIDC_ISSUER must start with https://"),
+        ({"OIDC_REDIRECT_URL": "https://deploy.example.com/"}, "OIDC_REDIRECT_URL must end with"),
+        ({"OIDC_SCOPES": "email"}, "OIDC_SCOPES must hold openid"),
+        ({"OIDC_ROLES": "ops=boss"}, "OIDC_ROLES must be group=role"),
+        ({"OIDC_ROLES": "=admin"}, "OIDC_ROLES must be group=role"),
+    ],
+)
+def test_a_provider_that_cannot_work_or_is_not_safe_is_refused(wrong: dict[str, str], said: str) -> None:
+    assert said in refusal(**(OIDC | wrong))

@@ -1,5 +1,7 @@
 """What others tell us: GitHub's own example of a signature, and payloads as their documents show them."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from orchestrator.domain.inbound import Announced, Sender, announced, message_key, mistrust
@@ -68,6 +70,8 @@ GITHUB_RELEASE = {
         "tag_name": "v1.2.0",
         "html_url": "https://github.com/octocat/shop/releases/tag/v1.2.0",
         "body": "First\x00 line",
+        "created_at": "2026-11-20T09:30:00Z",
+        "published_at": "2026-11-23T12:00:00Z",
         "draft": False,
         "prerelease": False,
     },
@@ -80,7 +84,10 @@ GITLAB_RELEASE = {
     "name": "1.2.0",
     "description": "First",
     "url": "https://gitlab.example.com/shop/-/releases/v1.2.0",
+    "created_at": "2026-11-23 12:00:00 UTC",
+    "commit": {"id": "ee0a3fb", "timestamp": "2026-11-20T20:30:00+11:00"},
 }
+COMMITTED = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +97,9 @@ GITLAB_RELEASE = {
             Sender.GITHUB,
             {"x-github-event": "release"},
             GITHUB_RELEASE,
-            Announced("v1.2.0", "https://github.com/octocat/shop/releases/tag/v1.2.0", "First line"),
+            Announced(
+                "v1.2.0", "https://github.com/octocat/shop/releases/tag/v1.2.0", "First line", COMMITTED
+            ),
         ),
         (Sender.GITHUB, {"x-github-event": "push"}, GITHUB_RELEASE, None),
         (Sender.GITHUB, {"x-github-event": "release"}, GITHUB_RELEASE | {"action": "created"}, None),
@@ -100,7 +109,7 @@ GITLAB_RELEASE = {
             Sender.GITLAB,
             {},
             GITLAB_RELEASE,
-            Announced("v1.2.0", "https://gitlab.example.com/shop/-/releases/v1.2.0", "First"),
+            Announced("v1.2.0", "https://gitlab.example.com/shop/-/releases/v1.2.0", "First", COMMITTED),
         ),
         (Sender.GITLAB, {}, GITLAB_RELEASE | {"action": "update"}, None),
         (Sender.GITLAB, {}, GITLAB_RELEASE | {"tag": 7}, None),
@@ -109,6 +118,12 @@ GITLAB_RELEASE = {
             {},
             {"type": "release.published", "data": {"version": "1.2.0"}},
             Announced("1.2.0", "", ""),
+        ),
+        (
+            Sender.GENERIC,
+            {},
+            {"type": "release.published", "data": {"version": "1", "committed_at": "2026-11-20T09:30:00Z"}},
+            Announced("1", "", "", COMMITTED),
         ),
         (Sender.GENERIC, {}, {"type": "release.removed", "data": {"version": "1.2.0"}}, None),
         (Sender.GENERIC, {}, {"type": "release.published", "data": "1.2.0"}, None),
@@ -119,6 +134,13 @@ def test_what_announces_a_release(
     sender: Sender, headers: dict[str, str], document: object, expected: Announced | None
 ) -> None:
     assert announced(sender, headers, document) == expected
+
+
+@pytest.mark.parametrize("said", ["yesterday", "2026-11-20T09:30:00", "2026-11-20 12:00:00 UTC", 7, None, {}])
+def test_a_release_is_announced_also_where_its_commit_has_no_time(said: object) -> None:
+    data = {"version": "1.2.0", "committed_at": said}
+    found = announced(Sender.GENERIC, {}, {"type": "release.published", "data": data})
+    assert found == Announced("1.2.0", "", "", None)
 
 
 @pytest.mark.parametrize(

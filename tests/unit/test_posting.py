@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator import posting
 from orchestrator.domain.networks import read_networks
-from orchestrator.notifications import posting
 from orchestrator.notifications.base import Verdict
+from orchestrator.notifications.receipts import receipt
 from tests.unit.cli_server import DROPPED, ScriptedServer, scripted_server
 
 LOOPBACK = read_networks("127.0.0.0/8, ::1/128")
@@ -51,7 +52,7 @@ def test_it_is_sent_as_it_is(server: ScriptedServer) -> None:
     assert (sent.body, sent.headers["x-mine"], sent.query) == (b"{}", "1", {"b": "c"})
     assert sent.headers["host"] == server.url.removeprefix("http://")
     assert answer.shown == 'status 201: {"ok": true}'
-    assert posting.receipt(answer).verdict is Verdict.DELIVERED
+    assert receipt(answer).verdict is Verdict.DELIVERED
 
 
 def test_the_name_is_looked_up_once_and_what_was_checked_is_called(
@@ -86,7 +87,7 @@ def test_redirects_are_not_followed(server: ScriptedServer) -> None:
     server.on("POST", "/a", (307, "", {"Location": f"{server.url}/b"}))
     answer = post(server.url + "/a")
     assert (answer.status, len(server.requests)) == (307, 1)
-    assert posting.receipt(answer).verdict is Verdict.FAILED
+    assert receipt(answer).verdict is Verdict.FAILED
 
 
 def test_of_an_endless_answer_only_the_beginning_is_read() -> None:
@@ -170,4 +171,4 @@ def test_what_went_wrong_never_names_the_url(server: ScriptedServer) -> None:
     ],
 )
 def test_what_a_status_means(status: int, verdict: str) -> None:
-    assert posting.receipt(posting.Answer(status, b"", None)).verdict == verdict
+    assert receipt(posting.Answer(status, b"", None)).verdict == verdict

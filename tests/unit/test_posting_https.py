@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from orchestrator import posting
 from orchestrator.domain.networks import read_networks
-from orchestrator.notifications import posting
 
 LOOPBACK = read_networks("127.0.0.0/8, ::1/128")
 

@@ -16,7 +16,6 @@ from urllib3.util import Url, parse_url
 from orchestrator import clock
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.networks import Address, Network, refusal
-from orchestrator.notifications.base import Receipt, Verdict
 
 TIMEOUT_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
@@ -28,6 +27,10 @@ USER_AGENT = "devops-release-manager"
 
 class CallFailedError(Exception):
     """There was no answer; the message says why."""
+
+
+class NotCalledError(CallFailedError):
+    """Nothing was sent, because the address must not be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,11 @@ class Answer:
         return f"status {self.status}" + (f": {clean[:SHOWN_CHARACTERS]}" if clean.strip() else "")
 
 
-def check_url(url: object, *, field: str, allowed: tuple[Network, ...]) -> str:
-    """A URL that may be called, as far as can be said without looking up its name. Raises SettingsRefusedError."""
+def check_url(url: object, *, field: str, allowed: tuple[Network, ...] | None) -> str:
+    """A URL that may be called, as far as can be said without looking up its name. Raises SettingsRefusedError.
+
+    `allowed`: None where only who calls knows the networks; the call judges the address in any case.
+    """
     if not isinstance(url, str) or not url or len(url) > MOST_URL_CHARACTERS or not url.isprintable():
         raise SettingsRefusedError(field, f"must be a URL of at most {MOST_URL_CHARACTERS} characters")
     try:
@@ -58,8 +64,8 @@ def check_url(url: object, *, field: str, allowed: tuple[Network, ...]) -> str:
         raise SettingsRefusedError(field, "must begin with http:// or https:// and a host")
     if parts.auth:
         raise SettingsRefusedError(field, "must not hold a user and a password")
-    address = _literal(parts)
-    why = refusal(address, allowed) if address is not None else None
+    address = None if allowed is None else _literal(parts)
+    why = refusal(address, allowed or ()) if address is not None else None
     if why:
         raise SettingsRefusedError(field, why)
     return url
@@ -73,8 +79,9 @@ def call(
     body: bytes | None,
     allowed: tuple[Network, ...],
     timeout_seconds: float = TIMEOUT_SECONDS,
+    most_bytes: int = MAX_ANSWER_BYTES,
 ) -> Answer:
-    """Send one request and read at most MAX_ANSWER_BYTES of its answer; follows no redirect. Raises CallFailedError.
+    """Send one request and read at most `most_bytes` of its answer; follows no redirect. Raises CallFailedError.
 
     The name is looked up once and the address that was checked is the one that is called. Only the look-up
     itself is not within `timeout_seconds`: the system's resolver has its own limit.
@@ -91,7 +98,19 @@ def call(
             timer.daemon = True
             timer.start()
             try:
-                answer = _exchange(connection, method, parts, headers=headers, body=body, deadline=deadline)
+                sent = {**_own_headers(parts), **headers}
+                connection.timeout = max(
+                    0.1, deadline - clock.monotonic()
+                )  # what it gives its socket from now on
+                connection.request(
+                    method,
+                    parts.request_uri,
+                    body=body,
+                    headers=sent,
+                    preload_content=False,
+                    decode_content=False,
+                )
+                answer = _answer(connection, most_bytes)
             finally:
                 timer.cancel()
     except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
@@ -101,13 +120,6 @@ def call(
     if late.is_set():
         raise CallFailedError(f"no answer within {timeout_seconds:g} s")
     return answer
-
-
-def receipt(answer: Answer) -> Receipt:
-    """What an answer means for a message: any 2xx took it, 410 wants nothing more, everything else is tried again."""
-    failed = Verdict.GONE if answer.status == 410 else Verdict.FAILED
-    verdict = Verdict.DELIVERED if 200 <= answer.status < 300 else failed
-    return Receipt(verdict, answer.shown, answer.status, answer.retry_after_seconds)
 
 
 def _literal(parts: Url) -> Address | None:
@@ -123,13 +135,15 @@ def _resolve(parts: Url, allowed: tuple[Network, ...]) -> str:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise CallFailedError(f"{host} cannot be looked up: {_reason(error)}") from error
-    why = f"{host} has no address"
+    if not found:
+        raise CallFailedError(f"{host} has no address")
+    why = ""
     for _, _, _, _, place in found:
         why_not = refusal(ipaddress.ip_address(place[0]), allowed)
         if why_not is None:
             return str(place[0])
         why = f"{host} is not called: {why_not}"
-    raise CallFailedError(why)
+    raise NotCalledError(why)
 
 
 def _connection(parts: Url, address: str) -> HTTPConnection:
@@ -147,30 +161,20 @@ def _connection(parts: Url, address: str) -> HTTPConnection:
     return HTTPConnection(address, parts.port or 80, timeout=CONNECT_SECONDS)
 
 
-def _exchange(
-    connection: HTTPConnection,
-    method: str,
-    parts: Url,
-    *,
-    headers: Mapping[str, str],
-    body: bytes | None,
-    deadline: float,
-) -> Answer:
-    connection.timeout = max(0.1, deadline - clock.monotonic())  # what it gives its socket from now on
-    sent = {
+def _own_headers(parts: Url) -> dict[str, str]:
+    return {
         "Host": parts.netloc or "",
         "User-Agent": USER_AGENT,
         "Accept-Encoding": "identity",
         "Connection": "close",
-        **headers,
     }
-    connection.request(
-        method, parts.request_uri, body=body, headers=sent, preload_content=False, decode_content=False
-    )
+
+
+def _answer(connection: HTTPConnection, most_bytes: int) -> Answer:
     read = b""
     with closing(connection.getresponse()) as response:
-        while len(read) < MAX_ANSWER_BYTES and (
-            piece := response.read1(MAX_ANSWER_BYTES - len(read), decode_content=False)
+        while len(read) < most_bytes and (
+            piece := response.read1(most_bytes - len(read), decode_content=False)
         ):
             read += piece
     asked = response.headers.get("Retry-After", "")

@@ -1,0 +1,72 @@
+"""Every kind of target that takes artifacts keeps the public contract."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator import plugins
+from orchestrator.targets.base import SupportsArtifacts, Target, TargetBusyError
+from orchestrator.targets.command import CommandTarget
+from orchestrator.targets.files import PIECE_BYTES
+from orchestrator.targets.ssh import SshTarget
+from orchestrator.testing import new_run
+from orchestrator.testing.artifacts import ArtifactContract, artifact_of, packed
+from tests.contracts.test_target_contract import programs_of_busybox
+from tests.sshd import Sshd, needs_sshd, serving
+
+TESTED = {"command", "ssh"}
+
+
+def test_every_kind_that_takes_artifacts_has_its_contract_test() -> None:
+    taking = {name for name, kind in plugins.target_kinds().items() if issubclass(kind, SupportsArtifacts)}
+    assert taking == TESTED
+
+
+class TestCommandTarget(ArtifactContract):
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Target:
+        return CommandTarget.from_settings({}, runs_dir=str(tmp_path / "runs"))
+
+
+@needs_sshd
+class TestSshTarget(ArtifactContract):
+    """Against a real sshd; `sh` is what the host has."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+        with serving(tmp_path_factory.mktemp("sshd")) as server:
+            yield server
+
+    @pytest.fixture
+    def target(self, server: Sshd, directory: Path) -> Target:
+        # A `directory` that is only there after the first release must not be in the way of it.
+        settings = server.settings(directory=str(directory / "current"))
+        return SshTarget.from_settings(settings, runs_dir=str(server.folder / "runs"))
+
+    def test_who_brings_the_same_at_the_same_time_waits(
+        self, target: Target, tmp_path: Path, directory: Path
+    ) -> None:
+        assert isinstance(target, SupportsArtifacts)
+        file = packed(tmp_path / "big.tar.gz", {"noise": os.urandom(2 * PIECE_BYTES)})
+        artifact, run = artifact_of(file, "1.0", directory), new_run()
+        assert target.bring(run, artifact, file, 0) == PIECE_BYTES
+        with pytest.raises(TargetBusyError, match=run.name):
+            target.missing(new_run(), artifact)
+        self.bring(target, run, artifact, file)
+        assert target.missing(new_run(), artifact) is None
+
+
+@needs_sshd
+@pytest.mark.skipif(not shutil.which("busybox"), reason="busybox is not installed")
+class TestSshTargetOnBusybox(TestSshTarget):
+    """The host has nothing but busybox, and flock where its busybox has none."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+        with serving(tmp_path_factory.mktemp("sshd"), PATH=str(programs_of_busybox(tmp_path_factory))) as it:
+            yield it

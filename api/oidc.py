@@ -2,6 +2,9 @@
 
 import re
 import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,7 +12,12 @@ from urllib.parse import urlsplit
 from api.schemas.users import EMAIL
 from orchestrator import clock, log
 from orchestrator.config import Settings
-from orchestrator.domain.errors import MisconfiguredError, UnauthenticatedError, UnavailableError
+from orchestrator.domain.errors import (
+    MisconfiguredError,
+    TooManyRequestsError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from orchestrator.services.identities import Identity
 
 try:
@@ -34,6 +42,8 @@ _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _TIMEOUT_SECONDS = 5.0
 _KNOWN_SECONDS = 3600.0
 _LEEWAY_SECONDS = 60
+MOST_AT_ONCE = 4
+"""So many logins of a process ask the provider at a time: each holds a thread of the web server until it answers."""
 _MOST_CHARACTERS = 255
 _EMAIL = re.compile(EMAIL)
 
@@ -68,9 +78,10 @@ class Provider:
         self._metadata: dict[str, Any] = {}
         self._keys: Any = None
         self._known_until = 0.0
+        self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
     def address_of(self, asked: Asked, state: str) -> str:
-        """Where to send the browser. Raises UnavailableError."""
+        """Where to send the browser. Raises as `known` does."""
         known = self.known()
         with self._session(asked.redirect_url) as session:
             url: str
@@ -83,9 +94,9 @@ class Provider:
         return url
 
     def identify(self, code: str, asked: Asked) -> Identity:
-        """Who came back with this code. Raises UnauthenticatedError, and UnavailableError while the provider is away."""
+        """Who came back with this code. Raises UnauthenticatedError; UnavailableError and TooManyRequestsError as `known` does."""
         known = self.known()
-        with self._session(asked.redirect_url) as session:
+        with self._asking(), self._session(asked.redirect_url) as session:
             try:
                 told = session.fetch_token(
                     known["token_endpoint"],
@@ -109,10 +120,10 @@ class Provider:
         return self._identity(claims)
 
     def known(self) -> dict[str, Any]:
-        """What the provider says of itself. Raises UnavailableError."""
+        """What the provider says of itself. Raises UnavailableError, and TooManyRequestsError while many ask."""
         if clock.monotonic() < self._known_until:
             return self._metadata
-        with self._session("") as session:
+        with self._asking(), self._session("") as session:
             try:
                 found = self._read(session, self.issuer.rstrip("/") + _DISCOVERY)
                 _check(found, self.issuer)
@@ -122,6 +133,15 @@ class Provider:
         self._metadata, self._keys = found, keys
         self._known_until = clock.monotonic() + _KNOWN_SECONDS
         return found
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise TooManyRequestsError("too many logins at once; wait a moment", retry_after_seconds=2)
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def _session(self, redirect_url: str) -> Any:
         methods = self._metadata.get("token_endpoint_auth_methods_supported", [_BASIC])

@@ -2,7 +2,20 @@
 
 import sys
 
-from bench import deployments, latency, lines, listing, logs, mixed, openings, pending, streams, web
+from bench import (
+    deployments,
+    fleet,
+    latency,
+    lines,
+    listing,
+    logs,
+    mixed,
+    openings,
+    pages,
+    pending,
+    streams,
+    web,
+)
 
 MEASUREMENTS = {
     "deployments": deployments.measure,
@@ -12,12 +25,14 @@ MEASUREMENTS = {
     "logs": logs.measure,
     "pending": pending.measure,
     "streams": streams.measure,
+    "pages": pages.measure,
     "openings": openings.measure,
     "listing": listing.measure,
     "mixed": mixed.measure,
+    "fleet": fleet.measure,
 }
-ONLY_BY_NAME = {"listing"}
-"""Takes many minutes and some 7 GB of disk while it runs."""
+ONLY_BY_NAME = {"listing", "fleet"}
+"""The one takes many minutes and some 7 GB of disk while it runs, the other an sshd and what it installs from PyPI."""
 
 
 def main(names: list[str]) -> int:

@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=4096,
     )
-    Server(config, on_exit=lambda: app.state.hub.cut_everybody("this process ends; come back")).run()
+    Server(config, on_exit=lambda: app.state.cut_everybody("this process ends; come back")).run()
     return 0
 
 

@@ -1,9 +1,11 @@
 """The ASGI application: who may follow, and how errors are answered."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
+from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -26,19 +28,25 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.presenting import problems
 from orchestrator.presenting.json import dumps
+from orchestrator.services.actors import Actor
 from orchestrator.services.cursors import Cursors
+from orchestrator.services.tokens import TICKET
 from stream import events
 from stream.events import EventWriter, Key
+from stream.followers import Follower
 from stream.following import Following, Send
-from stream.hub import Follower, Hub, Topic
+from stream.hub import Hub, Topic
 from stream.looking import Looker
-from stream.reader import AWAY, DATABASE_AWAY, Reader
+from stream.reader import AWAY, DATABASE_AWAY, HEARTBEAT_SECONDS, Reader
 from stream.responses import EventStream, Observed, request_id_of
 from stream.store import Store
+from stream.view_looking import ViewLooker
+from stream.views import Views
+from stream.visiting import MAX_ID, Visiting
 
 FIRST_LOOK_SECONDS = 5.0
 PATH = "/api/v1/deployments/{deployment_id:int}/stream"
-_MAX_ID = 2**63 - 1
+LIVE = "/live"
 
 _logger = log.get(__name__)
 
@@ -52,12 +60,15 @@ class Streaming:
         self._cursors = Cursors(settings.secret_key)
         self._store = Store(settings, self._database)
         self.hub = Hub(most_followers=settings.stream_limit)
+        self.views = Views(ViewLooker(self._database))
+        self.visiting = Visiting(self.hub, self.views, self._store, queue_bytes=settings.stream_queue_bytes)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The reader, from the start of the process to its end."""
+        """What reads for all, from the start of the process to its end."""
         reader = Reader(self.hub, Looker(self._database, self._cursors))
-        tasks = [asyncio.create_task(reader.run()), asyncio.create_task(reader.beat())]
+        going_on = (reader.run(), self.views.run(), self._beat())
+        tasks = [asyncio.create_task(each) for each in going_on]
         for task in tasks:
             task.add_done_callback(_tell_defect)
         try:
@@ -67,6 +78,21 @@ class Streaming:
                 task.cancel()
             self._store.close()
             self._database.close()
+
+    async def _beat(self) -> None:
+        """Keep idle connections alive."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            for follower in self._everybody():
+                follower.heartbeat()
+
+    def cut_everybody(self, detail: str) -> None:
+        """Send all away; they come back."""
+        for follower in list(self._everybody()):
+            follower.cut("unavailable", detail)
+
+    def _everybody(self) -> Iterator[Follower[Any]]:
+        return itertools.chain(self.hub.everybody(), self.views.everybody())
 
     async def follow(self, request: Request) -> Response:
         """GET: everything that happens to a deployment, from where the last event's id says, to its end."""
@@ -78,7 +104,7 @@ class Streaming:
         with ExitStack() as held:
             self.hub.take_place()
             held.callback(self.hub.give_place)
-            actor, good_until = await self._store.admit(request.headers.get("Authorization"))
+            actor, good_until = await self._admit(request)
             await self._store.check_step(key)
             follower = Follower(key, actor, good_until, self._settings.stream_queue_bytes)
             topic = self.hub.enter(follower)
@@ -94,6 +120,12 @@ class Streaming:
 
             return EventStream(run, on_disconnect=follower.finish, on_end=held.pop_all().close)
 
+    async def _admit(self, request: Request) -> tuple[Actor, float]:
+        """Programs come with a token, pages with a ticket."""
+        if TICKET in request.query_params:
+            return await self._store.admit_ticket(request.query_params[TICKET])
+        return await self._store.admit(request.headers.get("Authorization"))
+
     async def live(self, _request: Request) -> Response:
         """GET: that this process answers."""
         return _json({"status": "ok"}, HTTPStatus.OK)
@@ -106,7 +138,7 @@ class Streaming:
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Make the application; `app.state.hub` is who follows."""
+    """Make the application; `app.state.cut_everybody` sends all away."""
     streaming = Streaming(settings)
 
     @asynccontextmanager
@@ -117,6 +149,7 @@ def create_app(settings: Settings) -> Starlette:
     app = Starlette(
         routes=[
             Route(PATH, streaming.follow, methods=["GET"]),
+            Route(LIVE, streaming.visiting.visit, methods=["GET"]),
             Route("/health/live", streaming.live, methods=["GET"]),
             Route("/health/ready", streaming.ready, methods=["GET"]),
         ],
@@ -131,7 +164,7 @@ def create_app(settings: Settings) -> Starlette:
         },
         lifespan=lifespan,
     )
-    app.state.hub = streaming.hub
+    app.state.cut_everybody = streaming.cut_everybody
     return app
 
 
@@ -154,18 +187,18 @@ def _tell_defect(task: "asyncio.Task[None]") -> None:
 
 
 def _key_of(request: Request) -> Key:
-    unknown = set(request.query_params) - {"step", "last_event_id"}
+    unknown = set(request.query_params) - {"step", "last_event_id", TICKET}
     if unknown:
         raise InvalidInputError(
             problems=[FieldProblem(f"/query/{each}", "Unknown field.") for each in sorted(unknown)]
         )
     deployment_id = int(request.path_params["deployment_id"])
-    if not 0 < deployment_id <= _MAX_ID:
+    if not 0 < deployment_id <= MAX_ID:
         raise NotFoundError(f"there is no deployment {deployment_id}")
     step = request.query_params.get("step")
     if step is None:
         return Key(deployment_id)
-    if not (step.isascii() and step.isdecimal() and 0 < int(step) <= _MAX_ID):
+    if not (step.isascii() and step.isdecimal() and 0 < int(step) <= MAX_ID):
         raise InvalidInputError(problems=[FieldProblem("/query/step", "Not a valid integer.")])
     return Key(deployment_id, int(step))
 

@@ -1,6 +1,6 @@
 """What is sent: the events of the stream, as bytes, and the ids by which a follower comes back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Row
@@ -87,6 +87,16 @@ class EventWriter:
 def cut(code: str, detail: str) -> bytes:
     """The last event of somebody who is sent away before the end; without an id: what was sent last stays so."""
     return _event("cut", dumps({"code": code, "detail": detail}), None)
+
+
+def view(html: str) -> bytes:
+    """A view as a whole; nobody comes back to it by an id, so it has none."""
+    return _event("view", dumps({"html": html}), None)
+
+
+def view_pieces(pieces: Mapping[str, str]) -> bytes:
+    """What of a view changed, by the ids of elements."""
+    return _event("pieces", dumps({"pieces": dict(pieces)}), None)
 
 
 def _event(kind: str, data: bytes, id: str | None) -> bytes:

@@ -10,8 +10,9 @@ from orchestrator.presenting.deployments import present_step
 from orchestrator.presenting.json import dumps
 from orchestrator.presenting.logs import MAX_PAGE_BYTES, Place, within_bounds
 from stream import events
-from stream.events import EventWriter, Mark
-from stream.hub import Channel, Follower, Hub, Topic
+from stream.events import EventWriter, Key, Mark
+from stream.followers import Follower
+from stream.hub import Channel, Hub, Topic
 from stream.store import Store
 
 FIRST_PIECES, MOST_PIECES = 32, 1000
@@ -25,7 +26,7 @@ class Following:
 
     hub: Hub
     store: Store
-    follower: Follower
+    follower: Follower[Key]
     topic: Topic
     writer: EventWriter
     mark: Mark

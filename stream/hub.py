@@ -1,16 +1,14 @@
 """Who follows what, and handing what is new to each: bounded queues, no input or output, one event loop."""
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from orchestrator.domain.errors import UnavailableError
-from orchestrator.services.actors import Actor
-from stream import events
 from stream.events import Key, Mark
+from stream.followers import Follower
 from stream.looking import Asked, Found, News, Read
-from stream.metrics import CUT, FOLLOWERS
+from stream.metrics import FOLLOWERS
 
 
 class StreamFullError(UnavailableError):
@@ -20,68 +18,10 @@ class StreamFullError(UnavailableError):
 
 
 @dataclass(slots=True, eq=False)
-class Follower:
-    """One connection. What it is to be sent waits here; who falls too far behind is cut off."""
-
-    key: Key
-    actor: Actor
-    good_until: float
-    """When the access token runs out, seconds since the epoch."""
-    most_bytes: int
-    over: bool = False
-    """Nothing more is put here; what is left is sent, and then it ends."""
-    _waiting: deque[bytes] = field(default_factory=deque)
-    _size: int = 0
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def offer(self, chunk: bytes) -> None:
-        """Let this be sent next. Cut off where more than may be waits already."""
-        if self.over:
-            return
-        if self._size > self.most_bytes:
-            self.cut("too_slow", "you read slower than it is written; come back with Last-Event-ID")
-            return
-        self._put(chunk)
-
-    def heartbeat(self) -> None:
-        """Show that the connection lives, unless something is about to be sent anyway."""
-        if not self._waiting and not self.over:
-            self._put(events.HEARTBEAT)
-
-    def cut(self, code: str, detail: str) -> None:
-        """End it now, saying why; what waited is read again by who comes back."""
-        if not self.over:
-            CUT.labels(code).inc()
-            self._waiting.clear()
-            self._put(events.cut(code, detail))
-            self.finish()
-
-    def finish(self) -> None:
-        """Nothing more will come."""
-        self.over = True
-        self._woken.set()
-
-    async def take(self) -> bytes:
-        """All that waits, as soon as anything does; nothing where it is over."""
-        while not self._waiting and not self.over:
-            self._woken.clear()
-            await self._woken.wait()
-        chunk = b"".join(self._waiting)
-        self._waiting.clear()
-        self._size = 0
-        return chunk
-
-    def _put(self, chunk: bytes) -> None:
-        self._waiting.append(chunk)
-        self._size += len(chunk)
-        self._woken.set()
-
-
-@dataclass(slots=True, eq=False)
 class Topic:
     """A deployment that is followed, as the last look saw it. `news` None after `looked`: there is none."""
 
-    followers: set[Follower] = field(default_factory=set)
+    followers: set[Follower[Key]] = field(default_factory=set)
     looked: asyncio.Event = field(default_factory=asyncio.Event)
     news: News | None = None
     version: int = 0
@@ -114,7 +54,7 @@ class Channel:
     """A log that is read live: all who joined are at the same mark, so they get the very same bytes."""
 
     mark: Mark
-    followers: set[Follower] = field(default_factory=set)
+    followers: set[Follower[Key]] = field(default_factory=set)
 
 
 class Hub:
@@ -141,14 +81,14 @@ class Hub:
         self._places -= 1
         FOLLOWERS.dec()
 
-    def enter(self, follower: Follower) -> Topic:
+    def enter(self, follower: Follower[Key]) -> Topic:
         """Let its deployment be looked at."""
         topic = self._topics.setdefault(follower.key.deployment_id, Topic())
         topic.followers.add(follower)
         self.followed.set()
         return topic
 
-    def leave(self, follower: Follower) -> None:
+    def leave(self, follower: Follower[Key]) -> None:
         """Forget it, and whatever was looked at only for it."""
         channel = self._channels.get(follower.key)
         if channel is not None:
@@ -166,7 +106,7 @@ class Hub:
         """The log that is read live, if it is."""
         return self._channels.get(key)
 
-    def join(self, follower: Follower, mark: Mark) -> None:
+    def join(self, follower: Follower[Key], mark: Mark) -> None:
         """Send it what comes after `mark` from now on; the first who joins begins the channel there."""
         self._channels.setdefault(follower.key, Channel(mark)).followers.add(follower)
 
@@ -207,7 +147,7 @@ class Hub:
         if read.over:
             del self._channels[key]
 
-    def everybody(self) -> Iterator[Follower]:
+    def everybody(self) -> Iterator[Follower[Key]]:
         """All followers."""
         return (follower for topic in self._topics.values() for follower in topic.followers)
 
@@ -222,8 +162,3 @@ class Hub:
         """Send all away; they come back."""
         for follower in list(self.everybody()):
             follower.cut("unavailable", detail)
-
-    def beat(self) -> None:
-        """Show all connections that they live."""
-        for follower in self.everybody():
-            follower.heartbeat()

@@ -48,12 +48,6 @@ class Reader:
         finally:
             self._thread.shutdown(wait=False)
 
-    async def beat(self) -> None:
-        """Keep idle connections alive."""
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            self._hub.beat()
-
     async def _look(self) -> bool:
         check = clock.monotonic() - self._checked_at >= CHECK_SECONDS
         asked = self._hub.asked(with_sign_ins=check)

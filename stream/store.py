@@ -11,6 +11,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from orchestrator import clock
 from orchestrator.config import Settings
 from orchestrator.db import Database, Lookups
 from orchestrator.domain.access import Permission
@@ -24,6 +25,8 @@ from stream.looking import MOST_STEPS
 
 THREADS = 4
 ANSWER_SECONDS = 1.0
+VISIT_SECONDS = 300.0
+"""After which an open page asks web again, which looks anew at who it is and what they may."""
 
 T = TypeVar("T")
 
@@ -45,6 +48,10 @@ class Store:
     async def admit(self, authorization: str | None) -> tuple[Actor, float]:
         """Who it is, and until when the token is good (seconds since the epoch). Raises UnauthenticatedError."""
         return await self._ask(lambda: self._admit(authorization))
+
+    async def admit_ticket(self, ticket: str) -> tuple[Actor, float]:
+        """Whose page it is, and when to come back with another ticket. Raises UnauthenticatedError."""
+        return await self._ask(lambda: self._admit_ticket(ticket))
 
     async def check_step(self, key: Key) -> None:
         """Raise NotFoundError where the step is none of the deployment."""
@@ -76,6 +83,11 @@ class Store:
         actor, good_until = credentials.admit(authorization, tokens=self._tokens, lookup=self._lookups)
         actor.require(Permission.READ)
         return actor, good_until
+
+    def _admit_ticket(self, ticket: str) -> tuple[Actor, float]:
+        actor = credentials.admit_ticket(ticket, tokens=self._tokens, lookup=self._lookups)
+        actor.require(Permission.READ)
+        return actor, clock.now().timestamp() + VISIT_SECONDS
 
     def _check_step(self, deployment_id: int, step_id: int) -> None:
         with self._database.reading() as session:

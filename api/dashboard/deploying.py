@@ -1,6 +1,8 @@
 """Starting a deployment: choose, see what will happen, and only then let it."""
 
+import re
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request
@@ -12,7 +14,7 @@ from api.extensions import session
 from api.idempotency import create_once
 from api.schemas.deployments import DeploymentIn
 from orchestrator.db import rehearsal
-from orchestrator.domain.access import Permission
+from orchestrator.domain.access import Permission, allows
 from orchestrator.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -26,6 +28,8 @@ from orchestrator.services import deployments, foreseeing, pipelines
 
 MOST_CHOICES = 200
 CHOICES = ("application", "version", "environment")
+OPTIONS = ("allow_downgrade", "scheduled_for", "override_windows", "reason")
+_WALL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 _REFUSALS = (ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RuleViolationError)
 
 
@@ -38,13 +42,14 @@ def deploy_page() -> Response:
     refusal = ""
     if all(chosen.values()):
         try:
-            plan = _foresee(frame.read_query(DeploymentIn))
+            plan = _foresee(_order(request.args))
         except _REFUSALS as error:
             refusal = error.message
     return frame.render(
         "deploy.html",
         chosen=chosen,
-        asked=request.args,
+        asked={name: request.args.get(name, "") for name in OPTIONS},
+        may_override=_may_override(chosen),
         plan=plan,
         refusal=refusal,
         once=secrets.token_urlsafe(16),
@@ -56,7 +61,7 @@ def deploy_page() -> Response:
 @frame.page_for(Permission.DEPLOY)
 def deploy() -> Response:
     """Request it; a form that is sent twice requests it once."""
-    body = frame.read_form(DeploymentIn)
+    body = _order(request.form)
     session().rollback()
     made = create_once(
         session(),
@@ -67,6 +72,20 @@ def deploy() -> Response:
         key=request.form.get("once") or None,
     )
     return frame.see(f"/deployments/{made.id}")
+
+
+def _order(sent: Mapping[str, str]) -> dict[str, Any]:
+    """What is to be deployed; a time that a form has no zone for is UTC."""
+    at = sent.get("scheduled_for", "")
+    utc = {"scheduled_for": f"{at}:00+00:00"} if _WALL_TIME.fullmatch(at) else {}
+    return frame.read(DeploymentIn, {**sent, **utc})
+
+
+def _may_override(chosen: Mapping[str, str]) -> bool:
+    if not chosen["environment"]:
+        return False
+    role = current_actor().role_in(chosen["application"], chosen["environment"])
+    return allows(role, Permission.OPERATE)
 
 
 def _foresee(body: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Response, stream_with_context
+from markupsafe import Markup
 from sqlalchemy import Row
 
 from api.auth import current_actor
@@ -15,20 +16,16 @@ from api.responses import json_response
 from api.schemas.deployments import STATUSES, DeploymentQuery
 from api.schemas.logs import LogQuery
 from orchestrator.domain.access import Permission
-from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
 from orchestrator.presenting import log_pages
 from orchestrator.presenting import logs as log_texts
 from orchestrator.presenting.deployments import present
-from orchestrator.presenting.explanations import present_explanation
-from orchestrator.repositories import applications, events, releases, steps
+from orchestrator.presenting.pages import deployment as view
+from orchestrator.repositories import applications, steps
 from orchestrator.repositories import deployments as rows
-from orchestrator.services import acting, explaining
 from orchestrator.services.cursors import log_scope
 
 FILTERS = ("application", "environment", "status")
-MOST_STEPS, MOST_WAVES, MOST_EVENTS = 200, 100, 200
-TAIL_LINES, MOST_TAILS = 15, 3
-_TOLD = (StepStatus.FAILED, StepStatus.UNKNOWN)
 
 
 @blueprint.route("/deployments", methods=["GET"])
@@ -65,39 +62,9 @@ def deployment_live(deployment_id: int) -> Response:
     return frame.part(_live(deployment_id)[1])
 
 
-def _live(deployment_id: int) -> tuple[Row[Any], str]:
-    actor = current_actor()
-    found = explaining.explain(session(), deployment_id, actor=actor)
-    row = found.row
-    verbs = acting.verbs(found, actor)
-    urgent = steps.most_urgent(session(), deployment_id, limit=MOST_STEPS)
-    release = releases.get(session(), row.release_id)
-    text = frame.text_of(
-        "deployment_live.html",
-        row=row,
-        shown=present(row, found.closed),
-        release=release,
-        why=present_explanation(found),
-        ended=DeploymentStatus(row.status) in TERMINAL,
-        verbs=verbs,
-        confirm={verb for verb in verbs if acting.has_to_confirm(row, verb, actor)},
-        waves=steps.waves(session(), deployment_id, limit=MOST_WAVES),
-        steps=urgent,
-        tails=_tails(row, urgent),
-        events=events.of_deployment(session(), deployment_id, after=0, limit=MOST_EVENTS),
-    )
-    return row, text
-
-
-def _tails(row: Row[Any], urgent: list[Row[Any]]) -> dict[int, str]:
-    """The last lines of the first steps that went wrong: they probably say why."""
-    wrong = [step.id for step in urgent if step.status in _TOLD][:MOST_TAILS]
-    return {step_id: _last_lines(row, step_id) for step_id in wrong}
-
-
-def _last_lines(row: Row[Any], step_id: int) -> str:
-    found = log_pages.Reading(session(), row.id, step_id, has_ended=_has_ended(row)).last(TAIL_LINES)
-    return "".join(str(each["text"]) for each in found.items)
+def _live(deployment_id: int) -> tuple[Row[Any], Markup]:
+    row, found = view.read(session(), deployment_id, actor=current_actor())
+    return row, frame.filled(found)
 
 
 def _has_ended(row: Row[Any]) -> bool:

@@ -7,6 +7,8 @@ from urllib.parse import quote, urlsplit
 
 import marshmallow as ma
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request
+from jinja2 import ChoiceLoader
+from markupsafe import Markup
 from marshmallow import fields
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -14,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from api import auth, errors
 from api.auth import P, R
-from api.dashboard import assets, words
+from api.dashboard import assets, navigation
 from api.extensions import services
 from api.responses import tag_of
 from api.sessions import LIFETIME_SECONDS, WebSession
@@ -27,6 +29,7 @@ from orchestrator.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from orchestrator.presenting.pages import rendering, words
 from orchestrator.presenting.problems import headers_of, status_of, title_of
 from orchestrator.services import users
 from orchestrator.services.actors import Actor
@@ -35,14 +38,15 @@ COOKIE = "session"
 FORM_TOKEN = "form_token"  # noqa: S105  # the name of a field
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
     # Not "no-referrer": with it browsers send no Origin along with a form.
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src {connect}; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 
 blueprint = Blueprint("dashboard", __name__, template_folder="templates")
 
@@ -51,6 +55,7 @@ def init(app: Flask) -> None:
     """Serve the pages. What is not there is a page, too, for whoever asks for one."""
     app.register_blueprint(blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.loader = ChoiceLoader([rendering.LOADER, app.create_global_jinja_loader()])
     app.jinja_env.globals.update(asset=assets.url, words=words)
     app.register_error_handler(HTTPStatus.NOT_FOUND, _not_there)
 
@@ -119,8 +124,14 @@ def text_of(template: str, **values: Any) -> str:
         form_token=own.form_token if own else "",
         deploys=_deploys(g.get("actor")),
         flower_url=services().settings.flower_url,
+        navigation=navigation.of(g.get("actor")),
         **values,
     )
+
+
+def filled(view: rendering.View) -> Markup:
+    """A view whose forms this session can send."""
+    return view.text_for(web_session().form_token)
 
 
 def _deploys(actor: Actor | None) -> bool:
@@ -160,6 +171,16 @@ def read_query(schema: type[ma.Schema]) -> dict[str, Any]:
     return _read(schema(), request.args)
 
 
+def read(schema: type[ma.Schema], sent: Mapping[str, str]) -> dict[str, Any]:
+    """As `read_form`, of what was made ready for it. Raises InvalidInputError."""
+    return _read(schema(), sent)
+
+
+def filled_in(*names: str) -> dict[str, Any]:
+    """What was filled in of these fields of a form."""
+    return {name: value for name in names if (value := request.form.get(name, "").strip())}
+
+
 def _read(schema: ma.Schema, sent: Mapping[str, str]) -> dict[str, Any]:
     known = {field.data_key or name: field for name, field in schema.fields.items()}
     values = {
@@ -167,6 +188,15 @@ def _read(schema: ma.Schema, sent: Mapping[str, str]) -> dict[str, Any]:
         for name, value in sent.items()
         if name in known and value.strip()
     }
+    return _load(schema, values)
+
+
+def load(schema: type[ma.Schema], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sent otherwise than as single fields, by the schema of the API. Raises InvalidInputError."""
+    return _load(schema(), values)
+
+
+def _load(schema: ma.Schema, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         found: dict[str, Any] = schema.load(values)
     except ma.ValidationError as error:
@@ -176,9 +206,16 @@ def _read(schema: ma.Schema, sent: Mapping[str, str]) -> dict[str, Any]:
 
 @blueprint.after_request
 def _with_headers(response: Response) -> Response:
+    connect = f"'self' {_origin_of(services().settings.stream_url)}".rstrip()
+    response.headers.setdefault("Content-Security-Policy", _POLICY.format(connect=connect))
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 @blueprint.errorhandler(OrchestratorError)

@@ -6,7 +6,8 @@ from api.auth import current_actor
 from api.dashboard import frame
 from api.dashboard.frame import blueprint
 from api.extensions import session
-from orchestrator.domain.access import Permission, allows
+from orchestrator.domain.access import Permission
+from orchestrator.presenting.pages import grid as view
 from orchestrator.services import overview
 
 _LONGEST_SEARCH = 63
@@ -17,8 +18,8 @@ _LONGEST_SEARCH = 63
 def dashboard() -> Response:
     """What runs where, what is happening, and what waits."""
     part = _part()
-    grid = _grid(part, overview.overview(session(), part=part))
-    return frame.render("dashboard.html", part=part, grid=grid)
+    found = view.read(session(), part=part, actor=current_actor())
+    return frame.render("dashboard.html", part=part, grid=frame.filled(found))
 
 
 @blueprint.route("/dashboard/grid", methods=["GET"])
@@ -28,17 +29,9 @@ def dashboard_grid() -> Response:
     part, actor = _part(), current_actor()
     found = overview.overview(session(), part=part)
     return frame.part_of(
-        (found, part, actor.role, actor.grants, actor.restricted), lambda: _grid(part, found)
+        (found, part, actor.role, actor.grants, actor.restricted, frame.web_session().form_token),
+        lambda: frame.filled(view.view_of(found, part=part, actor=actor)),
     )
-
-
-def _grid(part: str, found: overview.Overview) -> str:
-    actor = current_actor()
-
-    def may_deploy(application: str, environment: str) -> bool:
-        return allows(actor.role_in(application, environment), Permission.DEPLOY)
-
-    return frame.text_of("grid.html", found=found, part=part, may_deploy=may_deploy)
 
 
 def _part() -> str:

@@ -14,7 +14,7 @@ from api.pagination import window
 from api.schemas.insights import BehindQuery, InsightsQuery, present_counted
 from orchestrator.domain.access import Permission
 from orchestrator.domain.durations import rough_duration
-from orchestrator.domain.insights import DEFINITIONS, PRODUCTION, By, Group, Period
+from orchestrator.domain.insights import DEFINITIONS, PRODUCTION, By, Group, Period, Spread
 from orchestrator.repositories import applications
 from orchestrator.services import insights
 from orchestrator.services.insights import Insights, Measures, Part
@@ -51,6 +51,7 @@ class Card:
     dora: str
     here: str
     number: str
+    beside: str = ""
     group: Group
     notes: Sequence[tuple[Group, str]]
     chart: Chart
@@ -80,7 +81,8 @@ def insights_page() -> Response:
         places=places,
         by=By,
         cards=cards(found),
-        duration=_spread(found.measures.duration.p50_seconds, found.measures.duration.p90_seconds),
+        duration=_half(found.measures.duration),
+        duration_beside=_nine_tenths(found.measures.duration),
         rough=rough_duration,
         behind=_behind(filters),
     )
@@ -155,7 +157,8 @@ def cards(found: Insights) -> list[Card]:
             dora="The time it takes for a change to go from committed to version control to deployed in production.",
             here="From the time at which a release says that it was committed to the end of the deployment that brings it "
             "to this environment for the first time. Half of them took at most this long.",
-            number=_spread(each.lead.p50_seconds, each.lead.p90_seconds),
+            number=_half(each.lead),
+            beside=_nine_tenths(each.lead),
             group=Group.LEAD_KNOWN,
             notes=[
                 (Group.LEAD_KNOWN, f"{each.lead.count} with a commit"),
@@ -179,7 +182,8 @@ def cards(found: Insights) -> list[Card]:
             dora="The time it takes to recover from a deployment that fails and requires immediate intervention.",
             here="From the end of a change that failed, or was rolled back later, to the end of the first deployment after it "
             "that succeeded and held. Half of them took at most this long.",
-            number=_spread(each.recovery.p50_seconds, each.recovery.p90_seconds),
+            number=_half(each.recovery),
+            beside=_nine_tenths(each.recovery),
             group=Group.RECOVERED,
             notes=[
                 (Group.RECOVERED, f"{each.recovery.count} recovered"),
@@ -231,11 +235,12 @@ def _chart(parts: Sequence[Part], of: Callable[[Measures], float | None], say: C
     return Chart(bars, _WIDTH * len(parts), _HEIGHT, say(greatest) if greatest else "")
 
 
-def _spread(p50_seconds: float | None, p90_seconds: float | None) -> str:
-    if p50_seconds is None:
-        return NOT_ENOUGH
-    nine = "" if p90_seconds is None else f" (90% within {rough_duration(p90_seconds)})"
-    return f"{rough_duration(p50_seconds)}{nine}"
+def _half(found: Spread) -> str:
+    return NOT_ENOUGH if found.p50_seconds is None else rough_duration(found.p50_seconds)
+
+
+def _nine_tenths(found: Spread) -> str:
+    return "" if found.p90_seconds is None else f"90% within {rough_duration(found.p90_seconds)}"
 
 
 def _percent(rate: float | None) -> str:

@@ -9,7 +9,6 @@ from api.auth import requires
 from api.dashboard import frame
 from api.dashboard.frame import blueprint
 from api.dashboard.login import own_path, say
-from api.dashboard.words import same
 from api.extensions import provider, services
 from api.oidc import Asked, ask
 from orchestrator import clock
@@ -19,9 +18,11 @@ from orchestrator.domain.errors import (
     ConflictError,
     ForbiddenError,
     MisconfiguredError,
+    TooManyRequestsError,
     UnauthenticatedError,
     UnavailableError,
 )
+from orchestrator.presenting.pages.words import same
 from orchestrator.security import new_id
 
 COOKIE = "oidc"
@@ -38,7 +39,7 @@ def to_provider() -> Response:
     asked, state = ask(services().settings.oidc_redirect_url), new_id()
     try:
         answer = cast(Response, redirect(at.address_of(asked, state), 303, Response=Response))
-    except UnavailableError as error:
+    except (UnavailableError, TooManyRequestsError) as error:
         return say(error, back=back)
     note = {
         "state": state,
@@ -62,7 +63,13 @@ def from_provider() -> Response:
         asked = Asked(services().settings.oidc_redirect_url, str(note["nonce"]), str(note["verifier"]))
         signed_in = logins.log_in_by_provider(_code(at.issuer), asked)
         cookie = services().sessions.begin(signed_in.sign_in_id).cookie
-    except (UnauthenticatedError, ForbiddenError, ConflictError, UnavailableError) as error:
+    except (
+        UnauthenticatedError,
+        ForbiddenError,
+        ConflictError,
+        UnavailableError,
+        TooManyRequestsError,
+    ) as error:
         answer = say(error, back=back)
     else:
         answer = frame.see(back)

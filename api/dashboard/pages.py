@@ -2,9 +2,45 @@
 
 from flask import Flask
 
-from api.dashboard import acts, assets, deploying, deployments, frame, grid, inbox, insights, login, oidc
+from api.dashboard import (
+    acts,
+    assets,
+    audit,
+    calendar,
+    catalogue,
+    deploying,
+    deployments,
+    frame,
+    grid,
+    inbox,
+    insights,
+    living,
+    locks,
+    login,
+    oidc,
+    people,
+    system,
+    webhooks,
+)
 
-PAGES = (login, grid, deployments, acts, deploying, inbox, insights, oidc)
+PAGES = (
+    login,
+    grid,
+    deployments,
+    acts,
+    deploying,
+    inbox,
+    insights,
+    living,
+    oidc,
+    calendar,
+    locks,
+    catalogue,
+    webhooks,
+    audit,
+    people,
+    system,
+)
 """The modules whose views are on the blueprint once they are imported."""
 
 

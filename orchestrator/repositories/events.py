@@ -92,3 +92,19 @@ def page(session: Session, *, subject: str | None, after: int, skip: int, limit:
     """Entries about everything, or about one subject, the oldest first."""
     params = {"subject": subject, "after": after, "skip": skip, "limit": limit}
     return list(session.execute(_PAGE, params))
+
+
+_NEWEST = text("""
+    SELECT e.id, e.subject, e.seq, e.kind, e.at, e.actor_id, u.username AS actor, e.data, encode(e.hash, 'hex') AS hash
+    FROM events e LEFT JOIN users u ON u.id = e.actor_id
+    WHERE (CAST(:before AS bigint) IS NULL OR e.id < :before) AND (CAST(:subject AS text) IS NULL OR e.subject = :subject)
+    ORDER BY e.id DESC OFFSET :skip LIMIT :limit
+""")
+
+
+def newest(
+    session: Session, *, subject: str | None, before: int | None, skip: int, limit: int
+) -> list[Row[Any]]:
+    """As `page`, the newest first."""
+    params = {"subject": subject, "before": before, "skip": skip, "limit": limit}
+    return list(session.execute(_NEWEST, params))

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 # Each look into deployments is one step down ix_deployments_application.
 _SLOTS = text("""
     SELECT a.id AS application_id, a.name AS application, e.name AS environment,
-        here.id AS here_id, here.version AS here_version, here.ended_at AS here_since, here.username AS here_by,
+        here.id AS here_id, here.release_id AS here_release_id, here.version AS here_version,
+        here.ended_at AS here_since, here.username AS here_by,
         here.rolls_back_id IS NOT NULL AS here_by_rollback,
         last.id AS last_id, last.version AS last_version, last.status AS last_status, last.created_at AS last_requested_at,
         last.started_at AS last_started_at, last.ended_at AS last_ended_at, last.held_by AS last_held_by,
@@ -16,9 +17,12 @@ _SLOTS = text("""
         (SELECT count(*) FROM (SELECT 1 FROM releases n WHERE n.application_id = a.id AND n.status = 'available'
             AND n.id > here.release_id LIMIT 100) x) AS behind,
         (SELECT n.version FROM releases n WHERE n.application_id = a.id AND n.status = 'available'
-         ORDER BY n.id DESC LIMIT 1) AS newest_version
+         ORDER BY n.id DESC LIMIT 1) AS newest_version,
+        CASE WHEN p.document #>> ARRAY['environments', e.name, 'after', '1'] IS NULL
+            THEN p.document #>> ARRAY['environments', e.name, 'after', '0'] END AS after
     FROM (SELECT * FROM applications
           WHERE CAST(:part AS text) = '' OR strpos(name, :part) > 0 ORDER BY name LIMIT :limit) a
+    LEFT JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
     LEFT JOIN LATERAL (
         SELECT DISTINCT t.environment AS name FROM targets t WHERE t.application_id = a.id AND t.active
     ) e ON true
@@ -33,6 +37,12 @@ _SLOTS = text("""
         WHERE d.application_id = a.id AND d.environment = e.name ORDER BY d.id DESC LIMIT 1
     ) last ON true
     ORDER BY a.name
+""")
+
+_ILL = text("""
+    SELECT t.application_id, t.environment, count(*) AS ill
+    FROM target_health h JOIN health_watches w ON w.deployment_id = h.deployment_id JOIN targets t ON t.id = h.target_id
+    WHERE NOT h.healthy AND w.left_by IS NULL AND t.active GROUP BY t.application_id, t.environment
 """)
 
 _RULES = text("""
@@ -50,8 +60,14 @@ _WAITING_FOR_PEOPLE = text("""
 
 def slots(session: Session, *, part: str, most_applications: int) -> list[Row[Any]]:
     """The first applications whose name holds `part`, with each environment: what succeeded there last (`here_`), and what was
-    requested there last (`last_`). `behind`: how many releases are newer than what is there, counted to a hundred."""
+    requested there last (`last_`). `behind`: how many releases are newer than what is there, counted to a hundred.
+    `after`: the one environment before it, if its pipeline names one and no other."""
     return list(session.execute(_SLOTS, {"part": part, "limit": most_applications}))
+
+
+def ill(session: Session) -> dict[tuple[int, str], int]:
+    """How many targets of each slot were not well when they were asked last; slots that are well are not named."""
+    return {(row.application_id, row.environment): row.ill for row in session.execute(_ILL)}
 
 
 def rules(session: Session) -> dict[str, list[Any]]:

@@ -88,3 +88,21 @@ def page(
     params = {**filters, "before_id": before_id, "skip": skip, "limit": limit}
     statement = text(f"{_READ}{where} ORDER BY r.id DESC OFFSET :skip LIMIT :limit")
     return list(session.execute(statement, params))
+
+
+_SINCE_THE_LAST = text("""
+    SELECT r.id, r.version, r.changes, r.created_at FROM deployments d JOIN releases r ON r.application_id = d.application_id
+    WHERE d.id = :id AND r.id <= d.release_id AND r.id > (
+        SELECT p.release_id FROM deployments p
+        WHERE p.application_id = d.application_id AND p.environment = d.environment AND p.status = 'succeeded' AND p.id < d.id
+        ORDER BY p.id DESC LIMIT 1)
+    ORDER BY r.id DESC LIMIT :limit
+""")
+
+
+def since_the_last(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]:
+    """The releases that come with a deployment: from after what had succeeded there before up to its own, the newest first.
+
+    None where nothing had succeeded there, and where it brings an older one.
+    """
+    return list(session.execute(_SINCE_THE_LAST, {"id": deployment_id, "limit": limit}))

@@ -53,6 +53,17 @@ _LOGS = text(f"""
 """)
 
 
+_NEWEST_EVENTS = text("SELECT id, deployment_id FROM events ORDER BY id DESC LIMIT :limit")
+
+_NEWEST_OUTPUT = text("""
+    SELECT f.id, c.xid, c.chunk_id FROM unnest(CAST(:ids AS bigint[])) AS f(id)
+    CROSS JOIN LATERAL (
+        SELECT c.xid::text AS xid, c.id AS chunk_id FROM log_chunks c WHERE c.deployment_id = f.id
+        ORDER BY c.xid DESC, c.id DESC LIMIT 1
+    ) c
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class Waves:
     """The waves of a deployment in which steps may have changed."""
@@ -108,3 +119,14 @@ def logs(
     for row in session.execute(_LOGS, params):
         found[row.number - 1].append(row)
     return found
+
+
+def newest_events(session: Session, *, limit: int) -> list[Row[Any]]:
+    """The last events that were written, each with the deployment that it is about, if it is about one."""
+    return list(session.execute(_NEWEST_EVENTS, {"limit": limit}))
+
+
+def newest_output(session: Session, ids: Sequence[int]) -> dict[int, tuple[str, int]]:
+    """What names the last piece of output of each of these deployments that wrote any."""
+    found = session.execute(_NEWEST_OUTPUT, {"ids": list(ids)})
+    return {row.id: (row.xid, row.chunk_id) for row in found}

@@ -29,7 +29,7 @@ def verbs(explanation: Explanation, actor: Actor) -> list[str]:
         found += [APPROVE, REJECT]
     if not allows(actor.role_in(row.application, row.environment), Permission.DEPLOY):
         return found
-    if status is DeploymentStatus.PAUSED and row.n_unknown:
+    if status is DeploymentStatus.PAUSED and (row.n_unknown or row.answer_by is not None):
         found.append(ANSWER)
     if status not in TERMINAL:
         return found if row.cancel_requested_at else [*found, CANCEL]

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from orchestrator.domain.errors import UnauthenticatedError
 from orchestrator.services import api_tokens, users
 from orchestrator.services.actors import Actor
-from orchestrator.services.tokens import ACCESS, TokenReader, bearer_token
+from orchestrator.services.tokens import ACCESS, TICKET, TokenReader, bearer_token
 
 T = TypeVar("T")
 
@@ -36,3 +36,12 @@ def admit(header: str | None, *, tokens: TokenReader, lookup: Lookup) -> tuple[A
     if actor is None or str(actor.id) != claims["sub"]:
         raise UnauthenticatedError("this login has ended; log in again")
     return actor, float(claims["exp"])
+
+
+def admit_ticket(ticket: str, *, tokens: TokenReader, lookup: Lookup) -> Actor:
+    """Who it is that comes with a ticket. Postgres is asked each time. Raises UnauthenticatedError."""
+    claims = tokens.read(ticket, kind=TICKET)
+    actor = lookup(lambda connection: users.find_actor(connection, claims["sid"]))
+    if actor is None or str(actor.id) != claims["sub"]:
+        raise UnauthenticatedError("this login has ended; log in again")
+    return actor

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock
 from orchestrator.domain.access import Permission
-from orchestrator.domain.errors import NotFoundError, RuleViolationError
+from orchestrator.domain.errors import ForbiddenError, NotFoundError, RuleViolationError
 from orchestrator.domain.gates import LOCK
 from orchestrator.repositories import applications, gates, waking
 from orchestrator.services import execution, records
@@ -67,6 +69,19 @@ def release(session: Session, lock_id: int, *, actor: Actor, precondition: Preco
         execution.nudge_advance(
             session, deployment_id, f"deployment {deployment_id}, lock {lock_id} released"
         )
+
+
+def may_release(lock: Row[Any], actor: Actor) -> bool:
+    """Whether it is held and they may release it."""
+    if lock.released_at is not None or (lock.expires_at is not None and lock.expires_at <= clock.now()):
+        return False
+    place = {"application": lock.application, "environment": lock.environment}
+    try:
+        actor.require_place(Permission.DEPLOY, **place)
+        actor.require_ownership(lock.created_by, f"lock {lock.id}", **place)
+    except ForbiddenError:
+        return False
+    return True
 
 
 def _application_id(session: Session, name: str | None) -> int | None:

@@ -27,6 +27,10 @@ class Cell:
     """A slot: what is there, and what goes on or ended badly since. None: nothing yet."""
 
     row: Row[Any]
+    promotes: str | None = None
+    """The version that runs in the environment before it and is newer than what is here."""
+    ill: int = 0
+    """How many of its targets were not well when they were asked last."""
 
     @property
     def news(self) -> str | None:
@@ -67,11 +71,23 @@ class Overview:
 def overview(session: Session, *, part: str) -> Overview:
     """All applications whose name holds `part`."""
     found = rows.slots(session, part=part, most_applications=MOST_APPLICATIONS + 1)
-    lines: dict[str, dict[str, Cell]] = {}
+    ill = rows.ill(session)
+    slots: dict[str, dict[str, Row[Any]]] = {}
     for row in found:
-        cells = lines.setdefault(row.application, {})
+        of_application = slots.setdefault(row.application, {})
         if row.environment is not None:
-            cells[row.environment] = Cell(row=row)
+            of_application[row.environment] = row
+    lines = {
+        name: {
+            environment: Cell(
+                row=row,
+                promotes=_promotes(row, of_application),
+                ill=ill.get((row.application_id, environment), 0),
+            )
+            for environment, row in of_application.items()
+        }
+        for name, of_application in slots.items()
+    }
     names = list(lines)[:MOST_APPLICATIONS]
     used = {environment for name in names for environment in lines[name]}
     locks = gates.page_of_locks(session, held_only=True, before_id=None, skip=0, limit=MOST_LOCKS)
@@ -107,6 +123,14 @@ def inbox(session: Session, *, actor: Actor) -> list[Explanation]:
         if each.row.status == DeploymentStatus.PAUSED
         or any(gate.kind == APPROVAL and not gate.passes for gate in each.gates)
     ]
+
+
+def _promotes(row: Row[Any], of_application: Mapping[str, Row[Any]]) -> str | None:
+    before = of_application.get(row.after)
+    if before is None or before.here_id is None:
+        return None
+    is_newer = row.here_release_id is None or before.here_release_id > row.here_release_id
+    return str(before.here_version) if is_newer else None
 
 
 def _freezes(found: Sequence[Any] | None, now: datetime) -> list[tuple[str, datetime | None]]:

@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import jwt
@@ -12,7 +14,9 @@ from orchestrator.domain.errors import UnauthenticatedError
 from orchestrator.security import derive_key
 
 ALGORITHM = "HS256"
-ACCESS, REFRESH = "access", "refresh"
+ACCESS, REFRESH, TICKET = "access", "refresh", "ticket"
+TICKET_SECONDS = 30
+"""How long a page may take to come to the stream process with the ticket that web gave it."""
 LEEWAY_SECONDS = 5
 _MAX_TOKEN_CHARACTERS = 2048
 _MOST_VERIFIED = 10_000
@@ -31,6 +35,19 @@ def bearer_token(header: str | None) -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise UnauthenticatedError
     return token.strip()
+
+
+def write_ticket(secret_key: str, *, user_id: int, sign_in_id: str, now: datetime) -> str:
+    """What lets a page with a session in at the stream process, once it has asked for it and for a few seconds."""
+    claims = {
+        "type": TICKET,
+        "sub": str(user_id),
+        "sid": sign_in_id,
+        "jti": secrets.token_urlsafe(12),
+        "iat": int(now.timestamp()),
+        "exp": int(now.timestamp()) + TICKET_SECONDS,
+    }
+    return jwt.encode(claims, signing_key(secret_key), algorithm=ALGORITHM)
 
 
 class TokenReader:

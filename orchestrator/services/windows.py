@@ -1,6 +1,9 @@
 """Windows and freezes: when deployments to an environment may start."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Row
@@ -9,6 +12,7 @@ from sqlalchemy.orm import Session
 from orchestrator import clock, recurrence
 from orchestrator.domain import gates
 from orchestrator.domain.access import Permission
+from orchestrator.domain.intervals import Interval
 from orchestrator.domain.window_reading import RuleDraft, read_rule, to_document
 from orchestrator.domain.windows import RuleKind, lint
 from orchestrator.icalendar import read_freezes
@@ -16,6 +20,9 @@ from orchestrator.repositories import applications, waking, windows
 from orchestrator.services import execution, openings, records
 from orchestrator.services.actors import Actor
 from orchestrator.services.preconditions import Precondition, always
+
+FORESEEN = timedelta(days=366)
+MOST_FORESEEN = 3
 
 
 def create(
@@ -69,6 +76,23 @@ def remove(
     if windows.remove(session, rule_id, removed_by=actor.id):
         _record(session, rule_id, f"{kind}.removed", actor, {"environment": row.environment})
         _wake(session, row.environment, f"{kind} {rule_id} was removed")
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a rule would do."""
+
+    warnings: Sequence[str]
+    next: Sequence[Interval]
+    """When it would hold first."""
+
+
+def rehearse(kind: RuleKind, document: Mapping[str, Any]) -> Rehearsal:
+    """Read a rule without keeping it. Raises InvalidInputError with every mistake."""
+    rule = read_rule({**document, "kind": str(kind)}, check=recurrence.check).as_rule(0)
+    now = clock.now()
+    coming = recurrence.occurrences(rule, now, now + FORESEEN)
+    return Rehearsal(lint(rule, now, occurrences=recurrence.occurrences), list(islice(coming, MOST_FORESEEN)))
 
 
 def warnings(row: Row[Any]) -> list[str]:

@@ -42,6 +42,7 @@ switch() {
     rm -f "$base/.current.new"
     ln -s "releases/$version" "$base/.current.new" && mv -fT "$base/.current.new" "$base/current" ||
         fail "$base/current cannot be switched"
+    before=${before#releases/}
     echo "current is $version, and was ${before:-nothing}"
 }
 

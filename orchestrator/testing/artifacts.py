@@ -90,7 +90,7 @@ class ArtifactContract:
         assert isinstance(target, SupportsArtifacts)
         assert target.missing(run, first) is None
         output, _ = self.switch(target, run, first)
-        assert output == b"current is 1.0, and was releases/1.1\n"
+        assert output == b"current is 1.0, and was 1.1\n"
         assert (directory / "current/bin/version").read_bytes() == b"1.0"
 
     def test_those_that_were_current_last_are_kept(

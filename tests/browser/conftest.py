@@ -8,7 +8,7 @@ import redis
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.acceptance.fleet import fleet
-from tests.browser.site import CHROMIUM, FLAGS, Site, web
+from tests.browser.site import CHROMIUM, FLAGS, STREAM, WEB, Site, serving
 from tests.conftest import environment, migrate
 from tests.servers import PostgresServer, worker_id
 
@@ -41,10 +41,14 @@ def site(
     with redis.Redis.from_url(redis_url) as store:
         store.flushdb()  # what is kept there names ids of another database
     env = environment(url, redis_url, folder)
-    with fleet(env, folder) as processes, web(env, folder) as address:
+    with (
+        fleet(env, folder) as processes,
+        serving("stream", STREAM, env, folder) as streams,
+        serving("web", WEB, {**env, "STREAM_URL": streams.url}, folder) as web,
+    ):
         processes.worker()
         processes.beat()
-        made = Site(address, browser, processes, redis_url, folder)
+        made = Site(web.url, browser, processes, redis_url, folder, streams)
         made.person()
         yield made
         made.end_all()

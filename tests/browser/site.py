@@ -32,6 +32,11 @@ FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
+WEB = (
+    "gunicorn -c python:api.serving --no-control-socket -k gthread --workers 1 --threads 8"
+    " --bind 127.0.0.1:{port} api.wsgi:app"
+)
+STREAM = "stream --port {port}"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 _numbers = itertools.count(1)
 
@@ -45,6 +50,7 @@ class Site:
     fleet: Fleet
     redis_url: str
     folder: Path
+    stream: "Served"
     admin: str = "admin"
     tokens: dict[str, str] = field(default_factory=dict)
 
@@ -111,7 +117,7 @@ class Site:
         try:
             made = Visitor(context, context.new_page())
             yield made
-            assert made.complaints == []
+            assert made.complaints == [], made.complaints
         finally:
             context.close()
 
@@ -159,26 +165,49 @@ def _free_port() -> int:
         return int(door.getsockname()[1])
 
 
+@dataclass
+class Served:
+    """A process that listens, and may be ended and started again at the same address."""
+
+    name: str
+    argv: list[str]
+    env: dict[str, str]
+    folder: Path
+    port: int = field(default_factory=_free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *(each.format(port=self.port) for each in self.argv)],
+                cwd=ROOT,
+                env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        eventually(lambda: _answers(f"{self.url}/health/live"), f"{self.name} answers")
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+
 @contextmanager
-def web(env: dict[str, str], folder: Path) -> Iterator[str]:
-    url = f"http://127.0.0.1:{(port := _free_port())}"
-    words = "-c python:api.serving --no-control-socket -k gthread --workers 1 --threads 8"
-    with (folder / "web.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", *words.split(), "--bind", f"127.0.0.1:{port}", "api.wsgi:app"],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), **env},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+def serving(name: str, words: str, env: dict[str, str], folder: Path) -> Iterator[Served]:
+    """A process from its start to its end; `{port}` in its words becomes its port."""
+    served = Served(name, words.split(), env, folder)
     try:
-        eventually(lambda: _answers(f"{url}/health/live"), "web answers")
-        yield url
+        served.start()
+        yield served
     finally:
-        process.terminate()
-        process.wait()
+        served.end()
 
 
 def _answers(url: str) -> bool:

@@ -47,6 +47,15 @@ def pages(site: Site) -> dict[str, str]:
     site.wait(running, "running")
     site.api("POST", "/locks/", {"environment": "production", "reason": "the fair is on until Monday"})
     step = site.api("GET", f"/deployments/{failed}/steps")["items"][0]["id"]
+    dated = {"from": "2020-01-01T00:00", "to": "2090-01-01T00:00"}
+    weekly = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "16:30"}
+    rules = {"zone": "Europe/Berlin", "environment": "production"}
+    site.api("POST", "/windows/", {**rules, "name": "office hours", "weekly": weekly})
+    site.api("POST", "/freezes/", {**rules, "name": "the fair", "dated": dated})
+    release = site.api("GET", f"/releases/?name={shop}")["items"][0]["id"]
+    told = {"name": "the chat", "settings": {"url": "https://hooks.example/x"}, "events": ["deployment.*"]}
+    hook = site.api("POST", "/webhooks/", told)["id"]
+    delivery = site.api("POST", f"/webhooks/{hook}/test", {})["id"]
     return {
         "dashboard": "/",
         "dashboard-empty": "/?q=zzz",
@@ -64,6 +73,23 @@ def pages(site: Site) -> dict[str, str]:
         "deploy": "/deploy",
         "deploy-plan": f"/deploy?application={shop}&version=1.1.0&environment=staging",
         "deploy-refused": f"/deploy?application={shop}&version=9.9.9&environment=staging",
+        "calendar": "/calendar?environment=production",
+        "calendar-week": "/calendar?environment=production&view=week",
+        "rule": "/calendar/rules/new?environment=production",
+        "locks": "/locks?all=true",
+        "releases": "/releases",
+        "release": f"/releases/{release}",
+        "applications": "/applications",
+        "application": f"/applications/{shop}",
+        "targets": f"/targets?application={shop}",
+        "webhooks": "/webhooks",
+        "webhook": f"/webhooks/{hook}",
+        "delivery": f"/webhooks/{hook}/deliveries/{delivery}",
+        "audit": "/audit",
+        "audit-verification": "/audit/verification",
+        "users": "/users",
+        "tokens": "/tokens",
+        "system": "/system",
         "not-found": "/nothing",
     }
 

@@ -92,9 +92,7 @@ def test_what_somebody_types_stays_while_the_page_changes_and_cancel_ends_it(sit
         page.locator("summary", has_text="Cancel…").click()
         page.get_by_label("Reason").fill("it takes too long")
         expect(page.locator(".big")).to_have_text("running", timeout=60_000)
-        site.api("POST", "/locks/", {"application": name, "reason": "x", "warning_only": True})
-        with page.expect_response(re.compile("/live")):
-            pass
+        expect(page.locator(".tail")).to_contain_text("installing")
         expect(page.get_by_label("Reason")).to_have_value("it takes too long")
         page.get_by_role("button", name="Cancel the deployment").click()
         expect(page.locator(".big")).to_have_text("cancelled", timeout=60_000)
@@ -218,3 +216,27 @@ def test_a_long_log_is_followed_searched_and_linked_into(site: Site) -> None:
             page.locator("a", has_text="Download").click()
         lines = download.value.path().read_text().splitlines()
         assert (len(lines), lines[0], lines[49_999]) == (50_001, "line 1", "line 50000")
+
+
+def test_what_a_script_groups_folds_and_unfolds_for_who_is_led_there(site: Site) -> None:
+    grouped = PIPELINE.replace(
+        'echo "installing',
+        'echo "::group::unpacking <b>it</b>"; echo one; echo two; echo "::endgroup::"; echo "installing',
+    )
+    name = site.application(grouped, "1.0.0")
+    made = site.deploy(name, "1.0.0")
+    site.wait(made, "succeeded")
+    step = site.api("GET", f"/deployments/{made}/steps")["items"][0]["id"]
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.person("viewer"))
+        page.goto(f"/deployments/{made}/steps/{step}")
+        expect(page.locator("#L5")).to_contain_text("installing")
+        page.get_by_role("button", name="Fold").click()
+        expect(page.locator("#L2")).to_be_hidden()
+        expect(page.locator("#L5")).to_be_visible()
+        page.locator("#L1").click(position={"x": 200, "y": 8})
+        expect(page.locator("#L2")).to_have_text("one")
+        page.get_by_role("button", name="Fold").click()
+        page.evaluate("location.hash = '#L3'")
+        expect(page.locator("#L3")).to_be_in_viewport()
+        expect(page.locator("#L1")).to_contain_text("unpacking <b>it</b>")

@@ -9,6 +9,7 @@ from orchestrator.domain.errors import RuleViolationError
 from orchestrator.domain.statuses import Outcome
 from orchestrator.presenting.deployments import present_whole
 from orchestrator.presenting.explanations import present_explanation
+from orchestrator.presenting.pages import deployment as pages
 from orchestrator.services import deployments, diagnosis, explaining
 from tests.integration.engine_world import World, worker
 from tests.integration.time_travel import BEGINNING, Clocks, clocks, use_pipeline, world
@@ -165,3 +166,17 @@ def test_one_that_asks_can_be_cancelled(world: World, clocks: Clocks) -> None:
     with world.database.transaction() as session:
         deployments.cancel(session, deployment, actor=world.actor, reason="")
     assert world.status(deployment) == "cancelled"
+
+
+def test_its_page_lets_people_choose_what_to_do(world: World, clocks: Clocks) -> None:
+    deployment = fails(world, ["web-a"])
+    with world.database.reading() as session:
+        _, view = pages.read(session, deployment, actor=world.actor)
+    asked = [
+        each for each in ("retry", "skip", "rollback", "fail") if f'value="{each}"' in view.pieces["why"]
+    ]
+    assert asked == ["retry", "skip", "rollback", "fail"]
+    say(world, deployment, "skip")
+    with world.database.reading() as session:
+        _, view = pages.read(session, deployment, actor=world.actor)
+    assert 'value="rollback"' not in view.pieces["why"]

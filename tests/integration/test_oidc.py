@@ -1,62 +1,21 @@
 """Logging in at an OpenID Connect provider: who comes in, as whom, and who does not, whatever the provider says."""
 
-import itertools
+import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from api.app import create_app
-from tests.integration.api_world import PASSWORD, V1, ApiWorld, Person, world
-from tests.oidc_server import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, Oidc, new_key, oidc_server
+from api.oidc import MOST_AT_ONCE
+from tests.acceptance.fleet import eventually
+from tests.integration.api_world import PASSWORD, V1, ApiWorld, world
+from tests.integration.oidc_world import NUMBERS, application, leave, log_in, provider
+from tests.oidc_server import CLIENT_ID, CLIENT_SECRET, Oidc, new_key
 
-__all__ = ["world"]
-
-NUMBERS = itertools.count(1)
-
-
-@pytest.fixture
-def provider() -> Iterator[Oidc]:
-    with oidc_server() as found:
-        number = next(NUMBERS)
-        found.person = {
-            "sub": f"subject-{number}",
-            "email": f"person-{number}@id.example",
-            "email_verified": True,
-            "preferred_username": f"person-{number}",
-        }
-        yield found
-
-
-def application(world: ApiWorld, provider: Oidc, roles: str = "*=viewer", **more: Any) -> Flask:
-    return create_app(
-        replace(
-            world.settings,
-            oidc_issuer=provider.issuer,
-            oidc_client_id=CLIENT_ID,
-            oidc_client_secret=CLIENT_SECRET,
-            oidc_redirect_url=REDIRECT_URL,
-            oidc_roles=roles,
-            **more,
-        )
-    )
-
-
-def leave(client: FlaskClient, back: str = "/") -> str:
-    """Where the browser is sent."""
-    answer = client.get(f"/login/oidc?{urlencode({'next': back})}")
-    assert answer.status_code == 303, answer.text
-    return answer.headers["Location"]
-
-
-def log_in(client: FlaskClient, provider: Oidc, back: str = "/") -> TestResponse:
-    return client.get(provider.authorize(leave(client, back)))
+__all__ = ["provider", "world"]
 
 
 def user_of(world: ApiWorld, client: FlaskClient) -> dict[str, Any]:
@@ -320,6 +279,31 @@ def test_while_the_provider_is_away_passwords_go_on(world: ApiWorld, provider: O
     assert client.post("/login", data=form, headers={"Origin": "http://localhost"}).status_code == 303
 
 
+def test_a_provider_that_keeps_still_takes_few_threads(world: ApiWorld, provider: Oidc) -> None:
+    app, go_on = application(world, provider), threading.Event()
+    path = "/.well-known/openid-configuration"
+
+    def keep_still(_request: object) -> tuple[int, Any]:
+        go_on.wait(60)
+        return 200, provider.metadata()
+
+    provider.server.answers["GET", path] = [keep_still]
+    found: list[int] = []
+    asking = [
+        threading.Thread(target=lambda: found.append(app.test_client().get("/login/oidc").status_code))
+        for _ in range(MOST_AT_ONCE)
+    ]
+    for each in asking:
+        each.start()
+    eventually(lambda: len(provider.server.got("GET", path)) == MOST_AT_ONCE, "all of them ask")
+    refused = app.test_client().get("/login/oidc")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
+    go_on.set()
+    for each in asking:
+        each.join()
+    assert found == [303] * MOST_AT_ONCE
+
+
 def test_a_provider_that_calls_itself_otherwise_is_not_asked(world: ApiWorld, provider: Oidc) -> None:
     said = provider.metadata() | {"issuer": "https://evil.example"}
     provider.server.answers["GET", "/.well-known/openid-configuration"] = [said]
@@ -348,53 +332,3 @@ def test_nothing_secret_is_logged_or_shown(
     assert "identity_refused" in said
     assert len(provider.given) == 6
     assert [each for each in [CLIENT_SECRET, *provider.given] if each in said] == []
-
-
-def question(redirect_uri: str) -> dict[str, str]:
-    """As a client on somebody's machine asks; with the vector of RFC 7636, appendix B."""
-    return {
-        "response_type": "code",
-        "client_id": CLIENT_ID,
-        "redirect_uri": redirect_uri,
-        "scope": "openid email",
-        "state": "xyz",
-        "nonce": "n-0S6_WzA2Mj-n-0S6_WzA2Mj",
-        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
-        "code_challenge_method": "S256",
-    }
-
-
-def test_a_client_on_somebodys_machine_gets_tokens(world: ApiWorld, provider: Oidc) -> None:
-    client = application(world, provider, "*=deployer").test_client()
-    told = client.get(f"{V1}/auth/oidc").get_json()
-    assert told == {
-        "issuer": provider.issuer,
-        "authorization_endpoint": f"{provider.issuer}/authorize",
-        "client_id": CLIENT_ID,
-        "scopes": "openid email profile",
-    }
-    asked = question("http://127.0.0.1:49152/")
-    back = provider.authorize(f"{told['authorization_endpoint']}?{urlencode(asked)}")
-    body = {
-        "code": parse_qs(urlsplit(back).query)["code"][0],
-        "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
-        "nonce": asked["nonce"],
-        "redirect_uri": asked["redirect_uri"],
-    }
-    answer = client.post(f"{V1}/auth/oidc", json=body)
-    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
-    me = Person(client, answer.get_json()).get("/auth/me").get_json()
-    assert (me["email"], me["role"]) == (provider.person["email"], "deployer")
-    again = client.post(f"{V1}/auth/oidc", json=body)
-    assert (again.status_code, again.get_json()["code"]) == (401, "unauthenticated")
-
-
-@pytest.mark.parametrize("uri", ["https://evil.example/", "http://127.0.0.1.evil.example:80/", REDIRECT_URL])
-def test_only_a_port_of_the_same_machine_is_led_back_to(world: ApiWorld, provider: Oidc, uri: str) -> None:
-    body = {"code": "x", "code_verifier": "v" * 43, "nonce": "n" * 22, "redirect_uri": uri}
-    answer = application(world, provider).test_client().post(f"{V1}/auth/oidc", json=body)
-    assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/redirect_uri")
-
-
-def test_without_a_provider_the_api_says_so(world: ApiWorld) -> None:
-    assert world.client().get(f"{V1}/auth/oidc").status_code == 404

@@ -132,3 +132,13 @@ def test_the_inbox_holds_what_still_asks_for_people(world: ApiWorld, guarded: di
     approved = world.admin.post(f"/deployments/{guarded['id']}/approve", json={})
     assert approved.status_code == 202, approved.text
     assert guarded["id"] not in ids()
+
+
+def test_what_runs_in_the_environment_before_may_be_promoted_while_it_is_newer(world: ApiWorld) -> None:
+    name = world.application("1.0", "1.1")
+    assert grid(world, name).lines[name]["production"].promotes is None
+    succeed(world, world.deploy(name, "1.1")["id"])
+    cells = grid(world, name).lines[name]
+    assert (cells["staging"].promotes, cells["production"].promotes) == (None, "1.1")
+    succeed(world, world.deploy(name, "1.1", "production")["id"])
+    assert grid(world, name).lines[name]["production"].promotes is None

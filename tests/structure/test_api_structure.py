@@ -36,6 +36,7 @@ PUBLIC = {
     "/api/v1/hooks/gitlab/<id:hook_id>",
     "/api/v1/hooks/generic/<id:hook_id>",
     "/login",
+    "/live",
     "/login/oidc",
     "/login/oidc/back",
     "/static/<digest>/<path:name>",

@@ -2,6 +2,7 @@ import "./keys.js";
 import "./live.js";
 import "./log.js";
 import { sayAges } from "./times.js";
+import "./zones.js";
 
 sayAges();
 setInterval(sayAges, 10_000);
@@ -18,13 +19,13 @@ document.querySelector("[data-theme-toggle]")?.addEventListener("click", () => {
 
 // A menu closes when something else is clicked, or with Escape.
 document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
+  for (const menu of document.querySelectorAll("details.menu[open], details.drop[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  const menu = document.querySelector("details.menu[open]");
+  const menu = document.querySelector("details.menu[open], details.drop[open]");
   if (menu) {
     menu.open = false;
     menu.querySelector("summary").focus();

@@ -1,6 +1,6 @@
 // Shortcuts: one letter, or g and a letter. Never while somebody types.
-const PLACES = { d: "/", l: "/deployments", i: "/inbox", n: "/deploy" };
 const dialog = document.querySelector("[data-help-dialog]");
+const places = new Map([...dialog.querySelectorAll("[data-key]")].map((each) => [each.dataset.key, each.href]));
 const isLoggedIn = document.querySelector("[data-help]") !== null;
 let goesSomewhere = false;
 
@@ -12,9 +12,9 @@ document.querySelector("[data-help]")?.addEventListener("click", () => dialog.sh
 
 document.addEventListener("keydown", (event) => {
   if (!isLoggedIn || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  if (goesSomewhere && event.key in PLACES) {
+  if (goesSomewhere && places.has(event.key)) {
     event.preventDefault();
-    location.assign(PLACES[event.key]);
+    location.assign(places.get(event.key));
   } else if (event.key === "/") {
     const search = document.querySelector("[data-search]");
     if (search) {

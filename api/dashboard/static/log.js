@@ -1,8 +1,13 @@
 // The log of a step: reads on, follows the end, searches, and keeps each line's address.
+import { openStream } from "./stream.js";
+
 const log = document.querySelector("[data-log]");
 const FAST_MS = 700;
 const HIDDEN_MS = 5000;
+const STREAM_AGAIN_MS = 5000;
 const MOST_FOUND = 5000;
+const GROUP = "::group::";
+const END_OF_GROUP = "::endgroup::";
 
 function start() {
   const follow = document.querySelector("[data-log-follow]");
@@ -10,6 +15,8 @@ function start() {
   const found = document.querySelector("[data-log-found]");
   const status = document.querySelector("[data-log-status]");
   const empty = document.querySelector("[data-log-empty]");
+  const foldAll = document.querySelector("[data-log-fold]");
+  let group = null; // the line that began what is being folded together
   let cursor = "";
   let count = 0;
   let isTorn = false; // the last line has no end yet
@@ -23,7 +30,35 @@ function start() {
     row.id = `L${count}`;
     row.dataset.number = count;
     row.textContent = text;
+    if (group) {
+      row.dataset.group = group.id;
+      row.hidden = group.getAttribute("aria-expanded") === "false";
+    }
+    if (text.startsWith(GROUP)) begin(row, text.slice(GROUP.length).trim() || "…");
+    else if (text.startsWith(END_OF_GROUP)) group = null;
     return row;
+  }
+
+  // Scripts fold what they write by lines that begin with ::group:: and ::endgroup::, as GitHub's runners read them.
+  function begin(row, title) {
+    group = row;
+    delete row.dataset.group;
+    row.hidden = false;
+    row.textContent = title;
+    row.classList.add("group");
+    row.tabIndex = 0;
+    row.setAttribute("role", "button");
+    row.setAttribute("aria-expanded", "true");
+    foldAll.hidden = false;
+  }
+
+  function fold(row, isFolded) {
+    row.setAttribute("aria-expanded", String(!isFolded));
+    for (const each of log.querySelectorAll(`[data-group="${row.id}"]`)) each.hidden = isFolded;
+  }
+
+  function reveal(row) {
+    if (row.hidden) fold(document.getElementById(row.dataset.group), false);
   }
 
   function add(text) {
@@ -41,6 +76,7 @@ function start() {
   }
 
   function centre(row) {
+    reveal(row);
     log.scrollTop = row.offsetTop - log.clientHeight / 2;
   }
 
@@ -95,7 +131,18 @@ function start() {
   log.addEventListener("click", (event) => {
     const row = event.target.closest(".line");
     const gutter = Number.parseFloat(getComputedStyle(row ?? log).paddingLeft);
-    if (row && event.clientX - row.getBoundingClientRect().left < gutter) location.hash = row.id;
+    if (!row) return;
+    if (event.clientX - row.getBoundingClientRect().left < gutter) location.hash = row.id;
+    else if (row.classList.contains("group")) fold(row, row.getAttribute("aria-expanded") === "true");
+  });
+  log.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !event.target.classList.contains("group")) return;
+    fold(event.target, event.target.getAttribute("aria-expanded") === "true");
+  });
+  foldAll.addEventListener("click", () => {
+    const groups = [...log.querySelectorAll(".group")];
+    const isFolded = groups.some((each) => each.getAttribute("aria-expanded") === "true");
+    for (const each of groups) fold(each, isFolded);
   });
   addEventListener("hashchange", show);
 
@@ -110,15 +157,57 @@ function start() {
     return page;
   }
 
+  let isAimed = location.hash !== "";
+
+  function aim() {
+    if (isAimed) isAimed = !show();
+  }
+
+  async function sayStatus() {
+    const answer = await fetch(`${log.dataset.log}?limit=1`);
+    if (answer.ok && !answer.redirected) status.innerHTML = (await answer.json()).badge;
+  }
+
+  // Reads on from the stream until the log is complete; false: it went away before.
+  async function streams() {
+    const { deployment, step } = log.dataset;
+    const query = cursor ? { step, last_event_id: `0.${cursor}` } : { step };
+    const source = await openStream(`/api/v1/deployments/${deployment}/stream`, query);
+    return new Promise((done) => {
+      const leave = (isComplete) => {
+        source.close();
+        done(isComplete);
+      };
+      source.addEventListener("log", (event) => {
+        const page = JSON.parse(event.data);
+        cursor = page.next_cursor;
+        add(page.items.map((each) => each.text).join(""));
+        aim();
+      });
+      source.addEventListener("steps", (event) => {
+        const mine = JSON.parse(event.data).items.find((each) => String(each.id) === step);
+        if (mine && mine.status !== status.textContent.trim()) sayStatus();
+      });
+      source.addEventListener("end", () => leave(true));
+      source.addEventListener("cut", () => leave(false));
+      source.addEventListener("error", () => leave(false));
+      document.addEventListener("visibilitychange", () => leave(false), { once: true });
+    });
+  }
+
   async function follows() {
     let waits = 0;
-    let isAimed = location.hash !== "";
+    let streamAt = 0;
     for (;;) {
       await new Promise((done) => setTimeout(done, waits));
       try {
+        if (!document.hidden && Date.now() >= streamAt) {
+          streamAt = Date.now() + STREAM_AGAIN_MS;
+          await streams();
+        }
         const page = await readOn();
         document.querySelector("[data-lost]").hidden = true;
-        if (isAimed && page.text) isAimed = !show();
+        if (page.text) aim();
         if (page.complete) {
           if (page.pruned) empty.textContent = "What this wrote is older than logs are kept.";
           else if (!count) empty.textContent = "It wrote nothing.";

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.dashboard import words
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
+from orchestrator.presenting.pages import words
 
 
 def test_every_status_has_a_colour() -> None:

@@ -2,6 +2,7 @@
 
 import hmac
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from orchestrator.domain.durations import format_duration
 
@@ -54,6 +55,11 @@ def tone(status: str) -> str:
 def instant(at: datetime) -> str:
     """An instant, to the second."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def local(at: datetime, zone: str) -> str:
+    """An instant on the clocks of a zone, to the minute."""
+    return f"{at.astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M}"
 
 
 def machine(at: datetime) -> str:

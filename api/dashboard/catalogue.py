@@ -1,0 +1,109 @@
+"""What is released, and where it is: releases, applications with their pipelines, and targets."""
+
+from typing import Any
+
+from flask import Response
+
+from api.auth import current_actor
+from api.dashboard import frame, picture
+from api.dashboard.frame import blueprint
+from api.extensions import session
+from api.pagination import PageArgs, window
+from api.schemas.applications import present as present_application
+from api.schemas.deployments import DeploymentQuery
+from api.schemas.installations import InstallationQuery
+from api.schemas.releases import STATUSES, ReleaseQuery
+from orchestrator.domain.access import Permission, allows
+from orchestrator.presenting.deployments import present as present_deployment
+from orchestrator.repositories import applications, deployments, installations, releases
+from orchestrator.services import overview
+
+FILTERS = ("name", "version", "status")
+MOST_SHOWN = 20
+
+
+@blueprint.route("/releases", methods=["GET"])
+@frame.page_for(Permission.READ)
+def release_list() -> Response:
+    """The newest releases, filtered."""
+    query = frame.read_query(ReleaseQuery)
+    part = window("releases", query)
+    filters: dict[str, str] = {name: query[name] for name in FILTERS if name in query}
+    found = releases.page(session(), filters, before_id=part.after, skip=part.skip, limit=part.one_more)
+    shown = part.answer(found, lambda row: row, key=lambda row: row.id)
+    return frame.render(
+        "releases.html",
+        found=shown["items"],
+        next_cursor=shown["next_cursor"],
+        filters=filters,
+        statuses=STATUSES,
+    )
+
+
+@blueprint.route("/releases/<id:release_id>", methods=["GET"])
+@frame.page_for(Permission.READ)
+def release_page(release_id: int) -> Response:
+    """One release: what is in it, and where it went."""
+    row = releases.get(session(), release_id)
+    query = DeploymentQuery().load({"application": row.name, "version": row.version})
+    filters = {name: query[name] for name in ("application", "version")}
+    found = deployments.page(session(), filters, before_id=None, skip=0, limit=MOST_SHOWN)
+    application = applications.get(session(), row.name)
+    actor = current_actor()
+    environments = [each["name"] for each in present_application(application)["environments"]]
+    return frame.render(
+        "release.html",
+        row=row,
+        found=[present_deployment(each) for each in found],
+        deployable=[
+            name for name in environments if allows(actor.role_in(row.name, name), Permission.DEPLOY)
+        ],
+    )
+
+
+@blueprint.route("/applications", methods=["GET"])
+@frame.page_for(Permission.READ)
+def application_list() -> Response:
+    """Applications by name."""
+    query = frame.read_query(PageArgs)
+    part = window("applications", query)
+    found = applications.page(session(), after=part.after or "", skip=part.skip, limit=part.one_more)
+    shown = part.answer(found, present_application, key=lambda row: row.name)
+    return frame.render("applications.html", found=shown["items"], next_cursor=shown["next_cursor"])
+
+
+@blueprint.route("/applications/<name:name>", methods=["GET"])
+@frame.page_for(Permission.READ)
+def application_page(name: str) -> Response:
+    """One application: its pipeline as a picture with what runs where, and as it was written."""
+    row = applications.get(session(), name)
+    shown = present_application(row)
+    cells = overview.overview(session(), part=name).lines.get(name, {})
+    filters = {"name": name}
+    return frame.render(
+        "application.html",
+        row=row,
+        shown=shown,
+        picture=picture.draw(shown["environments"]),
+        cells=cells,
+        releases=releases.page(session(), filters, before_id=None, skip=0, limit=MOST_SHOWN),
+    )
+
+
+@blueprint.route("/targets", methods=["GET"])
+@frame.page_for(Permission.READ)
+def target_list() -> Response:
+    """What runs where, target by target."""
+    query = frame.read_query(InstallationQuery)
+    part = window("installations", query)
+    begin = (part.after or 0) + part.skip
+    filters: dict[str, Any] = {name: query[name] for name in ("application", "environment")}
+    found = installations.page(session(), **filters, skip=begin, limit=part.one_more)
+    shown = part.answer(found, lambda row: row, key=lambda _row: begin + part.limit)
+    return frame.render(
+        "targets.html",
+        found=shown["items"],
+        next_cursor=shown["next_cursor"],
+        filters={name: value for name, value in filters.items() if value},
+        environments=[row.name for row in applications.environments(session())],
+    )

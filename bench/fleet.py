@@ -1,0 +1,159 @@
+"""`true` on a thousand hosts over SSH: this, beside what others need for it, on one sshd.
+
+FLEET sets how many hosts there are. The others are installed into `.bench-tools` when they are not there.
+"""
+
+import itertools
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from bench import cpu, fleet_tools, world
+from bench.world import World
+from tests.sshd import Sshd, serving
+
+HOSTS = int(os.environ.get("FLEET", "1000"))
+PARALLEL = 50
+OWN = "a deployment"
+GOAL_OF_OTHERS, GOAL_OF_BARE = 5, 0.8
+
+
+def measure() -> list[tuple[str, str, str]]:
+    """Each way once, one after the other; connections are made anew by each."""
+    fleet_tools.install()
+    with world.world("web", "worker1", "beat") as ours:
+        data = Path(ours.stack.env["DATA_DIR"])
+        with serving(data.parent / "sshd") as server:
+            hosts = list(itertools.islice(_names(), HOSTS))
+            _record_keys(server, hosts, data / "known_hosts")
+            rows: dict[str, Cost] = {}
+            for name, take in _ways(ours, server, hosts).items():
+                rows[name] = take()
+                world.say(f"fleet: {name}: {rows[name]}")
+    return _rows(rows)
+
+
+def _ways(ours: World, server: Sshd, hosts: list[str]) -> dict[str, Callable[[], "Cost"]]:
+    others = {
+        name: partial(_children, partial(run, server, hosts, parallel=PARALLEL))
+        for name, run in fleet_tools.TOOLS.items()
+    }
+    own = {OWN: partial(_deploy, ours, server, hosts), "the bare transport": partial(_bare, server, hosts)}
+    return {**own, **others}
+
+
+def _rows(costs: dict[str, "Cost"]) -> list[tuple[str, str, str]]:
+    own = costs.pop(OWN)
+    best = min(each.cpu for name, each in costs.items() if name in fleet_tools.TOOLS)
+    what = f"`true` on {HOSTS} hosts over SSH"
+    rows = [(f"{what}, rolling by 25%, {PARALLEL} side by side", str(own), "1")]
+    for name, cost in costs.items():
+        goal = f" (goal {GOAL_OF_BARE})" if name not in fleet_tools.TOOLS else ""
+        goal = f" (goal {GOAL_OF_OTHERS})" if name in fleet_tools.TOOLS and cost.cpu == best else goal
+        rows.append((f"the same by {name}", str(cost), f"{cost.cpu / own.cpu:.2f}{goal}"))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one way took, of the controller."""
+
+    cpu: float
+    elapsed: float
+
+    def __str__(self) -> str:
+        return f"{HOSTS / self.cpu:.1f} hosts a CPU second, {self.elapsed:.0f} s"
+
+
+def _names() -> Iterator[str]:
+    """Names of 127.0.0.1 that no client takes for the same host: its numbers with zeros before them."""
+    zeros = ["0" * n for n in range(11)]
+    return (f"127.{a}0.{b}0.{c}1" for a, b, c in itertools.product(zeros, repeat=3))
+
+
+def _record_keys(server: Sshd, hosts: list[str], *files: Path) -> None:
+    kind, key, *_ = (server.folder / "host_key.pub").read_text().split()
+    lines = "".join(f"[{host}]:{server.port} {kind} {key}\n" for host in hosts)
+    for file in (server.known_hosts, *files):
+        file.write_text(lines)
+
+
+def _deploy(ours: World, server: Sshd, hosts: list[str]) -> Cost:
+    listed = "".join(
+        f"      - {{name: h{n}, kind: ssh, host: {host}, port: {server.port}, user: {server.user},"
+        f" identity: {server.identity}, runs: {server.folder}/remote}}\n"
+        for n, host in enumerate(hosts)
+    )
+    source = (
+        f"application: fleet\nenvironments:\n  lab:\n    strategy: {{kind: rolling, batch: 25%, max_parallel: {PARALLEL}}}\n"
+        f'    targets:\n{listed}deploy:\n  - run: "true"\n'
+    )
+    ours.client.apply_pipeline("fleet", source.encode())
+    ours.client.create("/releases/", {"name": "fleet", "version": "1"})
+    pids = ours.pids("web", "worker1", "beat", "postgres", "valkey")
+    masters = Masters(Path(ours.stack.env["DATA_DIR"]) / "ssh")
+    before, begun = cpu.seconds(pids), time.monotonic()
+    ours.client.request_deployment("fleet", "1", environment="lab")
+    while ours.query("SELECT 1 FROM deployments WHERE wake_at IS NOT NULL"):
+        masters.look()
+        time.sleep(0.5)
+    cost = Cost(cpu.seconds(pids) - before + masters.seconds(), time.monotonic() - begun)
+    sizes = ours.query("SELECT total, succeeded FROM waves ORDER BY index")
+    quarter = -(-len(hosts) // 4)
+    if sum(int(str(total)) for total, _ in sizes) != len(hosts) or any(
+        total != succeeded or int(str(total)) > quarter for total, succeeded in sizes
+    ):
+        raise RuntimeError(f"not every host succeeded, a quarter at a time: {sizes}")
+    return cost
+
+
+@dataclass
+class Masters:
+    """What the connections take that OpenSSH keeps: processes of their own, below nobody."""
+
+    sockets: Path
+    seen: dict[int, float] = field(default_factory=dict)
+
+    def look(self) -> None:
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and (taken := self._taken(int(entry.name))):
+                self.seen[int(entry.name)] = taken
+
+    def seconds(self) -> float:
+        self.look()
+        return sum(self.seen.values())
+
+    def _taken(self, pid: int) -> float:
+        try:
+            is_one = Path(f"/proc/{pid}/cwd").readlink() == self.sockets and cpu.parent(pid) == 1
+        except OSError:
+            return 0.0
+        return cpu.seconds([pid]) if is_one else 0.0
+
+
+def _bare(server: Sshd, hosts: list[str]) -> Cost:
+    """The same calls by the same transport, and nothing else."""
+    masters = Masters(server.folder / "ssh")
+    words = [sys.executable, "-m", "bench.bare_ssh", str(server.folder), str(server.port), str(PARALLEL)]
+
+    def run() -> None:
+        subprocess.run(words, input="\n".join(hosts), text=True, check=True, cwd=world.ROOT)
+
+    cost = _children(run)
+    return Cost(cost.cpu + masters.seconds(), cost.elapsed)
+
+
+def _children(run: Callable[[], None]) -> Cost:
+    def taken() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    before, begun = taken(), time.monotonic()
+    run()
+    return Cost(taken() - before, time.monotonic() - begun)

@@ -1,0 +1,73 @@
+"""Pages that are open: what changes comes by itself, also when the stream process has gone."""
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.site import Site, Visitor
+
+PIPELINE = """\
+application: NAME
+environments:
+  staging:
+    targets: [{name: web-a, kind: command}]
+deploy:
+  - run: |
+      echo "installing $RELEASE_VERSION <b>now</b>"
+      while [ ! -e "$DATA_DIR/go" ] && [ "$RELEASE_VERSION" = 3.0.0 ]; do sleep 0.1; done
+"""
+
+
+def asked_again(visitor: Visitor) -> list[str]:
+    """The requests for parts of pages from now on."""
+    found: list[str] = []
+    parts = ("/dashboard/grid", "/live", "/inbox/items", "/lines")
+    visitor.page.on(
+        "request", lambda request: found.append(request.url) if request.url.endswith(parts) else None
+    )
+    return found
+
+
+def is_streamed(page: Page) -> None:
+    """Wait until the stream has sent the page its part."""
+    expect(page.locator("[data-streams]")).to_be_attached()
+
+
+def test_changes_come_without_being_asked_for(site: Site) -> None:
+    name = site.application(PIPELINE, "1.0.0", "3.0.0")
+    running = site.deploy(name, "3.0.0")
+    site.wait(running, "running")
+    with site.visitor() as one, site.visitor() as two:
+        page, dashboard = one.log_in(site.person("deployer")), two.log_in(site.person("viewer"))
+        page.goto(f"/deployments/{running}")
+        dashboard.goto(f"/?q={name}")
+        for each in (page, dashboard):
+            is_streamed(each)
+        asked = [asked_again(one), asked_again(two)]
+        expect(page.locator(".tail")).to_contain_text("installing 3.0.0 <b>now</b>")
+        site.api("POST", "/locks/", {"application": name, "reason": "because <i>it</i> is so"})
+        expect(dashboard.locator(f"#app-{name}")).to_contain_text("because <i>it</i> is so")
+        page.locator("summary", has_text="Cancel…").click()
+        page.get_by_role("button", name="Cancel the deployment").click()
+        expect(page.locator(".big")).to_have_text("cancelled", timeout=60_000)
+        expect(dashboard.locator(f"#app-{name}")).to_contain_text("cancelled")
+        assert asked[1] == [], "the dashboard asked again although the stream told it"
+
+
+def test_without_the_stream_pages_ask_again_and_with_it_they_stop(site: Site) -> None:
+    name = site.application(PIPELINE, "1.0.0", "3.0.0")
+    running = site.deploy(name, "3.0.0")
+    site.wait(running, "running")
+    with site.visitor() as visitor:
+        visitor.expects = "ERR_"  # the browser says that the stream is gone
+        page = visitor.log_in(site.person("viewer"))
+        page.goto(f"/deployments/{running}")
+        is_streamed(page)
+        site.stream.end()
+        site.api("POST", f"/deployments/{running}/cancel", {})
+        expect(page.locator(".big")).to_have_text("cancelled", timeout=60_000)
+        page.goto("/")
+        site.api("POST", "/locks/", {"application": name, "reason": "told without a stream"})
+        expect(page.locator(f"#app-{name}")).to_contain_text("told without a stream", timeout=30_000)
+        expect(page.locator("[data-lost]")).to_be_hidden()
+        site.stream.start()
+        page.goto(f"/?q={name}")
+        is_streamed(page)

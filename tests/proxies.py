@@ -49,6 +49,11 @@ class RunningProxy:
         return answers
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of HAProxy, which looks whether somebody takes connections and hangs up."""
+
+
 @dataclass
 class Backend:
     """A server that answers with its name; `hold` keeps requests for `/slow` under way until it is set."""
@@ -74,7 +79,7 @@ class Backend:
             def log_message(self, *_: object) -> None:
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        server = _Server(("127.0.0.1", self.port), Handler)
         self.port = server.server_address[1]
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

@@ -1,9 +1,10 @@
 """Driving one attempt at its target: start or re-attach, read on, abort, or check until it is so."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from orchestrator.targets.base import (
     TargetError,
     TargetUnreachableError,
 )
+from orchestrator.traffic.shift import Shift
 from workers.artifacts import Artifacts
 from workers.context import WorkerContext
 from workers.leases import Hold
@@ -87,7 +89,10 @@ def drive(
         return Ended(Outcome.LOST, failure=why, certainly_over=False)
     slice_ = _Slice(claim, hold, sink, started=clock.monotonic() - claim.age_seconds, end=slice_end)
     if claim.work.check is not None:
-        return _Checking(slice_).go()
+        check = claim.work.check
+        return _Asking(slice_, check.probe).go()
+    if claim.work.shift is not None:
+        return _Asking(slice_, partial(_shift, claim.work.shift, slice_)).go()
     try:
         target = make_target(
             claim.work.target_kind,
@@ -290,11 +295,20 @@ class _RunAtTarget:
         return None
 
 
-class _Checking:
-    """A check, repeated until it says yes or its time is over. It leaves nothing at the target, so anyone goes on with it."""
+def _shift(shift: Shift, slice_: _Slice, timeout_seconds: float) -> Probe:
+    return shift.probe(
+        timeout_seconds,
+        elapsed_seconds=slice_.claim.work.timeout_seconds - (slice_.deadline - clock.monotonic()),
+        before_writing=slice_.require_lease,
+    )
 
-    def __init__(self, slice_: _Slice) -> None:
+
+class _Asking:
+    """A check or a shift, repeated until it says yes or its time is over. A second time is as the first, so anyone goes on."""
+
+    def __init__(self, slice_: _Slice, ask: Callable[[float], Probe]) -> None:
         self._slice = slice_
+        self._ask = ask
         self._last = ""
 
     def go(self) -> Ended | None:
@@ -314,11 +328,8 @@ class _Checking:
             self._slice.pause(self._slice.claim.work.interval_seconds)
 
     def _probe(self) -> Probe:
-        check = self._slice.claim.work.check
-        if check is None:
-            raise RuntimeError("only a verify step is checked")
         left = max(self._slice.deadline - clock.monotonic(), 0.1)
-        probe = check.probe(min(PROBE_SECONDS, left))
+        probe = self._ask(min(PROBE_SECONDS, left))
         line = f"{'ok' if probe.ok else 'not yet'}: {probe.detail}"
         if line != self._last:
             self._last = line

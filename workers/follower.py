@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from orchestrator import clock, log, tracing
 from orchestrator.domain.backoff import delay_seconds
 from orchestrator.domain.errors import LeaseLostError
-from orchestrator.domain.pipeline import VERIFY
+from orchestrator.domain.pipeline import RUN
 from orchestrator.services import attempts
 from orchestrator.services.attempts import Claim, Output
 from workers.context import WorkerContext
@@ -95,7 +95,8 @@ class Follower:
         ended = replace(ended, output=sink.rest())
         with tracing.span("finish", parent=claim.work.traceparent, **_about(claim)):
             following = self._persist(hold, lambda session: attempts.finish(session, claim, ended, worker))
-        kind = claim.work.target_kind if claim.work.check is None else VERIFY
+        action = claim.work.action.kind
+        kind = claim.work.target_kind if action == RUN else action
         seconds = claim.age_seconds + clock.monotonic() - begun
         STEPS.labels(kind, ended.outcome).observe(seconds)
         _logger.info("attempt_ended", outcome=ended.outcome, seconds=round(seconds, 3))

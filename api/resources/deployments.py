@@ -233,6 +233,17 @@ def resume_deployment(body: dict[str, Any], deployment_id: int) -> Response:
     return _accepted(deployment_id)
 
 
+@blueprint.route("/<id:deployment_id>/promote", methods=["POST"])
+@requires(Permission.DEPLOY)
+@blueprint.arguments(Reason)
+@blueprint.response(202, schemas.Deployment)
+def promote_deployment(body: dict[str, Any], deployment_id: int) -> Response:
+    """Say that a canary goes to the other targets, or end a wait between two waves."""
+    with transaction(session()):
+        deployments.promote(session(), deployment_id, actor=current_actor(), reason=body["reason"])
+    return _accepted(deployment_id)
+
+
 @blueprint.route("/<id:deployment_id>/approve", methods=["POST"])
 @requires(Permission.READ)
 @blueprint.arguments(schemas.Approve)

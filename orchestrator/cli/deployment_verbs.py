@@ -1,4 +1,4 @@
-"""deployments watch, cancel, approve, reject, retry, replan, rollback, resume."""
+"""deployments watch, cancel, promote, approve, reject, retry, replan, rollback, resume."""
 
 import click
 
@@ -58,6 +58,18 @@ def cancel(
             found = follower.run()
     _tell(found, as_json=as_json)
     raise click.exceptions.Exit(_code_of_cancel(found) if wait else ExitCode.OK)
+
+
+@click.command()
+@deployment_argument
+@reason_option
+@json_option
+def promote(*, deployment_id: int, reason: str | None, as_json: bool) -> None:
+    """Say that it goes on.
+
+    A canary goes to the other targets, or a wait between two waves ends now. To stop it instead: cancel.
+    """
+    _tell(connect().promote(deployment_id, reason=reason), as_json=as_json)
 
 
 @click.command()

@@ -10,6 +10,7 @@ from orchestrator.cli.deployment_logs import logs
 from orchestrator.cli.deployment_verbs import (
     approve,
     cancel,
+    promote,
     reject,
     replan,
     resume,
@@ -31,7 +32,7 @@ def deployments() -> None:
     """Watch and steer deployments."""
 
 
-for verb in (watch, logs, cancel, approve, reject, retry, replan, rollback, resume, skip):
+for verb in (watch, logs, cancel, promote, approve, reject, retry, replan, rollback, resume, skip):
     deployments.add_command(verb)
 
 

@@ -44,13 +44,15 @@ def waits(deployment: Record) -> list[str]:
             "a step's end is unknown; look at its target, then: "
             f"releasectl deployments resume {deployment['id']} --answer retry|skip|fail"
         )
-    elif deployment["status"] == DeploymentStatus.PAUSED and _asks(deployment):
+    elif deployment["status"] == DeploymentStatus.PAUSED and _asks(deployment, "promote"):
+        lines.append(f"releasectl deployments promote {deployment['id']}, or cancel {deployment['id']}")
+    elif deployment["status"] == DeploymentStatus.PAUSED and _asks(deployment, "answer"):
         lines.append(f"releasectl deployments resume {deployment['id']} --answer retry|skip|rollback|fail")
     return lines
 
 
-def _asks(deployment: Record) -> bool:
-    return any(each["kind"] == "answer" for each in deployment.get("waiting_for") or ())
+def _asks(deployment: Record, kind: str) -> bool:
+    return any(each["kind"] == kind for each in deployment.get("waiting_for") or ())
 
 
 def step_line(step: Record) -> str:

@@ -189,6 +189,11 @@ class Client(Transport):
         path = f"/deployments/{deployment_id}/cancel"
         return cast(Record, self._call("POST", path, body=_given(reason=reason), repeatable=True))
 
+    def promote(self, deployment_id: int, *, reason: str | None = None) -> Record:
+        """Say that it goes on behind the wave that is over."""
+        path = f"/deployments/{deployment_id}/promote"
+        return cast(Record, self.call("POST", path, body=_given(reason=reason)) or {})
+
     def approve(
         self, deployment_id: int, *, reason: str | None = None, plan_hash: str | None = None
     ) -> Record:

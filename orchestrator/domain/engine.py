@@ -1,7 +1,7 @@
 """What happens next: pure functions of a bounded snapshot. The shell is services/execution.py."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestrator.domain.backoff import delay_seconds
@@ -12,6 +12,8 @@ NUDGE_AGAIN = timedelta(seconds=3)
 """How long a message may be under way before the same one is sent again."""
 PAUSED_RECHECK = timedelta(hours=1)
 LEASE_MARGIN = timedelta(milliseconds=200)
+ROLLBACK = "rollback"
+"""How a deployment ends that is rolled back when what it changed was put back; otherwise by the status that it gets."""
 HAND_OUT_AT_ONCE = 100
 """Steps that one decision hands out; a wider wave takes more decisions."""
 
@@ -90,6 +92,28 @@ class Snapshot:
     """Until when one is asked; set when nothing runs any more."""
     rolls_back_unanswered: bool = False
 
+    asks: bool = False
+    """After this wave a person says whether the next one begins."""
+    promoted: bool = False
+    """They have said so."""
+
+    undoes: bool = False
+    """Something of it is put back when it ends without success."""
+    undo_from: int | None = None
+    """The first of the waves that put it back, once it does; as many as there are waves where there is nothing to be put back."""
+    ending: str = ""
+    """How it ends after that."""
+    failure: str = ""
+    """Why; known while it puts back."""
+    undo_failures: int = 0
+    """How many of the steps that put back failed; looked up only while it does."""
+
+    def awaits_promotion(self, now: datetime) -> bool:
+        """Whether a person has to say that it goes on."""
+        waited = not self.wait_seconds or (self.next_wave_at is not None and self.next_wave_at <= now)
+        is_last = self.wave.index + 1 >= self.wave_count
+        return self.asks and not self.promoted and self.wave.is_over and waited and not is_last
+
     @property
     def is_past_budget(self) -> bool:
         """Whether more targets failed than may, in all or in the current batch."""
@@ -111,15 +135,17 @@ class Decision:
     close_unstarted_as: StepStatus | None = None
     """End every step that was certainly never started, with this status."""
     roll_back: bool = False
+    ask_to_promote: bool = False
+    put_back: str | None = None
+    """Put back what was changed, and end so after that."""
     held_by: str | None = None
     wake_at: datetime | None = None
 
     @property
     def again(self) -> bool:
         """Whether what was decided calls for another look in the same transaction."""
-        return (
-            self.next_wave or self.status is DeploymentStatus.RUNNING or self.close_unstarted_as is not None
-        )
+        changes = self.close_unstarted_as is not None or self.put_back is not None
+        return self.next_wave or self.status is DeploymentStatus.RUNNING or changes
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: PLR0911  # a list of cases reads best
@@ -128,6 +154,8 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: PLR0911  # a
         return Decision()
     if snapshot.status is DeploymentStatus.PENDING:
         return _decide_pending(snapshot, now)
+    if snapshot.undo_from is not None:
+        return _put_back(snapshot, now, snapshot.undo_from)
     if snapshot.cancel_requested:
         return _wind_down(snapshot, now, StepStatus.CANCELLED)
     if snapshot.is_past_budget and not snapshot.answer_seconds:
@@ -138,6 +166,9 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:  # noqa: PLR0911  # a
         return _ask_what_to_do(snapshot, now)
     if snapshot.closed:
         return _stop_between_waves(snapshot, now)
+    if snapshot.awaits_promotion(now):
+        status = None if snapshot.status is DeploymentStatus.PAUSED else DeploymentStatus.PAUSED
+        return Decision(status=status, ask_to_promote=True, wake_at=now + PAUSED_RECHECK)
     if snapshot.status is DeploymentStatus.PAUSED:
         return Decision(status=DeploymentStatus.RUNNING, wake_at=now)
     return _go_on(snapshot, now)
@@ -172,19 +203,54 @@ def _wind_down(snapshot: Snapshot, now: datetime, status: StepStatus) -> Decisio
         return _wait(snapshot, now)
     if status is StepStatus.CANCELLED:
         rest = _of_unknown(snapshot.wave.unknown) if snapshot.wave.unknown else "nothing of it runs any more"
-        return Decision(status=DeploymentStatus.CANCELLED, failure=f"cancelled; {rest}")
+        ends = Decision(status=DeploymentStatus.CANCELLED, failure=f"cancelled; {rest}")
+        return _put_back_first(snapshot, ends, now)
     unanswered = (
         f"; nobody said by {snapshot.answer_by:%Y-%m-%d %H:%M:%S} UTC what to do"
         if snapshot.answer_by
         else ""
     )
     rolls_back = snapshot.rolls_back_unanswered if unanswered else snapshot.rolls_back_on_failure
-    return Decision(
+    ends = Decision(
         status=DeploymentStatus.FAILED,
         failure=_of_failures(snapshot)
         + unanswered
         + (f"; {_of_unknown(snapshot.wave.unknown)}" if snapshot.wave.unknown else ""),
         roll_back=rolls_back and not snapshot.is_rollback,
+    )
+    return _put_back_first(snapshot, ends, now)
+
+
+def _put_back_first(snapshot: Snapshot, ends: Decision, now: datetime) -> Decision:
+    """What it changed is put back before it ends, where anything of it can be."""
+    if not snapshot.undoes:
+        return ends
+    ending = ROLLBACK if ends.roll_back else str(ends.status)
+    return replace(ends, status=None, roll_back=False, put_back=ending, wake_at=now)
+
+
+def _put_back(snapshot: Snapshot, now: datetime, undo_from: int) -> Decision:
+    """Go through the waves that put back, whatever failed or was wished before; then end as it was to end."""
+    wave = snapshot.wave
+    has_begun = wave.index >= undo_from
+    if has_begun and wave.unknown:
+        return _ask(snapshot, now)
+    if snapshot.status is DeploymentStatus.PAUSED:
+        return Decision(status=DeploymentStatus.RUNNING, wake_at=now)
+    if wave.open or (has_begun and not wave.is_over):
+        return _hand_out(snapshot, now) if has_begun else _wait(snapshot, now)
+    if has_begun and wave.index + 1 < snapshot.wave_count:
+        return Decision(next_wave=True, wake_at=now)
+    failed = snapshot.undo_failures
+    steps = "1 step" if failed == 1 else f"{failed} steps"
+    done = "; what it changed was put back" if has_begun else ""
+    return Decision(
+        status=DeploymentStatus.CANCELLED
+        if snapshot.ending == DeploymentStatus.CANCELLED
+        else DeploymentStatus.FAILED,
+        failure=snapshot.failure
+        + (f"; PUTTING BACK FAILED in {steps}: look at its targets" if failed else done),
+        roll_back=snapshot.ending == ROLLBACK and not failed,
     )
 
 
@@ -225,12 +291,13 @@ def _stop_between_waves(snapshot: Snapshot, now: datetime) -> Decision:
     """Deploying is not allowed any more: wait until it is, or go back, as its environment says."""
     if snapshot.rolls_back_when_closed:
         done = f"{snapshot.wave.index + 1} of {snapshot.wave_count} waves were done"
-        return Decision(
+        ends = Decision(
             status=DeploymentStatus.FAILED,
             failure=f"{'; '.join(each.message for each in snapshot.closed)}; {done}",
             close_unstarted_as=StepStatus.SKIPPED,
             roll_back=True,
         )
+        return _put_back_first(snapshot, ends, now)
     status = None if snapshot.status is DeploymentStatus.PAUSED else DeploymentStatus.PAUSED
     return Decision(status=status, wake_at=next_look(snapshot.closed, now))
 
@@ -241,6 +308,12 @@ def _go_on(snapshot: Snapshot, now: datetime) -> Decision:
         if wave.index + 1 < snapshot.wave_count:
             return _go_to_next_wave(snapshot, now)
         return _finish(snapshot)
+    return _hand_out(snapshot, now)
+
+
+def _hand_out(snapshot: Snapshot, now: datetime) -> Decision:
+    """Start as many of the wave's steps as may run side by side, and nudge what nobody works on."""
+    wave = snapshot.wave
     room = snapshot.max_parallel - wave.open
     hand_out = tuple(snapshot.waiting_steps[: max(0, min(room, HAND_OUT_AT_ONCE))])
     waiting = _wait(snapshot, now)
@@ -252,7 +325,9 @@ def _go_on(snapshot: Snapshot, now: datetime) -> Decision:
 
 
 def _go_to_next_wave(snapshot: Snapshot, now: datetime) -> Decision:
-    """At once, or after the wait that the plan has between the two."""
+    """At once, or after the wait that the plan has between the two, unless somebody ended that."""
+    if snapshot.promoted:
+        return Decision(next_wave=True, wake_at=now)
     if snapshot.wait_seconds and snapshot.next_wave_at is None:
         begins = now + timedelta(seconds=snapshot.wait_seconds)
         return Decision(next_wave_at=begins, wake_at=begins)

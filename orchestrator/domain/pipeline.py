@@ -17,8 +17,10 @@ from orchestrator.domain.pipeline_specs import (
     Pipeline,
     StrategySpec,
     TargetSpec,
+    TrafficSpec,
     to_document,
 )
+from orchestrator.domain.pipeline_traffic import traffic_references
 from orchestrator.domain.reading import Problems, Section, child, suggest
 from orchestrator.domain.variables import GIVEN_NAMES, label_variable, references
 
@@ -36,6 +38,7 @@ __all__ = [
     "SettingsRefusedError",
     "StrategySpec",
     "TargetSpec",
+    "TrafficSpec",
     "parse_pipeline",
     "to_document",
 ]
@@ -86,8 +89,13 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
             if missing := next(_undefined(pipeline, needed, pipeline.environments), None):
                 problems.add(child(at, key) if action.kind == VERIFY else at, missing)
     for environment in pipeline.environments:
-        for name, asked in (("health", environment.health), ("drift", environment.drift)):
-            for key, value in asked.settings.items() if asked else ():
+        asked = {
+            "health": environment.health.settings if environment.health else {},
+            "drift": environment.drift.settings if environment.drift else {},
+            "traffic": traffic_references(environment.traffic) if environment.traffic else {},
+        }
+        for name, settings in asked.items():
+            for key, value in settings.items():
                 needed = references(value) - GIVEN_NAMES
                 if missing := next(_undefined(pipeline, needed, (environment,)), None):
                     problems.add(child(child(child("/environments", environment.name), name), key), missing)

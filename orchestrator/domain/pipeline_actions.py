@@ -19,7 +19,7 @@ VERIFY_SLACK_SECONDS = 10
 """How far behind a check's own `within`, after which it says what it saw, the step's timeout lies."""
 
 _KEYS = {
-    RUN: ("run", "name", "timeout", "grace", "retries", "idempotent", "variables"),
+    RUN: ("run", "name", "timeout", "grace", "retries", "idempotent", "variables", "undo", "irreversible"),
     FILES: ("files", "keep", "name", "timeout", "grace", "retries", "variables"),
     VERIFY: ("verify", "name", "variables"),
 }
@@ -91,6 +91,11 @@ def _run(section: Section) -> ActionSpec:
     first_line = next((line.strip() for line in script.splitlines() if line.strip()), "")
     if script and not first_line:
         section.problems.add(section.at("run"), "the script is empty; write what to run")
+    irreversible = section.flag("irreversible", default=False)
+    if irreversible and section.has("undo"):
+        section.problems.add(
+            section.at("undo"), "what can be undone is not irreversible; leave one of them out"
+        )
     return ActionSpec(
         kind=RUN,
         title=section.text("name", default=shortened(first_line), most=MAX_TITLE_CHARACTERS),
@@ -100,6 +105,8 @@ def _run(section: Section) -> ActionSpec:
         retries=section.whole("retries", default=0, most=10),
         idempotent=section.flag("idempotent", default=False),
         variables=read_variables(section),
+        undo=section.text("undo", default="", most=MAX_SCRIPT_CHARACTERS),
+        irreversible=irreversible,
     )
 
 

@@ -20,6 +20,7 @@ from orchestrator.domain.pipeline_specs import (
     StrategySpec,
     TargetSpec,
 )
+from orchestrator.domain.pipeline_traffic import read_traffic
 from orchestrator.domain.reading import Section, check_name, child, described, shortened, suggest
 from orchestrator.domain.windows import WhenClosed
 
@@ -34,6 +35,7 @@ _ENVIRONMENT_KEYS = (
     "variables",
     "secrets",
     "strategy",
+    "traffic",
     "on_failure",
     "queue",
     "approvals",
@@ -61,13 +63,15 @@ def read_environments(top: Section, plugins: KnownPlugins) -> tuple[EnvironmentS
     for name, value in part.values.items():
         check_name(top.problems, part.at(name), name)
         section = Section.of(top.problems, part.at(name), value, known=_ENVIRONMENT_KEYS)
+        strategy = _strategy(section, plugins)
         found[name] = EnvironmentSpec(
             name=name,
             after=_after(section, name, part.values),
             targets=_targets(section, plugins) if section.valid else (),
             variables=read_variables(section),
             secrets=read_secrets(section),
-            strategy=_strategy(section, plugins),
+            strategy=strategy,
+            traffic=read_traffic(section, plugins, strategy),
             **read_on_failure(section),
             queue=section.choice("queue", QUEUES),
             approvals=read_approvals(section),

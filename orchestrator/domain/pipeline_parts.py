@@ -1,7 +1,7 @@
 """What the readers of a pipeline share: variables, kinds, and the settings that belong to a plugin."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.domain.errors import SettingsRefusedError
@@ -23,6 +23,9 @@ class KnownPlugins:
     targets: Mapping[str, SettingsCheck]
     strategies: Mapping[str, SettingsCheck]
     checks: Mapping[str, SettingsCheck]
+    proxies: Mapping[str, SettingsCheck] = field(default_factory=dict)
+    switching: Collection[str] = ()
+    """Strategies that cannot do without a proxy."""
     receivers: frozenset[str] = frozenset()
     """The kinds of target to which files can be brought."""
 

@@ -11,6 +11,7 @@ from orchestrator.domain.windows import WhenClosed
 
 RUN = "run"
 VERIFY = "verify"
+TRAFFIC = "traffic"
 FILES = "files"
 FAIL = "fail"
 FIFO, LATEST_WINS, REJECT = "fifo", "latest_wins", "reject"
@@ -56,6 +57,10 @@ class ActionSpec:
     retries: int = 0
     idempotent: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
+    undo: str = ""
+    """The script that puts back what a run did, when its deployment is rolled back."""
+    irreversible: bool = False
+    """What a run did cannot be put back: nobody goes back behind it without being told to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,22 @@ class AskedSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficSpec:
+    """Which proxy shares out the traffic of an environment, and what its targets are called there."""
+
+    kind: str
+    settings: Mapping[str, Any]
+    server: str
+    """What a target is called at the proxy, with variables."""
+    weight: int
+    """What a server weighs that gets all its share."""
+    drain_seconds: float
+    """How long requests are waited for that are under way at a target which gets no new ones."""
+    within_seconds: float
+    """How long the proxy has to do as it is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentSpec:
     """One environment an application goes to; `after` are those a release must have been through before."""
 
@@ -75,6 +96,7 @@ class EnvironmentSpec:
     targets: tuple[TargetSpec, ...]
     after: tuple[str, ...] = ()
     strategy: StrategySpec = StrategySpec()
+    traffic: TrafficSpec | None = None
     on_failure: str = FAIL
     answer_seconds: int = 0
     """How long a person is waited for where `on_failure` is PAUSE."""
@@ -173,6 +195,7 @@ def _environment_document(environment: EnvironmentSpec) -> dict[str, Any]:
         "variables": dict(environment.variables),
         **_secrets_document(environment.secrets),
         "strategy": {**environment.strategy.settings, "kind": environment.strategy.kind},
+        **({"traffic": _traffic_document(environment.traffic)} if environment.traffic else {}),
         "on_failure": _on_failure_document(environment),
         **({} if environment.queue == FIFO else {"queue": environment.queue}),
         **({"soak": format_duration(environment.soak_seconds)} if environment.soak_seconds else {}),
@@ -200,6 +223,16 @@ def _on_failure_document(environment: EnvironmentSpec) -> str | dict[str, str]:
     return {PAUSE: format_duration(environment.answer_seconds), "then": environment.unanswered}
 
 
+def _traffic_document(traffic: TrafficSpec) -> dict[str, Any]:
+    return {
+        **traffic.settings,
+        "server": traffic.server,
+        "weight": traffic.weight,
+        "drain": format_duration(traffic.drain_seconds),
+        "within": format_duration(traffic.within_seconds),
+    }
+
+
 def _asked_document(asked: AskedSpec) -> dict[str, Any]:
     return {**asked.settings, "every": format_duration(asked.every_seconds)}
 
@@ -215,4 +248,11 @@ def _action_document(action: ActionSpec) -> dict[str, Any]:
     }
     if action.kind == FILES:
         return {"files": action.settings["directory"], "keep": action.settings["keep"], **common, **limits}
-    return {"run": action.settings["script"], **common, **limits, "idempotent": action.idempotent}
+    return {
+        "run": action.settings["script"],
+        **common,
+        **limits,
+        "idempotent": action.idempotent,
+        **({"undo": action.undo} if action.undo else {}),
+        **({"irreversible": True} if action.irreversible else {}),
+    }

@@ -8,8 +8,9 @@ from typing import Any
 
 from orchestrator.domain.variables import label_variable, merge_variables
 
-FORMAT = 3
+FORMAT = 4
 """Grows whenever an older version could misread a document of a newer one."""
+WITHOUT_WAVES = 3
 WITHOUT_WAITS = 2
 WITHOUT_SECRETS = 1
 """The formats of plans that have none: as they were before there were any, so their hashes are what they were."""
@@ -28,6 +29,10 @@ class PlannedAction:
     retries: int = 0
     idempotent: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
+    undo: int | None = None
+    """Which action puts back what this one did."""
+    only_untouched: bool = False
+    """It is undone only on targets on which nothing was run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,8 @@ class PlannedWave:
     steps: tuple[PlannedStep, ...]
     wait_seconds: int = 0
     """How long after its end the next wave begins."""
+    asks: bool = False
+    """A person says after that whether the next one begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,8 @@ class Plan:
     answer_seconds: int = 0
     """How long a person is waited for where `on_failure` is `pause`, before `unanswered` is done."""
     unanswered: str = "fail"
+    side: str = ""
+    """The side that has the traffic after its success; "" where there are no sides."""
     variables: Mapping[str, str]
     secrets: tuple[str, ...] = ()
     """Names only; a worker finds the values."""
@@ -87,7 +96,21 @@ class Plan:
     @property
     def step_count(self) -> int:
         """How many steps all waves have."""
-        return len(self.targets) * len(self.actions)
+        return sum(len(wave.steps) for wave in self.waves)
+
+    @property
+    def undoes(self) -> bool:
+        """Whether anything of it is put back when it ends without success."""
+        return any(action.undo is not None for action in self.actions)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it takes each target through every action once, and that is all."""
+        count = len(self.actions)
+        return not self.undoes and all(
+            (wave.batch, wave.action_index) == divmod(wave.index, count) and not wave.asks
+            for wave in self.waves
+        )
 
     def batch_sizes(self) -> tuple[int, ...]:
         """How many targets each batch has; batches follow the order of `targets`."""
@@ -119,10 +142,12 @@ def lay_out_waves(
 
 
 def to_document(plan: Plan) -> dict[str, Any]:
-    """Write the plan as a plain structure; waves are kept as the sizes of their batches."""
-    newest = _of_the_newest_format(plan)
+    """Write the plan as a plain structure; the waves of a plain one are kept as the sizes of their batches."""
+    plain = plan.is_plain
+    with_waits = _with_waits(plan)
+    number = WITHOUT_WAVES if with_waits else WITHOUT_WAITS if plan.secrets else WITHOUT_SECRETS
     return {
-        "format": FORMAT if newest else WITHOUT_WAITS if plan.secrets else WITHOUT_SECRETS,
+        "format": number if plain else FORMAT,
         "application": plan.application,
         "version": plan.version,
         "environment": plan.environment,
@@ -131,21 +156,8 @@ def to_document(plan: Plan) -> dict[str, Any]:
         "max_parallel": plan.max_parallel,
         "on_failure": plan.on_failure,
         "variables": dict(plan.variables),
-        **({"secrets": list(plan.secrets)} if plan.secrets or newest else {}),
-        "actions": [
-            {
-                "kind": action.kind,
-                "title": action.title,
-                "settings": dict(action.settings),
-                "check": action.check,
-                "timeout_seconds": action.timeout_seconds,
-                "grace_seconds": action.grace_seconds,
-                "retries": action.retries,
-                "idempotent": action.idempotent,
-                "variables": dict(action.variables),
-            }
-            for action in plan.actions
-        ],
+        **({"secrets": list(plan.secrets)} if plan.secrets or with_waits or not plain else {}),
+        "actions": [_action_document(action, plain=plain) for action in plan.actions],
         "targets": [
             {
                 "name": target.name,
@@ -156,18 +168,54 @@ def to_document(plan: Plan) -> dict[str, Any]:
             }
             for target in plan.targets
         ],
-        "batch_sizes": list(plan.batch_sizes()),
-        **newest,
+        **(
+            {"batch_sizes": list(plan.batch_sizes()), **({"waits": list(plan.waits())} if with_waits else {})}
+            if plain
+            else {"waves": _wave_documents(plan), "side": plan.side}
+        ),
+        **(_limits(plan) if with_waits or not plain else {}),
     }
 
 
-def _of_the_newest_format(plan: Plan) -> dict[str, Any]:
-    """What only FORMAT has; nothing where an older one says all there is."""
-    waits = plan.waits()
-    if not any(waits) and plan.max_batch_failures is None and plan.on_failure != "pause":
-        return {}
+def _action_document(action: PlannedAction, *, plain: bool) -> dict[str, Any]:
+    document = {
+        "kind": action.kind,
+        "title": action.title,
+        "settings": dict(action.settings),
+        "check": action.check,
+        "timeout_seconds": action.timeout_seconds,
+        "grace_seconds": action.grace_seconds,
+        "retries": action.retries,
+        "idempotent": action.idempotent,
+        "variables": dict(action.variables),
+    }
+    if plain:
+        return document
+    return {**document, "undo": action.undo, "only_untouched": action.only_untouched}
+
+
+def _wave_documents(plan: Plan) -> list[list[int | bool]]:
+    """Batch, action, first target, number of targets, wait and whether a person is asked: targets of a wave stand together."""
+    places = {target.name: place for place, target in enumerate(plan.targets)}
+    return [
+        [
+            wave.batch,
+            wave.action_index,
+            places[wave.steps[0].target],
+            len(wave.steps),
+            wave.wait_seconds,
+            wave.asks,
+        ]
+        for wave in plan.waves
+    ]
+
+
+def _with_waits(plan: Plan) -> bool:
+    return any(plan.waits()) or plan.max_batch_failures is not None or plan.on_failure == "pause"
+
+
+def _limits(plan: Plan) -> dict[str, Any]:
     return {
-        "waits": list(waits),
         "max_batch_failures": plan.max_batch_failures,
         "answer_seconds": plan.answer_seconds,
         "unanswered": plan.unanswered,

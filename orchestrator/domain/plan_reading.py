@@ -9,9 +9,12 @@ from orchestrator.domain.plan import (
     FORMAT,
     WITHOUT_SECRETS,
     WITHOUT_WAITS,
+    WITHOUT_WAVES,
     Plan,
     PlannedAction,
+    PlannedStep,
     PlannedTarget,
+    PlannedWave,
     lay_out_waves,
 )
 
@@ -40,6 +43,12 @@ _ONLY_NEWEST: dict[str, Any] = {
     "answer_seconds": 0,
     "unanswered": "fail",
 }
+_OF_WAVES = {
+    **{key: kind for key, kind in _PLAN.items() if key not in ("batch_sizes", "waits")},
+    "waves": list,
+    "side": str,
+}
+"""The newest format says of each wave what it is."""
 _ABSENT: dict[int, dict[str, Any]] = {WITHOUT_SECRETS: {"secrets": []}, WITHOUT_WAITS: {}}
 """What older formats do not have, beside what only the newest has."""
 _ACTION = {
@@ -53,40 +62,77 @@ _ACTION = {
     "idempotent": bool,
     "variables": dict,
 }
+_ACTION_OF_WAVES = {**_ACTION, "undo": int | None, "only_untouched": bool}
 _TARGET = {"name": str, "kind": str, "settings": dict, "labels": dict, "variables": dict}
 
 
 def from_document(document: object) -> Plan:
     """Read what `plan.to_document` wrote. Raises PlanUnreadableError on anything else, even one key more."""
     number = document.get("format") if isinstance(document, Mapping) else None
-    if type(number) is int and number not in {WITHOUT_SECRETS, WITHOUT_WAITS, FORMAT}:
+    if type(number) is int and number not in {WITHOUT_SECRETS, WITHOUT_WAITS, WITHOUT_WAVES, FORMAT}:
         raise PlanOfAnotherVersionError(
             f"the plan has format {number} and this version reads formats up to {FORMAT};"
             " use the version that made it, or one that came after it"
         )
     if isinstance(document, dict) and type(number) is int and number in _ABSENT:
         document = _completed(document, number)
-    values = _read(document, _PLAN, what="the plan")
+    says_waves = number == FORMAT
+    values = _read(document, _OF_WAVES if says_waves else _PLAN, what="the plan")
     del values["format"]
-    batch_sizes, waits = values.pop("batch_sizes"), values.pop("waits")
-    actions = tuple(_action(each) for each in values["actions"])
+    actions = tuple(_action(each, says_waves=says_waves) for each in values["actions"])
     targets = tuple(_target(each) for each in values["targets"])
     _require_texts(values["variables"], what="the plan's variables")
     _require_secrets(number, values["secrets"])
     names = [target.name for target in targets]
     if not actions or not targets or len(set(names)) != len(names):
         raise PlanUnreadableError("the plan has no actions, no targets, or one target twice")
+    _require_limits(values, number)
+    if says_waves:
+        _require_undos(actions)
+        waves = _said(values.pop("waves"), names, len(actions))
+    else:
+        batches = _cut(names, values.pop("batch_sizes"))
+        waits = values.pop("waits")
+        _require_waits(waits, len(batches))
+        waves = lay_out_waves(batches, action_count=len(actions), waits=tuple(waits))
+    shared = {**values, "actions": actions, "targets": targets, "secrets": tuple(values["secrets"])}
+    return Plan(**shared, waves=waves)
+
+
+def actions_of(document: Mapping[str, Any]) -> tuple[PlannedAction, ...]:
+    """Read the actions alone. Raises PlanUnreadableError."""
+    return tuple(_action(each, says_waves=document["format"] == FORMAT) for each in document["actions"])
+
+
+def _require_limits(values: Mapping[str, Any], number: object) -> None:
     limits = (values["max_failures"], values["max_parallel"] - 1, values["max_batch_failures"] or 0)
     ways = ("fail", "rollback")
-    asks = values["on_failure"] == "pause" and number == FORMAT and values["answer_seconds"] > 0
+    may_ask = number in {WITHOUT_WAVES, FORMAT} and values["answer_seconds"] > 0
+    asks = values["on_failure"] == "pause" and may_ask
     if min(limits) < 0 or values["unanswered"] not in ways or not (asks or values["on_failure"] in ways):
         raise PlanUnreadableError("the plan's limits are not such as this version makes")
-    batches = _cut(names, batch_sizes)
-    _require_waits(waits, len(batches))
-    return Plan(
-        **{**values, "actions": actions, "targets": targets, "secrets": tuple(values["secrets"])},
-        waves=lay_out_waves(batches, action_count=len(actions), waits=tuple(waits)),
-    )
+
+
+def _require_undos(actions: tuple[PlannedAction, ...]) -> None:
+    """What puts back is itself never put back."""
+    undos = [action.undo for action in actions if action.undo is not None]
+    if not all(0 <= undo < len(actions) and actions[undo].undo is None for undo in undos):
+        raise PlanUnreadableError("the plan has an action that is undone by none of its actions")
+
+
+def _said(waves: list[Any], names: list[str], action_count: int) -> tuple[PlannedWave, ...]:
+    """The waves that the newest format says: batch, action, first target, number of targets, wait, and whether it asks."""
+    found = []
+    for index, each in enumerate(waves):
+        if not isinstance(each, list) or [type(part) for part in each] != [int] * 5 + [bool]:
+            raise PlanUnreadableError(f"wave {index} of the plan is not such as this version makes")
+        batch, action, first, count, wait, asks = each
+        right = 0 <= action < action_count and 0 <= first < first + count <= len(names)
+        if not right or min(batch, wait) < 0:
+            raise PlanUnreadableError(f"wave {index} of the plan is about what the plan does not have")
+        steps = tuple(PlannedStep(n, name, action) for n, name in enumerate(names[first : first + count]))
+        found.append(PlannedWave(index, batch, action, steps, wait, asks))
+    return tuple(found)
 
 
 def _completed(document: dict[str, Any], number: int) -> dict[str, Any]:
@@ -108,8 +154,8 @@ def _require_secrets(number: object, names: list[Any]) -> None:
         raise PlanUnreadableError("the names of the plan's secrets are not such as this version makes")
 
 
-def _action(document: object) -> PlannedAction:
-    values = _read(document, _ACTION, what="an action of the plan")
+def _action(document: object, *, says_waves: bool) -> PlannedAction:
+    values = _read(document, _ACTION_OF_WAVES if says_waves else _ACTION, what="an action of the plan")
     _require_texts(values["variables"], what="an action's variables")
     settings, checks = values["settings"], bool(values["check"])
     is_what_it_says = {
@@ -118,9 +164,12 @@ def _action(document: object) -> PlannedAction:
         and isinstance(settings.get("directory"), str)
         and type(settings.get("keep")) is int,
         "verify": checks,
+        "traffic": checks and says_waves,
     }
     if not is_what_it_says.get(values["kind"]):
-        raise PlanUnreadableError("the plan has an action that neither runs, brings files nor verifies")
+        raise PlanUnreadableError(
+            "the plan has an action that neither runs, brings files, verifies nor moves traffic"
+        )
     if values["timeout_seconds"] < 1 or min(values["grace_seconds"], values["retries"]) < 0:
         raise PlanUnreadableError("the plan has an action whose limits are not such as this version makes")
     return PlannedAction(**values)

@@ -28,6 +28,8 @@ class Deployment(Timestamps, Base):
         CheckConstraint("(deployed_at IS NOT NULL) = (status = 'succeeded')", name="deployed"),
         CheckConstraint("on_failure IN ('fail', 'pause', 'rollback')", name="on_failure"),
         CheckConstraint("unanswered IN ('fail', 'rollback')", name="unanswered"),
+        CheckConstraint("ending IN ('failed', 'cancelled', 'rollback')", name="ending"),
+        CheckConstraint("(undo_from IS NULL) = (ending IS NULL)", name="undoing"),
         CheckConstraint("when_closed IN ('finish', 'pause_between_waves', 'rollback')", name="when_closed"),
         Index(
             "uq_deployments_active_slot",
@@ -125,6 +127,18 @@ class Deployment(Timestamps, Base):
     wave_index: Mapped[int] = mapped_column(server_default="0")
     next_wave_at: Mapped[datetime | None]
     """Its wave is over, and the next one begins then."""
+    promotion_asked_at: Mapped[datetime | None]
+    """Since when a person is asked whether its canary goes to the other targets."""
+    promoted_wave: Mapped[int | None]
+    """The wave behind which a person said that it goes on."""
+    side: Mapped[str | None]
+    """The side that has the traffic after its success; null where there are no sides."""
+    undoes: Mapped[bool] = mapped_column(server_default=false())
+    """Something of it is put back when it ends without success."""
+    undo_from: Mapped[int | None]
+    """The first of the waves that put it back; null until then."""
+    ending: Mapped[str | None]
+    """How it ends when it has done so."""
     promote_after: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     soak_seconds: Mapped[int] = mapped_column(server_default="0")
     """How long its release has to have been in the environments of `promote_after`."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.models.base import Base, Id, Json, Xid8
@@ -27,6 +27,8 @@ class Wave(Base):
     total: Mapped[int]
     wait_seconds: Mapped[int] = mapped_column(server_default="0")
     """How long after its end the next wave begins."""
+    asks: Mapped[bool] = mapped_column(server_default=false())
+    """A person says after that whether the next one begins."""
     waiting: Mapped[int]
     ready: Mapped[int] = mapped_column(server_default="0")
     running: Mapped[int] = mapped_column(server_default="0")

@@ -11,7 +11,7 @@ from orchestrator.domain.gates import WINDOW, Blocker
 from orchestrator.domain.statuses import DeploymentStatus
 from orchestrator.services import execution
 
-ANSWER, WAIT = "answer", "wait"
+ANSWER, PROMOTE, WAIT = "answer", "promote", "wait"
 """What a deployment that has begun may wait for beside gates: a person, or the time that its plan has between two batches."""
 COUNTS = ("succeeded", "failed", "running", "skipped", "cancelled", "unknown")
 
@@ -57,17 +57,24 @@ def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[st
 def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict[str, Any]]:
     if row.status == DeploymentStatus.RUNNING:
         return _between_waves(row)
-    if row.status == DeploymentStatus.PAUSED and row.n_unknown:
-        steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
-        message = f"the end of {steps} unknown; a person has to say what became of it"
-        return [{"kind": ANSWER, "message": message, "until": None}]
-    if row.status == DeploymentStatus.PAUSED and row.answer_by is not None:
-        return _what_to_do(row)
+    if row.status == DeploymentStatus.PAUSED and (asked := _asked(row)):
+        return asked
     if row.status not in {DeploymentStatus.PENDING, DeploymentStatus.PAUSED}:
         return []
     if blockers is not None:
         return [{"kind": each.kind, "message": each.message, "until": each.until} for each in blockers]
     return _in_a_list(row)
+
+
+def _asked(row: Row[Any]) -> list[dict[str, Any]]:
+    """What a person has to say, if anything."""
+    if row.n_unknown:
+        steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
+        message = f"the end of {steps} unknown; a person has to say what became of it"
+        return [{"kind": ANSWER, "message": message, "until": None}]
+    if row.answer_by is not None:
+        return _what_to_do(row)
+    return [] if row.promotion_asked_at is None else _promotion(row)
 
 
 def _between_waves(row: Row[Any]) -> list[dict[str, Any]]:
@@ -77,6 +84,15 @@ def _between_waves(row: Row[Any]) -> list[dict[str, Any]]:
     done = f"{row.wave_index + 1} of {row.wave_count} waves are done"
     message = f"{done}; by its plan the next begins at {row.next_wave_at:%Y-%m-%d %H:%M:%S} UTC"
     return [{"kind": WAIT, "message": message, "until": row.next_wave_at}]
+
+
+def _promotion(row: Row[Any]) -> list[dict[str, Any]]:
+    """The question whether what did well on a few targets goes to the others."""
+    message = (
+        f"{row.wave_index + 1} of {row.wave_count} waves are done; a person has to say that it goes on"
+        " (promote), or end it (cancel), which puts the traffic back"
+    )
+    return [{"kind": PROMOTE, "message": message, "until": None}]
 
 
 def _what_to_do(row: Row[Any]) -> list[dict[str, Any]]:

@@ -50,6 +50,8 @@ def _because(found: Explanation) -> str:
     if asked:
         return "; ".join(str(each["message"]) for each in asked)
     wave = f"wave {row.wave_index + 1} of {row.wave_count}"
+    if row.undo_from is not None:
+        return f"it puts back what it changed, in {wave}: {row.failure}"
     if found.cancel is not None:
         return f"{_wish(found)}; what runs in {wave} is being ended"
     return f"it is in {wave}" if status is DeploymentStatus.RUNNING else f"it goes on at once with {wave}"

@@ -53,7 +53,7 @@ _RENEW = text("""
     FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[])) AS held(id, token), deployments d
     WHERE a.id = held.id AND a.token = held.token AND a.ended_at IS NULL AND a.lease_until > clock_timestamp()
       AND d.id = a.deployment_id
-    RETURNING a.id, d.cancel_requested_at IS NOT NULL AS cancelling
+    RETURNING a.id, d.cancel_requested_at IS NOT NULL AND d.undo_from IS NULL AS cancelling
 """)
 
 _RELEASE = text("""

@@ -92,13 +92,13 @@ _INSERT = text(f"""
         INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
             retry_of_id, priority, scheduled_for, expires_at,
             approval_rules, override_windows, strategy, plan_hash, max_failures, max_batch_failures, max_parallel, on_failure,
-            answer_seconds, unanswered, promote_after, soak_seconds, health, promotes, when_closed, jitter_seconds,
-            wave_count, step_count, traceparent, event_seq, event_hash, wake_at)
+            answer_seconds, unanswered, undoes, side, promote_after, soak_seconds, health, promotes, when_closed,
+            jitter_seconds, wave_count, step_count, traceparent, event_seq, event_hash, wake_at)
         VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
             :retry_of_id, :priority, :scheduled_for, :expires_at,
             CAST(:approval_rules AS jsonb), :override_windows,
             :strategy, :plan_hash, :max_failures, :max_batch_failures, :max_parallel, :on_failure, :answer_seconds,
-            :unanswered, :promote_after,
+            :unanswered, :undoes, :side, :promote_after,
             :soak_seconds, CAST(:health AS jsonb), :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count,
             :traceparent, :event_seq, :event_hash, clock_timestamp() + make_interval(secs => :first_wake_seconds))
         RETURNING {columns(Deployment, "deployments")}
@@ -110,10 +110,10 @@ _INSERT = text(f"""
     ), p AS (
         INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))
     ), w AS (
-        INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting, wait_seconds)
-        SELECT :id, index, batch, action_index, total, total, wait_seconds
+        INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting, wait_seconds, asks)
+        SELECT :id, index, batch, action_index, total, total, wait_seconds, asks
         FROM json_to_recordset(CAST(:waves AS json))
-            AS x(index bigint, batch bigint, action_index bigint, total bigint, wait_seconds bigint)
+            AS x(index bigint, batch bigint, action_index bigint, total bigint, wait_seconds bigint, asks boolean)
     ), s AS (
         INSERT INTO steps (deployment_id, wave_index, position, action_index, target_id, target_name, target)
         SELECT :id, s.wave_index, s.position, s.action_index, t.id, t.name, CAST(:targets AS jsonb) -> t.name
@@ -175,10 +175,21 @@ _LAST_GOOD = text("""
     ORDER BY id DESC LIMIT 1
 """)
 
+# Who only had its traffic moved was not touched.
 _TOUCHED = text("""
-    SELECT s.target_name FROM steps s
+    SELECT s.target_name FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id
     WHERE s.deployment_id = :id AND s.started_at IS NOT NULL
+      AND p.document #>> ARRAY['actions', s.action_index::text, 'kind'] <> 'traffic'
     GROUP BY s.target_name ORDER BY min(s.wave_index) DESC, max(s.position) DESC
+""")
+
+
+# What has it, or will have it when those before have succeeded.
+_LIVE_SIDE = text("""
+    SELECT side FROM deployments
+    WHERE application_id = :application_id AND environment = :environment AND side IS NOT NULL
+      AND status IN ('pending', 'running', 'paused', 'succeeded') AND undo_from IS NULL AND cancel_requested_at IS NULL
+    ORDER BY id DESC LIMIT 1
 """)
 
 
@@ -207,6 +218,8 @@ class NewDeployment:
     on_failure: str
     answer_seconds: int
     unanswered: str
+    undoes: bool
+    side: str | None
     promote_after: list[str]
     soak_seconds: int
     health: str | None
@@ -302,6 +315,12 @@ def last_good_release(
     }
     found: int | None = session.execute(_LAST_GOOD, params).scalar()
     return found
+
+
+def live_side(session: Session, application_id: int, environment: str) -> str:
+    """The side that has the traffic of a slot when all that was requested before has succeeded; "" where nobody switched yet."""
+    params = {"application_id": application_id, "environment": environment}
+    return session.execute(_LIVE_SIDE, params).scalar() or ""
 
 
 def touched_targets(session: Session, deployment_id: int) -> list[str]:

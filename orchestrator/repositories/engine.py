@@ -19,7 +19,7 @@ from orchestrator.repositories.events import FROM_JSON
 
 _LOCK = text(f"""
     SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, r.artifact_sha256, clock_timestamp() AS now,
-        w.waiting, w.ready, w.running, w.unknown, w.batch, w.wait_seconds,
+        w.waiting, w.ready, w.running, w.unknown, w.batch, w.wait_seconds, w.asks,
         CASE WHEN w.waiting > 0 THEN ARRAY(
             SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.wave_index = d.wave_index
               AND s.status = 'waiting' ORDER BY s.position LIMIT :most)

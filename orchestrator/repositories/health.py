@@ -112,6 +112,19 @@ _WRITE = text("""
 """)
 
 
+_DOWN = text("""
+    SELECT t.name FROM health_watches w JOIN target_health h ON h.deployment_id = w.deployment_id
+    JOIN targets t ON t.id = h.target_id
+    WHERE w.application_id = :application_id AND w.environment = :environment AND w.left_by IS NULL AND NOT h.healthy
+""")
+
+
+def down(session: Session, application_id: int, environment: str) -> set[str]:
+    """The targets of a slot whose last health check failed, as far as anybody asks them."""
+    params = {"application_id": application_id, "environment": environment}
+    return set(session.execute(_DOWN, params).scalars())
+
+
 def add(session: Session, deployment_id: int) -> None:
     """Have the environment of a deployment that has just succeeded asked for its health."""
     session.execute(_ADD, {"id": deployment_id})

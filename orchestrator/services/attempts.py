@@ -274,8 +274,9 @@ def _follow_up(session: Session, held: Locked, tried: _Try, ended: Ended, verdic
 
 
 def fail_target(session: Session, held: Locked, target_id: int, *, why: str) -> None:
-    """Count a target as failed, once, and skip what it had still before it."""
-    held.failed_targets += 1
-    held.change.values["failed_targets"] = held.failed_targets
+    """Count a target as failed, once, and skip what it had still before it. What fails while putting back counts by itself."""
+    if held.row.undo_from is None:
+        held.failed_targets += 1
+        held.change.values["failed_targets"] = held.failed_targets
     engine.skip_target(session, held.id, target_id, why=why)
     execution.look_again(session, held)

@@ -18,8 +18,8 @@ from orchestrator.icalendar import write_feed
 from orchestrator.repositories import applications, deployments
 from orchestrator.repositories import schedules as recurring
 from orchestrator.repositories import windows as rules_of
-from orchestrator.services import execution, explaining, openings, pipelines, schedules
-from orchestrator.services.execution import Successes
+from orchestrator.services import explaining, openings, pipelines, schedules, standing
+from orchestrator.services.standing import Successes
 
 LONGEST = timedelta(days=92)
 MOST_DEPLOYMENTS = 100
@@ -57,7 +57,7 @@ def calendar(
     now = clock.now()
     found = [(rule, each) for rule in rules for each in recurrence.occurrences(rule, start, end)]
     pending = deployments.pending_in(session, environment, application=application, limit=MOST_DEPLOYMENTS)
-    been = execution.successes(session, pending)
+    been = standing.successes(session, pending)
     return Calendar(
         environment=environment,
         start=start,
@@ -109,7 +109,7 @@ def _check_range(start: datetime, end: datetime) -> None:
 
 
 def _foretell(been: Successes, row: Row[Any], now: datetime) -> Forecast:
-    return explaining.foretell(row, execution.standing_with(been, row, row, now), now)
+    return explaining.foretell(row, standing.standing_with(been, row, row, now), now)
 
 
 def _recurring(

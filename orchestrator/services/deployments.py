@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from orchestrator import clock
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
-from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
+from orchestrator.domain.statuses import ACTIVE, TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.repositories import deployments, steps
 from orchestrator.services import attempts, execution, failures, requests
 from orchestrator.services.actors import Actor
@@ -133,6 +133,12 @@ def cancel(session: Session, deployment_id: int, *, actor: Actor, reason: str) -
         return
     if held.status in TERMINAL:
         raise ConflictError(f"deployment {deployment_id} has ended already: it {_ended(held.status)}")
+    if held.row.undo_from is not None:
+        if held.row.cancel_requested_at is not None:
+            return
+        raise ConflictError(
+            f"deployment {deployment_id} is putting back what it changed, and ends after that"
+        )
     execution.request_cancel(session, held, actor_id=actor.id, reason=reason)
 
 
@@ -154,6 +160,25 @@ def answer(session: Session, deployment_id: int, *, answer: str, step_id: int | 
         raise RuleViolationError(f"step {step_id} is not one that is unknown")
     for unknown in asked if step_id is None else [step_id]:
         _answer_step(session, held, unknown, answer=answer, actor=actor)
+    for attempt_id in execution.proceed(session, held):
+        execution.nudge(session, held, attempt_id)
+
+
+def promote(session: Session, deployment_id: int, *, actor: Actor, reason: str) -> None:
+    """End the wait between two waves, or say yes to a canary. Raises RuleViolationError where it waits for neither."""
+    held = _lock(session, deployment_id, actor)
+    waits = held.row.next_wave_at is not None or held.row.promotion_asked_at is not None
+    is_over = held.wave.is_over and held.status in ACTIVE and held.row.undo_from is None
+    if not (waits and is_over) or held.cancelling:
+        raise RuleViolationError(f"deployment {deployment_id} waits for no promotion: it is {held.status}")
+    held.recorder.record(
+        "deployment.continued",
+        actor_id=actor.id,
+        at=held.row.now,
+        data={"reason": reason, "wave": held.wave.index},
+    )
+    held.change.values |= {"promoted_wave": held.wave.index, "wake_at": held.row.now}
+    execution.look_again(session, held)
     for attempt_id in execution.proceed(session, held):
         execution.nudge(session, held, attempt_id)
 

@@ -1,8 +1,7 @@
 """The engine's shell: lock the row, load the snapshot, decide, write; what is to be sent goes out after the commit."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
@@ -11,20 +10,19 @@ from sqlalchemy.orm import Session
 from orchestrator import metrics
 from orchestrator.db import after_commit
 from orchestrator.domain import gates
-from orchestrator.domain.access import Role
-from orchestrator.domain.approvals import ApprovalRule, Approver
-from orchestrator.domain.engine import NUDGE_AGAIN, Decision, Snapshot, WaveCounts, decide
-from orchestrator.domain.health import Health
+from orchestrator.domain.engine import NUDGE_AGAIN, ROLLBACK, Decision, Snapshot, WaveCounts, decide
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.domain.windows import WhenClosed
 from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
 from orchestrator.repositories import deployments, engine, health, promotions, waking
+from orchestrator.repositories import undoing as undoing_rows
 from orchestrator.repositories.engine import Change
-from orchestrator.services import openings, rollbacks
+from orchestrator.services import rollbacks, undoing
 from orchestrator.services.records import DeploymentRecorder
+from orchestrator.services.standing import standing
 
-Successes = Mapping[int, Mapping[str, Row[Any]]]
-"""By release and environment: its last success there."""
+_OF_A_WAVE = ("next_wave_at", "promotion_asked_at")
+"""What is so of the wave that is over, and no more of the next."""
 
 MOST_MOVES = 10_000
 """Moves in one transaction before the rest is left to the next; only empty waves make more than a few."""
@@ -54,7 +52,8 @@ class Locked:
 
     @property
     def cancelling(self) -> bool:
-        return self.row.cancel_requested_at is not None
+        """Whether what runs is to be ended; what puts back is not."""
+        return self.row.cancel_requested_at is not None and self.row.undo_from is None
 
     def take_change(self) -> Change:
         """What is to be written now, with the events since the last time."""
@@ -135,10 +134,11 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
     expired = pending and row.expires_at is not None and row.expires_at <= row.now
     in_batch = batch_failures(session, held)
     too_many = held.failed_targets > row.max_failures or in_batch > (row.max_batch_failures or 0)
-    winding_down = held.cancelling or expired or too_many
+    putting_back = row.undo_from is not None
+    winding_down = (held.cancelling or expired or too_many) and not putting_back
     going_on = held.status not in TERMINAL and not pending
     room = going_on and not winding_down and wave.waiting and wave.open < row.max_parallel
-    between = going_on and not winding_down and wave.is_over and not wave.unknown
+    between = going_on and not winding_down and not putting_back and wave.is_over and not wave.unknown
     return Snapshot(
         id=held.id,
         status=held.status,
@@ -165,6 +165,15 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         answer_seconds=row.answer_seconds if row.on_failure == "pause" else 0,
         answer_by=row.answer_by,
         rolls_back_unanswered=row.unanswered == "rollback",
+        asks=row.asks,
+        promoted=row.promoted_wave == wave.index,
+        undoes=row.undoes,
+        undo_from=row.undo_from,
+        ending=row.ending or "",
+        failure=row.failure or "",
+        undo_failures=undoing_rows.failed(session, held.id, row.undo_from)
+        if putting_back and wave.is_over
+        else 0,
     )
 
 
@@ -192,88 +201,18 @@ def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) ->
     return gates.evaluate(standing(session, row, around, now), now)
 
 
-def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> gates.Surroundings:
-    """What the gates of a pending deployment look at, with what the slot looks like known already."""
-    return standing_with(successes(session, [row]), row, around, now)
-
-
-def successes(session: Session, rows: Sequence[Row[Any]]) -> Successes:
-    """Where the releases of these deployments succeeded last, of the environments that each comes after."""
-    asking = [row for row in rows if promotes_after(row)]
-    if not asking:
-        return {}
-    environments = {name for row in asking for name in promotes_after(row)}
-    return deployments.last_successes(session, [row.release_id for row in asking], sorted(environments))
-
-
-def promotes_after(row: Row[Any]) -> list[str]:
-    """The environments in which its release has to have been; a rollback goes anywhere."""
-    found: list[str] = row.promote_after if row.rolls_back_id is None else []
-    return found
-
-
-def standing_with(known: Successes, row: Row[Any], around: Row[Any], now: datetime) -> gates.Surroundings:
-    """As `standing`, with what `successes` says of it."""
-    after = promotes_after(row)
-    been = {name: each for name, each in known.get(row.release_id, {}).items() if name in after}
-    good = {name: each.ended_at for name, each in been.items() if not each.rolled_back}
-    missing = [name for name in after if name not in good]
-    return gates.Surroundings(
-        application=row.application,
-        version=row.version,
-        environment=row.environment,
-        active_id=around.active_id,
-        ahead=around.ahead,
-        missing_environments=missing,
-        promote_after=after,
-        rolled_back_in=[name for name in missing if name in been],
-        succeeded_since=max(good.values()) if good and not missing else None,
-        soak=timedelta(seconds=row.soak_seconds),
-        health=[_health(each) for each in been.values() if each.health_every_seconds is not None],
-        scheduled_for=row.scheduled_for,
-        locks=[_held_lock(each) for each in around.locks or ()],
-        approval_rules=[ApprovalRule.of(each) for each in row.approval_rules or ()],
-        opening=openings.opening_for(row, around.rules, now),
-        override_windows=row.override_windows,
-        jitter=timedelta(seconds=row.jitter_seconds),
-        approvers=[_approver(each) for each in around.approvers or ()],
-    )
-
-
-def _health(found: Row[Any]) -> Health:
-    return Health(
-        environment=found.environment,
-        every=timedelta(seconds=found.health_every_seconds),
-        counts_from=found.counts_from,
-        checked_at=found.checked_at,
-        because=found.because,
-        failing=found.failing,
-        left_by=found.left_by,
-    )
-
-
-def _approver(found: dict[str, Any]) -> Approver:
-    at = datetime.fromtimestamp(float(found["at"]), UTC)
-    return Approver(
-        found["username"], Role(found["role"]), at, tuple(found["teams"]), is_author=found["is_author"]
-    )
-
-
-def _held_lock(found: dict[str, Any]) -> gates.HeldLock:
-    expires = found["expires_at"]
-    until = None if expires is None else datetime.fromtimestamp(float(expires), UTC)
-    return gates.HeldLock(found["id"], found["reason"], found["username"], until)
-
-
 def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
     """Write one decision, or note it in `held.change`; the attempts to work on."""
     if decision.close_unstarted_as is not None:
         engine.close_unstarted(session, held.id, decision.close_unstarted_as)
+    if decision.put_back is not None:
+        _begin_to_put_back(session, held, decision, decision.put_back)
     values = held.change.values
     if decision.next_wave:
         values["wave_index"] = held.wave.index + 1
-        if held.row.next_wave_at is not None:
-            values["next_wave_at"] = None
+        values |= {name: None for name in _OF_A_WAVE if getattr(held.row, name) is not None}
+    if decision.ask_to_promote and held.row.promotion_asked_at is None:
+        values["promotion_asked_at"] = held.row.now
     if decision.next_wave_at is not None:
         values["next_wave_at"] = decision.next_wave_at
     if decision.answer_by is not None:
@@ -288,6 +227,23 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
         return list(decision.nudge)
     handed = engine.hand_out(session, held.id, held.wave.index, decision.hand_out, change=held.take_change())
     return [*handed, *decision.nudge]
+
+
+def _begin_to_put_back(session: Session, held: Locked, decision: Decision, ending: str) -> None:
+    """Note why it ends, and go to the waves that put back what it changed; there may be none."""
+    first: int = held.row.wave_count
+    waves = undoing.add_waves(session, held.id, first=first, scripts=ending == ROLLBACK)
+    held.change.values |= {
+        "undo_from": first,
+        "ending": ending,
+        "failure": decision.failure,
+        "wave_index": first if waves else held.wave.index,
+        "wave_count": first + len(waves),
+        "step_count": held.row.step_count + sum(len(wave.target_ids) for wave in waves),
+    }
+    if waves:
+        data = {"why": decision.failure, "waves": len(waves)}
+        held.recorder.record("deployment.undoing", actor_id=None, at=held.row.now, data=data)
 
 
 def _hold(session: Session, held: Locked, decision: Decision) -> None:

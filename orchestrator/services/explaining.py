@@ -16,7 +16,7 @@ from orchestrator.domain.forecast import Forecast, forecast
 from orchestrator.domain.gates import Blocker, Surroundings, evaluate
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
 from orchestrator.repositories import deployments, events, plans, releases, steps
-from orchestrator.services import execution, openings
+from orchestrator.services import execution, openings, standing
 from orchestrator.services.actors import Actor
 
 MOST_STEPS = 5
@@ -53,7 +53,7 @@ def explain(session: Session, deployment_id: int, *, actor: Actor) -> Explanatio
             closed=execution.closed(session, row, now) if row.status == DeploymentStatus.PAUSED else (),
             ends_about=_ends_about(session, row) if row.status == DeploymentStatus.RUNNING else None,
         )
-    around = execution.standing(session, row, row, now)
+    around = standing.standing(session, row, row, now)
     return Explanation(
         row=row,
         at=now,

@@ -27,6 +27,7 @@ from orchestrator.services.actors import Actor
 from orchestrator.services.pipeline_files import read_pipeline
 from orchestrator.services.preconditions import Precondition, always, require_there
 from orchestrator.targets.base import SupportsArtifacts, Target
+from orchestrator.traffic.base import Proxy
 
 ENGINE_SETTINGS = frozenset({"within", "interval"})
 """Settings of a `verify` that are the engine's own: how long a check is repeated, and how often."""
@@ -56,6 +57,10 @@ def known_plugins() -> KnownPlugins:
         targets={name: _target_check(kind) for name, kind in plugins.target_kinds().items()},
         strategies={name: kind.from_settings for name, kind in plugins.strategies().items()},
         checks={name: _probe_check(kind) for name, kind in plugins.check_kinds().items()},
+        proxies={name: _probe_check(kind) for name, kind in plugins.proxy_kinds().items()},
+        switching=frozenset(
+            name for name, kind in plugins.strategies().items() if getattr(kind, "needs_traffic", False)
+        ),
         receivers=frozenset(
             name for name, kind in plugins.target_kinds().items() if issubclass(kind, SupportsArtifacts)
         ),
@@ -69,7 +74,7 @@ def _target_check(kind: type[Target]) -> SettingsCheck:
     return check
 
 
-def _probe_check(kind: type[Check]) -> SettingsCheck:
+def _probe_check(kind: type[Check] | type[Proxy]) -> SettingsCheck:
     """A variable may stand for anything; a digit is what fits wherever one is written, a port above all."""
 
     def check(settings: Mapping[str, Any]) -> None:
@@ -114,11 +119,17 @@ def apply(
 
 def _warnings(pipeline: Pipeline) -> list[str]:
     """What is probably not meant, in plain sentences."""
-    return [
+    unasked = [
         f"the health of {each.name} is never asked for: no environment that comes after it has a `soak`"
         for each in pipeline.environments
         if each.health is not None and not pipeline.soaks_after(each.name)
     ]
+    unmoved = [
+        f"the traffic of {each.name} is never moved: {each.strategy.kind} knows of none"
+        for each in pipeline.environments
+        if each.traffic is not None and not hasattr(plugins.strategy(each.strategy.kind), "moves")
+    ]
+    return unasked + unmoved
 
 
 def _write(

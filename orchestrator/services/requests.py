@@ -17,7 +17,7 @@ from orchestrator.domain.statuses import DeploymentStatus
 from orchestrator.domain.windows import WhenClosed
 from orchestrator.planner import build_plan
 from orchestrator.queue import Message, TaskName, send_after_commit
-from orchestrator.repositories import deployments
+from orchestrator.repositories import deployments, health
 from orchestrator.services import pipelines
 from orchestrator.services.records import DeploymentRecorder
 
@@ -74,6 +74,7 @@ def create(session: Session, order: Order) -> Requested:
     about = _subject(session, order)
     pipeline = pipelines.current(about)
     _require_file(about, pipeline)
+    environment = pipeline.find_environment(order.environment)
     plan = build_plan(
         pipeline,
         environment=order.environment,
@@ -82,12 +83,28 @@ def create(session: Session, order: Order) -> Requested:
         only_targets=order.only_targets,
         going_back=order.rolls_back_id is not None,
         strategies=plugins.strategy,
+        live=_live_side(session, about.id, environment),
+        down=_down(session, about.id, environment),
     )
     digest = plan_hash(plan)
-    supersedes = _make_room(session, order, about, pipeline.find_environment(order.environment))
+    supersedes = _make_room(session, order, about, environment)
     recorder = _record(about.new_id, order, about.version, digest)
     row = _write(session, _columns(order, about, plan, pipeline, digest), plan, recorder)
     return Requested(about.new_id, about.name, about.version, order.environment, supersedes, row)
+
+
+def _live_side(session: Session, application_id: int, environment: EnvironmentSpec | None) -> str:
+    """Asked only where the strategy knows sides."""
+    if environment is None or environment.strategy.kind not in pipelines.known_plugins().switching:
+        return ""
+    return deployments.live_side(session, application_id, environment.name)
+
+
+def _down(session: Session, application_id: int, environment: EnvironmentSpec | None) -> set[str]:
+    """Asked only where the strategy counts them."""
+    if environment is None or "max_unavailable" not in environment.strategy.settings:
+        return set()
+    return health.down(session, application_id, environment.name)
 
 
 def _make_room(
@@ -182,6 +199,8 @@ def _columns(order: Order, about: Row[Any], plan: Plan, pipeline: Pipeline, dige
         "on_failure": plan.on_failure,
         "answer_seconds": plan.answer_seconds,
         "unanswered": plan.unanswered,
+        "undoes": plan.undoes,
+        "side": plan.side or None,
         "promote_after": list(environment.after) if environment else [],
         **_by_itself(order, environment, pipeline),
         "health": _health(environment, pipeline, about.pipeline_revision),
@@ -199,9 +218,17 @@ def _by_itself(order: Order, environment: EnvironmentSpec | None, pipeline: Pipe
     return {
         "soak_seconds": environment.soak_seconds,
         "promotes": bool(pipeline.promotes(environment.name)),
-        "when_closed": str(environment.when_closed),
+        "when_closed": str(_when_closed(environment, pipeline)),
         "jitter_seconds": environment.jitter_seconds,
     }
+
+
+def _when_closed(environment: EnvironmentSpec, pipeline: Pipeline) -> WhenClosed:
+    """Nobody goes back by themselves behind what is irreversible."""
+    irreversible = any(action.irreversible for action in pipeline.deploy)
+    if irreversible and environment.when_closed is WhenClosed.ROLLBACK:
+        return WhenClosed.PAUSE
+    return environment.when_closed
 
 
 def _health(environment: EnvironmentSpec | None, pipeline: Pipeline, revision: int) -> str | None:
@@ -224,6 +251,7 @@ def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: Depl
     """Targets go with their steps and waves into their own rows; what all steps share stays one document."""
     document = to_document(plan)
     targets = {target["name"]: target for target in document.pop("targets")}
+    document.pop("waves", None)
     events, head = recorder.take()
     return deployments.insert(
         session,
@@ -236,6 +264,7 @@ def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: Depl
                 "action_index": w.action_index,
                 "total": len(w.steps),
                 "wait_seconds": w.wait_seconds,
+                "asks": w.asks,
             }
             for w in plan.waves
         ],

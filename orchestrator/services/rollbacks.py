@@ -29,6 +29,9 @@ class Note:
 
 def create_automatic(session: Session, failed: Row[Any], *, at: datetime) -> Note:
     """Request the rollback of a deployment that is failing, in its own transaction; never raises: the failure stands anyway."""
+    if failed.side is not None:
+        text = "the traffic is on the other side, which it never changed"
+        return Note(text, {"refused": text}, None)
     try:
         made = _create(session, failed, actor_id=None, reason=f"deployment {failed.id} failed", at=at)
     except OrchestratorError as error:

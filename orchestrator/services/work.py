@@ -18,12 +18,15 @@ from orchestrator.domain.errors import (
     SettingsRefusedError,
 )
 from orchestrator.domain.pipeline import FILES, RUN, VERIFY
-from orchestrator.domain.plan import Plan, PlannedAction, environment_variables
+from orchestrator.domain.pipeline_specs import TRAFFIC
+from orchestrator.domain.plan import FORMAT, Plan, PlannedAction, environment_variables
 from orchestrator.domain.plan_reading import from_document
 from orchestrator.domain.variables import expand, expand_settings
 from orchestrator.services.pipelines import ENGINE_SETTINGS
 from orchestrator.targets import files
 from orchestrator.targets.base import Command
+from orchestrator.traffic.base import OF_THE_ENGINE
+from orchestrator.traffic.shift import Shift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,8 @@ class Work:
     secrets: tuple[str, ...]
     """Names of secrets that the worker adds to the command's environment; none for a check."""
     check: Check | None
+    shift: Shift | None
+    """What it wants of a proxy. A step is one of a run, a check and a shift."""
     timeout_seconds: float
     interval_seconds: float
     traceparent: str | None
@@ -100,8 +105,8 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
         previous_version=deployment.previous_version,
     )
     plugins.target_kind(target.kind)
-    runs = action.kind != VERIFY
-    checking = {} if runs else expand_settings(action.settings, variables)
+    asks = action.kind in (VERIFY, TRAFFIC)
+    asking = expand_settings(action.settings, variables) if asks else {}
     artifact = _artifact(deployment, action, variables) if action.kind == FILES else None
     return Work(
         deployment_id=found.deployment_id,
@@ -120,9 +125,10 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
         command=_command(action, variables, artifact),
         artifact=artifact,
         secrets=plan.secrets if action.kind == RUN else (),
-        check=None if runs else make_check(action.check, checking),
-        timeout_seconds=action.timeout_seconds if runs else parse_duration(checking["within"]),
-        interval_seconds=0.0 if runs else parse_duration(checking["interval"]),
+        check=make_check(action.check, asking) if action.kind == VERIFY else None,
+        shift=_make_shift(action.check, asking) if action.kind == TRAFFIC else None,
+        timeout_seconds=parse_duration(asking["within"]) if asks else action.timeout_seconds,
+        interval_seconds=parse_duration(asking["interval"]) if asks else 0.0,
         traceparent=deployment.traceparent,
     )
 
@@ -151,12 +157,24 @@ def make_check(kind: str, settings: Mapping[str, Any]) -> Check:
     return plugins.check_kind(kind).from_settings(own)
 
 
+def _make_shift(kind: str, settings: Mapping[str, Any]) -> Shift:
+    own = {name: value for name, value in settings.items() if name not in OF_THE_ENGINE}
+    return Shift.from_settings(plugins.proxy_kind(kind).from_settings(own), settings)
+
+
 def _plan(found: Row[Any]) -> Plan:
     """The plan as if it were for this one target: what other targets get is not read."""
-    document = {**found.document, "targets": [found.target], "batch_sizes": [1]}
+    document = {**found.document, "targets": [found.target]}
+    if document.get("format") == FORMAT:
+        return _of(document | {"waves": []}, found.action_index)
+    document["batch_sizes"] = [1]
     if "waits" in document:
         document["waits"] = [0]
+    return _of(document, found.action_index)
+
+
+def _of(document: Mapping[str, Any], action_index: int) -> Plan:
     plan = from_document(document)
-    if not 0 <= found.action_index < len(plan.actions):
-        raise PlanUnreadableError(f"the plan has no action {found.action_index}")
+    if not 0 <= action_index < len(plan.actions):
+        raise PlanUnreadableError(f"the plan has no action {action_index}")
     return plan

@@ -2,14 +2,19 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+from orchestrator.domain.durations import format_duration, parse_duration
 from orchestrator.domain.errors import SettingsRefusedError
+from orchestrator.domain.moves import Batch, Move
 from orchestrator.domain.reading import suggest
+
+__all__ = ["Batch", "Candidate", "InvalidStrategyError", "Move", "MovesTraffic", "Strategy", "Surroundings"]
 
 DEFAULT_MAX_PARALLEL = 100
 GREATEST_MAX_PARALLEL = 10_000
 GREATEST_COUNT = 1_000_000
+LONGEST_WAIT_SECONDS = 86_400
 
 
 class InvalidStrategyError(SettingsRefusedError):
@@ -22,14 +27,20 @@ class Candidate:
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    down: bool = False
+    """Its last health check failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Targets that get the release together; the next batch begins `wait_seconds` after their end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What else the moves depend on: all of it is known when the plan is made."""
 
-    targets: tuple[str, ...]
-    wait_seconds: int = 0
+    full_weight: int | None = None
+    """What a server weighs at the proxy that gets all its share; None: there is no proxy."""
+    live: str = ""
+    """The side that has the traffic; "" where nobody has switched yet."""
+    going_back: bool = False
+    """As for `batches`."""
 
 
 class Strategy(Protocol):
@@ -63,6 +74,22 @@ class Strategy(Protocol):
 
     def max_failures(self, target_count: int) -> int:
         """How many targets may fail: one more than this fails the deployment."""
+        ...
+
+
+@runtime_checkable
+class MovesTraffic(Protocol):
+    """What a strategy has that says more than batches: moves of traffic, holds, and questions to a person."""
+
+    needs_traffic: ClassVar[bool]
+    """Whether it cannot do without a proxy."""
+
+    def moves(self, targets: Sequence[Candidate], around: Surroundings) -> tuple[Move, ...]:
+        """Say what is done, in order; no target is in two batches. Raises RuleViolationError where these targets do not do."""
+        ...
+
+    def switches_to(self, targets: Sequence[Candidate], around: Surroundings) -> str:
+        """Name the side that has the traffic after its success; "" where there are no sides."""
         ...
 
 
@@ -102,6 +129,39 @@ def resolve_amount(amount: int | str, total: int, *, up: bool) -> int:
         return amount
     whole, rest = divmod(total * int(amount[:-1]), 100)
     return whole + (1 if up and rest else 0)
+
+
+def read_label(settings: Mapping[str, Any], field: str) -> str:
+    """Read the name of a label, "" where it is not set. Raises InvalidStrategyError."""
+    value = settings.get(field, "")
+    if not isinstance(value, str) or (field in settings and not value):
+        raise InvalidStrategyError(field, "must be the name of a label that the targets have")
+    return value
+
+
+def read_wait(settings: Mapping[str, Any], field: str) -> int:
+    """Read how many seconds are waited, 0 where it is not set. Raises InvalidStrategyError."""
+    if field not in settings:
+        return 0
+    problem = "must be whole seconds up to 24h, such as 30s or 10m"
+    try:
+        seconds = parse_duration(settings[field])
+    except (ValueError, AttributeError) as error:
+        raise InvalidStrategyError(field, problem) from error
+    if seconds != int(seconds) or not 1 <= seconds <= LONGEST_WAIT_SECONDS:
+        raise InvalidStrategyError(field, problem)
+    return int(seconds)
+
+
+def read_max_parallel(settings: Mapping[str, Any]) -> int:
+    """Read how many steps run side by side. Raises InvalidStrategyError."""
+    given = settings.get("max_parallel", DEFAULT_MAX_PARALLEL)
+    return read_count("max_parallel", given, least=1, most=GREATEST_MAX_PARALLEL)
+
+
+def written_wait(seconds: int) -> str | None:
+    """Write what `read_wait` read."""
+    return format_duration(seconds) if seconds else None
 
 
 def _whole_number(value: object) -> int | None:

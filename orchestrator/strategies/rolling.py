@@ -2,25 +2,29 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from orchestrator.domain.durations import format_duration, parse_duration
+from orchestrator.domain.errors import RuleViolationError
+from orchestrator.domain.moves import ANY_OTHER, Move, Shift
 from orchestrator.strategies.base import (
     DEFAULT_MAX_PARALLEL,
-    GREATEST_MAX_PARALLEL,
     Batch,
     Candidate,
     InvalidStrategyError,
+    Surroundings,
     read_amount,
     read_count,
+    read_label,
+    read_max_parallel,
+    read_wait,
     refuse_unknown,
     resolve_amount,
+    written_wait,
 )
 
 MAX_BATCH_ENTRIES = 100
-LONGEST_WAIT_SECONDS = 86_400
 KNOWN = (
     "batch",
     "rounding",
@@ -31,12 +35,15 @@ KNOWN = (
     "settle",
     "zone",
     "bake",
+    "max_unavailable",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rolling:
     """Batches of given sizes, of which the last repeats; percentages are of all targets of the deployment."""
+
+    needs_traffic: ClassVar[bool] = False
 
     batch: tuple[int | str, ...] = (1,)
     round_up: bool = True
@@ -51,6 +58,8 @@ class Rolling:
     """The label that says in which zone a target is; one zone is done before the next begins."""
     bake_seconds: int = 0
     """As `settle_seconds`, between two zones."""
+    max_unavailable: int | str | None = None
+    """How many targets may be without service at a time, those that are down already among them."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -64,20 +73,18 @@ class Rolling:
         return cls(
             batch=_read_batch(settings.get("batch", 1)),
             round_up=rounding == "up",
-            max_parallel=read_count(
-                "max_parallel",
-                settings.get("max_parallel", DEFAULT_MAX_PARALLEL),
-                least=1,
-                most=GREATEST_MAX_PARALLEL,
-            ),
+            max_parallel=read_max_parallel(settings),
             failures=read_amount("max_failures", settings.get("max_failures", 0), least=0),
             max_batch_failures=read_count("max_batch_failures", settings["max_batch_failures"], least=0)
             if "max_batch_failures" in settings
             else None,
-            order_by=_read_label(settings, "order_by"),
-            settle_seconds=_read_wait(settings, "settle"),
-            zone=_read_label(settings, "zone"),
-            bake_seconds=_read_wait(settings, "bake"),
+            order_by=read_label(settings, "order_by"),
+            settle_seconds=read_wait(settings, "settle"),
+            zone=read_label(settings, "zone"),
+            bake_seconds=read_wait(settings, "bake"),
+            max_unavailable=read_amount("max_unavailable", settings["max_unavailable"], least=1)
+            if "max_unavailable" in settings
+            else None,
         )
 
     def settings(self) -> dict[str, Any]:
@@ -85,9 +92,10 @@ class Rolling:
         given = {
             "max_batch_failures": self.max_batch_failures,
             "order_by": self.order_by or None,
-            "settle": format_duration(self.settle_seconds) if self.settle_seconds else None,
+            "settle": written_wait(self.settle_seconds),
             "zone": self.zone or None,
-            "bake": format_duration(self.bake_seconds) if self.bake_seconds else None,
+            "bake": written_wait(self.bake_seconds),
+            "max_unavailable": self.max_unavailable,
         }
         return {
             "batch": list(self.batch),
@@ -99,15 +107,15 @@ class Rolling:
 
     def batches(self, targets: Sequence[Candidate], *, going_back: bool = False) -> tuple[Batch, ...]:
         """Cut the targets of each zone into batches; a percentage is at least one target, and sizes go on over zones."""
-        ordered = sorted(targets, key=self._rank) if self.order_by and not going_back else targets
-        zones: dict[str, list[str]] = {}
+        ordered = targets if going_back else self.in_order(targets)
+        zones: dict[str, list[Candidate]] = {}
         for target in ordered:
-            zones.setdefault(target.labels.get(self.zone, ""), []).append(target.name)
+            zones.setdefault(target.labels.get(self.zone, ""), []).append(target)
         if "" in zones:
             zones[""] = zones.pop("")
         sizes = [max(1, resolve_amount(size, len(targets), up=self.round_up)) for size in self.batch]
         left = itertools.chain(sizes, itertools.repeat(sizes[-1]))
-        cut = [tuple(_cut(names, left)) for names in zones.values()]
+        cut = self._cut(list(zones.values()), left)
         between_zones = self.settle_seconds if going_back else max(self.settle_seconds, self.bake_seconds)
         found = [
             Batch(names, self.settle_seconds if index + 1 < len(zone) else between_zones)
@@ -116,9 +124,52 @@ class Rolling:
         ]
         return (*found[:-1], Batch(found[-1].targets)) if found else ()
 
+    def moves(self, targets: Sequence[Candidate], around: Surroundings) -> tuple[Move, ...]:
+        """Take each batch out of the traffic before it is changed, and give it back when it was through every action."""
+        batches = self.batches(targets, going_back=around.going_back)
+        if around.full_weight is None:
+            return batches
+        return tuple(move for batch in batches for move in out_of_traffic(batch, around.full_weight))
+
+    def switches_to(self, targets: Sequence[Candidate], around: Surroundings) -> str:
+        """Know of no sides."""
+        del targets, around
+        return ""
+
     def max_failures(self, target_count: int) -> int:
         """A percentage is rounded down, whatever `rounding` says: never more failures than were allowed."""
         return resolve_amount(self.failures, target_count, up=False)
+
+    def _cut(self, zones: Sequence[Sequence[Candidate]], sizes: Iterator[int]) -> list[list[tuple[str, ...]]]:
+        """Batches of these sizes, and none that would take more out of service than may be.
+
+        Those that are down come first in their zone: changing them costs nothing. A batch that was changed counts as well.
+        """
+        total, down = sum(map(len, zones)), sum(each.down for zone in zones for each in zone)
+        if self.max_unavailable is None:
+            most, down = total, 0
+        else:
+            most = max(1, resolve_amount(self.max_unavailable, total, up=False))
+            zones = [sorted(zone, key=lambda each: not each.down) for zone in zones]
+        cut: list[list[tuple[str, ...]]] = []
+        for zone in zones:
+            cut.append([])
+            start = 0
+            while start < len(zone):
+                room = most - down
+                if room < 1 and not zone[start].down:
+                    raise RuleViolationError(
+                        f"{down} targets are down and at most {most} may be unavailable: no other may be taken out"
+                    )
+                batch = zone[start : start + min(next(sizes), max(room, 1))]
+                cut[-1].append(tuple(each.name for each in batch))
+                down -= sum(each.down for each in batch) if self.max_unavailable is not None else 0
+                start += len(batch)
+        return cut
+
+    def in_order(self, targets: Sequence[Candidate]) -> Sequence[Candidate]:
+        """Give the targets as `order_by` says, or as they are written."""
+        return sorted(targets, key=self._rank) if self.order_by else targets
 
     def _rank(self, target: Candidate) -> tuple[bool, list[tuple[int, str]]]:
         """Numbers within the value count as numbers, so that 10 comes after 9; who has no such label comes last."""
@@ -127,14 +178,13 @@ class Rolling:
         return self.order_by not in target.labels, key
 
 
-def _cut(names: Sequence[str], sizes: "itertools.chain[int]") -> list[tuple[str, ...]]:
-    batches: list[tuple[str, ...]] = []
-    start = 0
-    while start < len(names):
-        size = next(sizes)
-        batches.append(tuple(names[start : start + size]))
-        start += size
-    return batches
+def out_of_traffic(batch: Batch, full_weight: int) -> tuple[Move, ...]:
+    """Change a batch while no new requests go to it, but only if they go somewhere else; a target that fails stays out."""
+    return (
+        Shift(targets=batch.targets, weight=0, undo=full_weight, drains=True, beside=(ANY_OTHER,)),
+        Batch(batch.targets),
+        Shift(targets=batch.targets, weight=full_weight, wait_seconds=batch.wait_seconds),
+    )
 
 
 def _read_batch(value: object) -> tuple[int | str, ...]:
@@ -145,23 +195,3 @@ def _read_batch(value: object) -> tuple[int | str, ...]:
     if len(value) > MAX_BATCH_ENTRIES:
         raise InvalidStrategyError("batch", f"may hold at most {MAX_BATCH_ENTRIES} sizes")
     return tuple(read_amount(f"batch/{index}", size, least=1) for index, size in enumerate(value))
-
-
-def _read_label(settings: Mapping[str, Any], field: str) -> str:
-    value = settings.get(field, "")
-    if not isinstance(value, str) or (field in settings and not value):
-        raise InvalidStrategyError(field, "must be the name of a label that the targets have")
-    return value
-
-
-def _read_wait(settings: Mapping[str, Any], field: str) -> int:
-    if field not in settings:
-        return 0
-    problem = "must be whole seconds up to 24h, such as 30s or 10m"
-    try:
-        seconds = parse_duration(settings[field])
-    except (ValueError, AttributeError) as error:
-        raise InvalidStrategyError(field, problem) from error
-    if seconds != int(seconds) or not 1 <= seconds <= LONGEST_WAIT_SECONDS:
-        raise InvalidStrategyError(field, problem)
-    return int(seconds)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from orchestrator.checks.base import Probe
 from orchestrator.domain.durations import parse_duration
+from orchestrator.domain.moves import ANY_OTHER
 from orchestrator.traffic.base import Proxy, ProxyError, Server
 
 
@@ -17,7 +18,7 @@ class Shift:
     server: str
     weight: int
     beside: tuple[str, ...] = ()
-    """Its weight becomes 0 only while one of these gets traffic."""
+    """Its weight becomes 0 only while one of these, or ANY_OTHER, gets traffic, if there is another server at all."""
     drain_seconds: float = 0.0
     """How long requests that are under way are waited for when its weight has become 0."""
     forced: bool = False
@@ -56,7 +57,11 @@ class Shift:
     def _is_to_be_set(self, found: Mapping[str, Server]) -> bool:
         if self.server not in found or found[self.server].weight == self.weight:
             return False
-        return self.weight > 0 or not self.beside or any(found[n].takes for n in self.beside if n in found)
+        elsewhere = found.keys() - {self.server}
+        if self.weight or not self.beside or not elsewhere:
+            return True
+        others = elsewhere if ANY_OTHER in self.beside else elsewhere.intersection(self.beside)
+        return any(found[name].takes for name in others)
 
     def _judge(self, found: Mapping[str, Server], elapsed_seconds: float) -> Probe:
         if self.server not in found:
@@ -75,7 +80,8 @@ class Shift:
 
     def _not_set(self, server: Server) -> str:
         if self.weight == 0 and self.beside:
-            return f"{self.server} keeps its weight {server.weight}: nothing goes to {', '.join(self.beside[:3])}"
+            others = "any other" if ANY_OTHER in self.beside else ", ".join(self.beside[:3])
+            return f"{self.server} keeps its weight {server.weight}: nothing goes to {others}"
         return f"{self.server} has the weight {server.weight}, not {self.weight}"
 
     def _raised(self, server: Server) -> Probe:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.domain.errors import SettingsRefusedError
+from orchestrator.domain.moves import ANY_OTHER
 from orchestrator.testing.proxies import ProxyContract, Site
 from orchestrator.traffic.base import ProxyError, Server, at_any_time
 from orchestrator.traffic.caddy import CaddyProxy
@@ -77,13 +78,16 @@ class TestHaproxy(ProxyContract):
             eventually(lambda: shift.probe(5, elapsed_seconds=0, before_writing=at_any_time).ok, "drained")
             slow.close()
 
-    def test_the_last_that_gets_traffic_is_not_taken_out(self, site: Site) -> None:
+    @pytest.mark.parametrize(("beside", "others"), [("new", "new"), (ANY_OTHER, "any other")])
+    def test_the_last_that_gets_traffic_is_not_taken_out(self, site: Site, beside: str, others: str) -> None:
         proxy = HaproxyProxy.from_settings(site.settings)
-        shift = Shift(proxy=proxy, server="old", weight=0, beside=("new",))
+        shift = Shift(proxy=proxy, server="old", weight=0, beside=(beside,))
         refused = shift.probe(5, elapsed_seconds=0, before_writing=at_any_time)
         assert not refused.ok
-        assert "nothing goes to new" in refused.detail
+        assert f"nothing goes to {others}" in refused.detail
         assert proxy.servers(5)["old"] == Server(100, True, 0, "UP")
+        proxy.set_weight("new", 1, timeout_seconds=5, before_writing=at_any_time)
+        assert shift.probe(5, elapsed_seconds=0, before_writing=at_any_time).ok
 
     @pytest.mark.parametrize("backend", ["shop;shutdown sessions server shop/old", "a b", "", "shop\n"])
     def test_a_name_that_is_more_than_a_name_is_refused(self, site: Site, backend: str) -> None:

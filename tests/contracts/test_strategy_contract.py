@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from orchestrator.strategies.base import Candidate, InvalidStrategyError
+from orchestrator.domain.moves import Again, Batch, Move, Shift, lay_out_moves
+from orchestrator.domain.plan import PlannedAction
+from orchestrator.domain.undoing import Started, undo_waves
+from orchestrator.strategies.base import Candidate, InvalidStrategyError, MovesTraffic, Surroundings
 
 INSTALLED = {entry.name: entry.load() for entry in entry_points(group="orchestrator.strategies")}
 
@@ -24,9 +27,23 @@ SETTINGS: dict[str, st.SearchStrategy[Any]] = {
     "settle": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
     "zone": st.sampled_from(["zone", "rank", "absent"]),
     "bake": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
+    "max_unavailable": st.one_of(st.integers(1, 60), st.integers(1, 100).map(lambda number: f"{number}%")),
+    "side": st.sampled_from(["side", "zone"]),
+    "keep": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
+    "canary": _size,
+    "weights": st.sets(st.integers(1, 99), max_size=5).map(
+        lambda found: [f"{each}%" for each in sorted(found)]
+    ),
+    "hold": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
+    "promote": st.sampled_from(["auto", "manual"]),
 }
 labels = st.fixed_dictionaries(
-    {}, optional={"zone": st.sampled_from("nsew"), "rank": st.text("0129ab\u0663\u00b2", max_size=4)}
+    {},
+    optional={
+        "side": st.sampled_from(["blue", "green"]),
+        "zone": st.sampled_from("nsew"),
+        "rank": st.text("0129ab\u0663\u00b2", max_size=4),
+    },
 )
 targets = st.lists(labels, max_size=120).map(
     lambda found: [Candidate(f"web-{index}", each) for index, each in enumerate(found)]
@@ -53,7 +70,7 @@ def _knows(kind: str, key: str) -> bool:
 
 
 def test_the_built_in_strategies_are_installed() -> None:
-    assert {"all-at-once", "rolling"} <= INSTALLED.keys()
+    assert {"all-at-once", "rolling", "blue-green", "canary"} <= INSTALLED.keys()
 
 
 @pytest.mark.parametrize("kind", sorted(INSTALLED))
@@ -107,3 +124,127 @@ class TestStrategy:
         with pytest.raises(InvalidStrategyError) as caught:
             INSTALLED[kind].from_settings({"max_parallel": value})
         assert caught.value.field == "max_parallel"
+
+
+MOVING = sorted(name for name, kind in INSTALLED.items() if hasattr(kind, "moves"))
+OWN = (
+    PlannedAction(kind="run", title="install", settings={"script": "./install"}),
+    PlannedAction(kind="verify", title="answers", settings={}, check="http"),
+)
+around = st.builds(
+    Surroundings,
+    full_weight=st.integers(1, 256),
+    live=st.sampled_from(["", "blue", "green", "elsewhere"]),
+    going_back=st.booleans(),
+)
+
+
+def shifting(shift: Shift) -> tuple[PlannedAction, PlannedAction | None]:
+    """The actions of a shift as small as can be."""
+    made = [
+        PlannedAction(
+            kind="traffic", title=str(weight), settings={"weight": weight}, only_untouched=shift.drains
+        )
+        for weight in (shift.weight, shift.undo)
+        if weight is not None
+    ]
+    return made[0], made[1] if len(made) > 1 else None
+
+
+class Field:
+    """What targets have at any moment: which weight, and whether the release was put on them."""
+
+    def __init__(self, moves: tuple[Move, ...], full: int) -> None:
+        self.weights = {name: full for move in moves for name in move.targets}
+        self.changed: set[str] = set()
+
+
+@pytest.mark.parametrize("kind", MOVING)
+class TestMoves:
+    @given(data=st.data(), given_=targets, around=around)
+    def test_each_target_is_changed_at_most_once_and_nothing_waits_or_asks_at_the_end(
+        self, kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings
+    ) -> None:
+        moves = drawn(kind, data, given_, around)
+        changed = [name for move in moves if isinstance(move, Batch) for name in move.targets]
+        assert len(set(changed)) == len(changed)
+        assert all(move.targets and move.wait_seconds >= 0 for move in moves)
+        assert not moves or not moves[-1].wait_seconds
+        assert not moves or not (isinstance(moves[-1], Again) and moves[-1].asks)
+        if not INSTALLED[kind].needs_traffic:
+            assert sorted(changed) == sorted(target.name for target in given_)
+
+    @given(data=st.data(), given_=targets, around=around)
+    def test_nobody_is_changed_under_traffic(
+        self, kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings
+    ) -> None:
+        moves = drawn(kind, data, given_, around)
+        field = Field(moves, around.full_weight or 0)
+        for move in moves:
+            if isinstance(move, Batch):
+                assert all(field.weights[name] == 0 for name in move.targets)
+            elif isinstance(move, Shift):
+                field.weights |= dict.fromkeys(move.targets, move.weight)
+
+    @given(data=st.data(), given_=targets, around=around)
+    def test_after_a_success_all_that_have_the_release_have_all_their_weight(
+        self, kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings
+    ) -> None:
+        moves = drawn(kind, data, given_, around)
+        field = Field(moves, around.full_weight or 0)
+        for move in moves:
+            if isinstance(move, Shift):
+                field.weights |= dict.fromkeys(move.targets, move.weight)
+        changed = {name for move in moves if isinstance(move, Batch) for name in move.targets}
+        assert all(field.weights[name] == around.full_weight for name in changed)
+        assert all(field.weights[name] == 0 for name in field.weights.keys() - changed)
+
+    @given(data=st.data(), given_=targets, around=around)
+    def test_wherever_it_stops_who_was_not_changed_gets_its_traffic_back(
+        self, kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings
+    ) -> None:
+        moves = drawn(kind, data, given_, around)
+        actions, waves = lay_out_moves(moves, actions=OWN, undos=(), shift_actions=shifting)
+        names = list(dict.fromkeys(step.target for wave in waves for step in wave.steps))
+        stop = data.draw(st.integers(0, len(waves)))
+        field = Field(moves, around.full_weight or 0)
+        began: dict[str, list[int]] = {name: [] for name in names}
+        for wave in waves[:stop]:
+            for step in wave.steps:
+                began[step.target].append(wave.action_index)
+                if actions[wave.action_index].kind == "traffic":
+                    field.weights[step.target] = actions[wave.action_index].settings["weight"]
+                elif actions[wave.action_index].kind == "run":
+                    field.changed.add(step.target)
+        started = [Started(index, tuple(began[name])) for index, name in enumerate(names) if began[name]]
+        back = undo_waves(actions, started, scripts=False)
+        idle = {name for move in moves[:1] if INSTALLED[kind].needs_traffic for name in move.targets}
+        for undone in back:
+            weight = actions[undone.action_index].settings["weight"]
+            field.weights |= {names[index]: weight for index in undone.target_ids}
+            assert any(field.weights.values())
+        if stop < len(waves):
+            untouched = field.weights.keys() - field.changed - idle
+            assert all(field.weights[name] == around.full_weight for name in untouched)
+
+    @given(data=st.data(), given_=targets, around=around)
+    def test_the_targets_of_a_wave_stand_together_in_the_plan(
+        self, kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings
+    ) -> None:
+        moves = drawn(kind, data, given_, around)
+        changed = [name for move in moves if isinstance(move, Batch) for name in move.targets]
+        order = list(dict.fromkeys([*changed, *(name for move in moves for name in move.targets)]))
+        places = {name: index for index, name in enumerate(order)}
+        for move in moves:
+            first = places[move.targets[0]]
+            assert [places[name] for name in move.targets] == list(range(first, first + len(move.targets)))
+
+
+def drawn(kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings) -> tuple[Move, ...]:
+    """The moves of a strategy of the kind; one that cannot do without sides gets targets on two."""
+    strategy = made(kind, data)
+    assert isinstance(strategy, MovesTraffic)
+    if strategy.needs_traffic:
+        sides = data.draw(st.permutations(["blue", "green"])) + ["green"] * len(given_)
+        given_ = [Candidate(f"web-{index}", {strategy.side: side}) for index, side in enumerate(sides)]
+    return strategy.moves(given_, around)

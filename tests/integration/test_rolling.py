@@ -10,6 +10,7 @@ from orchestrator.presenting.explanations import present_explanation
 from orchestrator.services import deployments, explaining
 from orchestrator.services.attempts import Claim
 from tests.integration.engine_world import World, worker
+from tests.integration.health_world import ASKED, Site, use_health
 from tests.integration.time_travel import BEGINNING, Clocks, clocks, use_pipeline, world
 
 __all__ = ["clocks", "world"]
@@ -121,3 +122,19 @@ def test_a_rollback_puts_back_what_came_last_first_and_does_not_bake(world: Worl
     assert isinstance(rollback, int)
     assert world.run_to_end(rollback) == "succeeded"
     assert started(world, rollback) == ["web-a", "web-c", "web-b"]
+
+
+def test_a_target_that_is_down_comes_first_and_counts_as_unavailable(world: World, clocks: Clocks) -> None:
+    use_health(world, asked=f"{ASKED}    strategy: {{kind: rolling, batch: 2, max_unavailable: 1}}\n")
+    site = Site(world, clocks)
+    site.to_staging("1.0.0")
+    site.sick["web-b"] = "status 500"
+    site.go_on(timedelta(minutes=2))
+    deployment = world.request("1.1.0", "staging")
+    batches = (
+        "SELECT target_name FROM steps WHERE deployment_id = :id AND action_index = 0 ORDER BY wave_index"
+    )
+    assert world.column(batches, id=deployment) == ["web-b", "web-a"]
+    assert (
+        world.scalar("SELECT count(*) FROM waves WHERE deployment_id = :id AND total > 1", id=deployment) == 0
+    )

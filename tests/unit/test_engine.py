@@ -300,6 +300,12 @@ snapshots = st.builds(
     answer_seconds=st.sampled_from([0, 0, 60]),
     answer_by=st.none() | st.integers(-9, 9).map(lambda s: NOW + timedelta(seconds=s)),
     rolls_back_unanswered=st.booleans(),
+    asks=st.booleans(),
+    promoted=st.booleans(),
+    undoes=st.booleans(),
+    undo_from=st.none() | st.integers(0, 3),
+    ending=st.sampled_from(["failed", "cancelled", "rollback"]),
+    undo_failures=counts,
 )
 
 

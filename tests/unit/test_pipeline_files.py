@@ -11,10 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator import plugins
 from orchestrator.domain.errors import InvalidInputError
 from orchestrator.domain.pipeline import KnownPlugins, SettingsRefusedError
 from orchestrator.domain.variables import references
-from orchestrator.services import yaml_reading
+from orchestrator.planner import build_plan
+from orchestrator.services import pipelines, yaml_reading
 from orchestrator.services.pipeline_files import read_pipeline
 from orchestrator.services.yaml_reading import read_yaml
 from orchestrator.strategies.all_at_once import AllAtOnce
@@ -241,3 +243,16 @@ def test_the_examples_of_the_reference_are_valid() -> None:
     assert whole
     for block in whole:
         read_pipeline(block, plugins=PLUGINS)
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("examples/**/*.yaml")), ids=str)
+def test_the_examples_can_be_applied_and_planned(path: Path) -> None:
+    pipeline = read_pipeline(path.read_text(), plugins=pipelines.known_plugins())
+    for environment in pipeline.environments:
+        build_plan(
+            pipeline,
+            environment=environment.name,
+            application=pipeline.application,
+            version="1",
+            strategies=plugins.strategy,
+        )

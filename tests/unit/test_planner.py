@@ -192,8 +192,8 @@ def test_a_plan_with_any_part_replaced_is_read_or_refused_but_never_breaks(data:
 
 
 def test_a_newer_format_says_which_version_is_needed() -> None:
-    document = {**to_document(planned(pipeline())), "format": 4}
-    with pytest.raises(PlanUnreadableError, match="has format 4 and this version reads formats up to 3"):
+    document = {**to_document(planned(pipeline())), "format": 5}
+    with pytest.raises(PlanUnreadableError, match="has format 5 and this version reads formats up to 4"):
         from_document(document)
 
 

@@ -2,8 +2,11 @@
 
 import pytest
 
+from orchestrator.domain.errors import RuleViolationError
+from orchestrator.domain.moves import Shift
 from orchestrator.strategies.all_at_once import AllAtOnce
-from orchestrator.strategies.base import Batch, Candidate, InvalidStrategyError
+from orchestrator.strategies.base import Batch, Candidate, InvalidStrategyError, Surroundings
+from orchestrator.strategies.canary import Canary, weights_for
 from orchestrator.strategies.rolling import Rolling
 
 
@@ -151,3 +154,74 @@ def test_useless_settings_are_refused_at_their_place(settings: dict[str, object]
 def test_an_unknown_setting_names_the_nearest() -> None:
     with pytest.raises(InvalidStrategyError, match="did you mean `batch`"):
         Rolling.from_settings({"bach": 1})
+
+
+@pytest.mark.parametrize(
+    ("share", "canary", "stable", "full", "weights"),
+    [
+        (5, 1, 1, 100, (5, 100)),  # 5 of 105 are 4.8%
+        (10, 1, 9, 100, (100, 100)),
+        (50, 1, 2, 100, (100, 50)),
+        (50, 1, 1, 256, (256, 256)),
+        (99, 1, 1, 100, (100, 1)),
+        (1, 10, 1, 100, (1, 100)),  # less than 1 there is not
+    ],
+)
+def test_a_share_of_the_traffic_as_weights(
+    share: int, canary: int, stable: int, full: int, weights: tuple[int, int]
+) -> None:
+    assert weights_for(share, canary, stable, full=full) == weights
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"weights": ["5"]}, "weights/0"),
+        ({"weights": ["0%"]}, "weights/0"),
+        ({"weights": ["100%"]}, "weights/0"),
+        ({"weights": ["25%", "5%"]}, "weights"),
+        ({"weights": "5%"}, "weights"),
+        ({"canary": 0}, "canary"),
+        ({"promote": "yes"}, "promote"),
+        ({"hold": "2d"}, "hold"),
+        ({"batch": 0}, "batch"),
+    ],
+)
+def test_a_canary_with_useless_settings_is_refused(settings: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidStrategyError) as refused:
+        Canary.from_settings(settings)
+    assert refused.value.field == field
+
+
+def test_a_canary_that_is_all_targets_is_rolled_through() -> None:
+    moves = Canary.from_settings({"weights": ["5%"]}).moves(targets(1), Surroundings(full_weight=100))
+    assert [move.weight for move in moves if isinstance(move, Shift)] == [0, 100]
+
+
+@pytest.mark.parametrize(
+    ("count", "down", "settings", "expected"),
+    [
+        (10, 1, {"batch": "50%", "max_unavailable": "20%"}, [1, 2, 2, 2, 2, 1]),
+        (10, 0, {"batch": "50%", "max_unavailable": "20%"}, [2, 2, 2, 2, 2]),
+        (10, 0, {"batch": ["1", "25%"], "max_unavailable": "100%"}, [1, 3, 3, 3]),
+        (10, 2, {"batch": 5, "max_unavailable": 2}, [1, 1, 2, 2, 2, 2]),
+        (10, 4, {"batch": 5, "max_unavailable": 2}, [1, 1, 1, 1, 2, 2, 2]),
+        (3, 0, {"batch": 3, "max_unavailable": "10%"}, [1, 1, 1]),
+    ],
+)
+def test_no_batch_takes_more_out_of_service_than_may_be_with_those_that_are_down(
+    count: int, down: int, settings: dict[str, object], expected: list[int]
+) -> None:
+    """The last `down` targets are down; by hand: a batch has at most what may be, less those down that were not changed yet."""
+    given = [Candidate(f"web-{index}", down=index >= count - down) for index in range(count)]
+    batches = Rolling.from_settings(settings).batches(given)
+    assert [len(batch.targets) for batch in batches] == expected
+    assert [name for batch in batches for name in batch.targets][:down] == [
+        each.name for each in given if each.down
+    ]
+
+
+def test_where_too_many_are_down_in_another_zone_no_other_is_taken_out() -> None:
+    given = [Candidate("web-a", {"zone": "n"}), Candidate("web-b", {"zone": "s"}, down=True)]
+    with pytest.raises(RuleViolationError, match="1 targets are down and at most 1 may be unavailable"):
+        Rolling.from_settings({"zone": "zone", "max_unavailable": 1}).batches(given)

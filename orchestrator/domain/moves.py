@@ -1,0 +1,109 @@
+"""What a strategy makes of targets: moves, and the waves that they become."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.domain.plan import PlannedAction, PlannedStep, PlannedWave
+
+ANY_OTHER = "*"
+"""In `Shift.beside`: any server of the proxy but the one that is shifted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Targets that go through every action together; the next move begins `wait_seconds` after their end."""
+
+    targets: tuple[str, ...]
+    wait_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """Targets whose weight at the proxy becomes another."""
+
+    targets: tuple[str, ...]
+    weight: int
+    undo: int | None = None
+    """The weight they get when the deployment ends without success; None: they keep what they have."""
+    drains: bool = False
+    """They are taken out to be changed: `undo` is for those on which nothing was run yet."""
+    beside: tuple[str, ...] = ()
+    """Their weight becomes 0 only while one of these targets, or ANY_OTHER, gets traffic."""
+    wait_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """Targets that are verified once more; `asks`: a person says after that whether it goes on."""
+
+    targets: tuple[str, ...]
+    wait_seconds: int = 0
+    asks: bool = False
+
+
+Move = Batch | Shift | Again
+
+ShiftActions = Callable[[Shift], tuple[PlannedAction, PlannedAction | None]]
+"""Makes the action of a shift, and that of its undoing."""
+
+
+def lay_out_moves(
+    moves: Sequence[Move],
+    *,
+    actions: Sequence[PlannedAction],
+    undos: Sequence[PlannedAction],
+    shift_actions: ShiftActions,
+) -> tuple[tuple[PlannedAction, ...], tuple[PlannedWave, ...]]:
+    """Make the waves of the moves, and all actions: the pipeline's own and, behind them, their `undos` and those of the shifts.
+
+    What a move that comes to nothing waits or asks for, because there is no action that verifies, is left to the one before it.
+    """
+    known = [*actions, *undos]
+    indexes: dict[tuple[object, ...], int] = {}
+    waves: list[PlannedWave] = []
+    verifying = [index for index, action in enumerate(actions) if action.kind == "verify"]
+    for batch, move in enumerate(moves):
+        if isinstance(move, Batch):
+            todo = list(range(len(actions)))
+        elif isinstance(move, Shift):
+            todo = [_index_of(move, known, indexes, shift_actions)]
+        else:
+            todo = verifying
+        waves += [
+            PlannedWave(
+                index=len(waves) + offset,
+                batch=batch,
+                action_index=action_index,
+                steps=tuple(
+                    PlannedStep(position, target, action_index)
+                    for position, target in enumerate(move.targets)
+                ),
+            )
+            for offset, action_index in enumerate(todo)
+        ]
+        if waves and (move.wait_seconds or isinstance(move, Again)):
+            asks = isinstance(move, Again) and move.asks
+            waves[-1] = replace(
+                waves[-1],
+                wait_seconds=max(waves[-1].wait_seconds, move.wait_seconds),
+                asks=waves[-1].asks or asks,
+            )
+    return tuple(known), tuple(waves)
+
+
+def _index_of(
+    shift: Shift,
+    known: list[PlannedAction],
+    indexes: dict[tuple[object, ...], int],
+    shift_actions: ShiftActions,
+) -> int:
+    """Where the action of a shift stands; shifts to the same weight under the same conditions share one."""
+    key = (shift.weight, shift.undo, shift.drains, shift.beside)
+    if key not in indexes:
+        action, undo = shift_actions(shift)
+        if undo is not None:
+            known.append(undo)
+            action = replace(action, undo=len(known) - 1)
+        known.append(action)
+        indexes[key] = len(known) - 1
+    return indexes[key]

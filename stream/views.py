@@ -10,8 +10,11 @@ from orchestrator.presenting.pages.rendering import View
 from stream import events
 from stream.followers import Follower
 from stream.metrics import VIEWS
-from stream.reader import AWAY, CHECK_SECONDS, DATABASE_AWAY, LOOK_EVERY_SECONDS, MOST_SHARE, OUTAGE_SECONDS
+from stream.reader import AWAY, CHECK_SECONDS, DATABASE_AWAY, LOOK_EVERY_SECONDS, OUTAGE_SECONDS
 from stream.view_looking import Seen, ViewKey, ViewLooker, pieces_of
+
+MOST_SHARE = 0.5
+"""How much of its time the thread may spend on views: a change waits for the rest after the look before it."""
 
 _logger = log.get(__name__)
 

@@ -10,7 +10,9 @@ from api.dashboard import frame
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import window
+from api.parsing import Text
 from api.schemas import locks as schemas
+from api.schemas.common import APPLICATION
 from orchestrator import clock
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
@@ -19,15 +21,17 @@ from orchestrator.repositories import gates as rows
 from orchestrator.services import locks
 
 MOST_CHOICES = 200
+EVERYTHING = "*"
 HOURS = (1, 4, 24, 72, 168)
 
 
 class LockForm(schemas.LockIn):
-    """As the API's, but people say for how long."""
+    """As the API's, but people say for how long, and that they mean everything where they do."""
 
     class Meta:
         exclude = ("expires_at",)
 
+    application = Text(required=True, longest=63, pattern=rf"\*|{APPLICATION}")
     hours = fields.Integer(load_default=None, validate=validate.OneOf(HOURS))
 
 
@@ -60,6 +64,8 @@ def lock_list() -> Response:
 def lock() -> Response:
     """Say no."""
     body = frame.read_form(LockForm)
+    if body["application"] == EVERYTHING:
+        body["application"] = None
     hours = body.pop("hours")
     until = clock.now() + timedelta(hours=hours) if hours else None
     session().rollback()

@@ -217,5 +217,8 @@ def test_what_cannot_be_read_sends_its_page_away_and_nobody_else(streams: Stream
     for each in (other, page):
         each.listener.close()
     with streams.api.database.transaction() as session:
-        session.execute(text("UPDATE window_rules SET removed_at = now() WHERE id = :id"), {"id": made})
+        session.execute(
+            text("UPDATE window_rules SET removed_at = now(), removed_by = created_by WHERE id = :id"),
+            {"id": made},
+        )
     streams.end(claim)

@@ -73,8 +73,11 @@ main() {
     exec </dev/null >/dev/null 2>&1
     run
     code=$?
-    # Written over what the caller reserved: a full disk must not lose it.
-    until echo "$code" 1<>"$runs/$name/exit.new"; do sleep 1; done
+    # Written over what the caller reserved: a full disk must not lose it. Where the folder is gone nobody asks any more.
+    until echo "$code" 1<>"$runs/$name/exit.new"; do
+        [ -d "$runs/$name" ] || exit 1
+        sleep 1
+    done
     exec mv -f "$runs/$name/exit.new" "$runs/$name/exit"
 }
 

@@ -1,6 +1,8 @@
 """What every kind of target keeps together with real workers: one start, found again in each phase, nothing left, and the truth."""
 
 import getpass
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -111,6 +113,16 @@ def written(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
+@contextmanager
+def ended_afterwards(ledger: Path) -> Iterator[None]:
+    """What goes on at a target that nobody reaches: its scripts, which wrote down who they are."""
+    try:
+        yield
+    finally:
+        for leader in written(ledger):
+            os.killpg(int(leader), signal.SIGKILL)
+
+
 def kill_at(phase: str, worker: Process, begun: Callable[[], bool], claimed: Callable[[], bool]) -> None:
     eventually(claimed if phase == "as soon as it is claimed" else begun, f"it is time: {phase}")
     worker.kill()
@@ -189,11 +201,12 @@ def test_a_target_that_stays_away_past_the_limit_makes_the_step_unknown(
     workers.beat()
     if phase == "before the start":
         place.turn(Mode.CUT)
-    deployment = deploy(world, place, f"echo begun >>{ledger}; sleep 600", timeout="5s")
+    deployment = deploy(world, place, f"echo $$ >>{ledger}; sleep 600", timeout="5s")
     if phase == "in the middle":
         eventually(lambda: written(ledger), "the run has begun")
         place.turn(Mode.CUT)
-    eventually(lambda: world.status(deployment) == "paused", "a person is asked")
+    with ended_afterwards(ledger):
+        eventually(lambda: world.status(deployment) == "paused", "a person is asked")
     (step,) = world.rows("SELECT status, failure FROM steps WHERE deployment_id = :id", id=deployment)
     assert step[0] == "unknown"
     assert step[1].startswith("its end cannot be known: ")

@@ -89,24 +89,6 @@ def test_a_run_goes_on_when_the_worker_is_killed_and_the_host_is_out_of_reach(
     assert world.scalar("SELECT count(*) FROM attempts WHERE deployment_id = :id", id=deployment) == 1
 
 
-def test_a_host_out_of_reach_past_the_limit_makes_the_step_unknown_and_a_person_is_asked(
-    world: World, workers: Fleet, host: Sshd, line: Proxy, tmp_path: Path
-) -> None:
-    ledger = tmp_path / "ledger"
-    workers.worker()
-    workers.beat()
-    script = f'echo "$$" >> {ledger}; echo begun; sleep 600'
-    deployment = deploy(world, host, line, script, timeout="5s")
-    eventually(ledger.exists, "the run has begun")
-    line.turn("host", Mode.CUT)
-    eventually(lambda: world.status(deployment) == "paused", "a person is asked")
-    step = world.scalar("SELECT status FROM steps WHERE deployment_id = :id", id=deployment)
-    failure = world.scalar("SELECT failure FROM steps WHERE deployment_id = :id", id=deployment)
-    assert step == "unknown"
-    assert failure.startswith("its end cannot be known: ")
-    assert len(ledger.read_text().splitlines()) == 1
-
-
 def test_a_key_that_is_not_the_recorded_one_fails_the_step_and_says_what_to_do(
     world: World, workers: Fleet, host: Sshd, line: Proxy, tmp_path: Path
 ) -> None:

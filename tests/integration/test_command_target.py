@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.embedded import guardian
 from orchestrator.targets import processes
 from orchestrator.targets import runs as files
 from orchestrator.targets.base import (
@@ -31,6 +33,7 @@ from orchestrator.targets.base import (
 )
 from orchestrator.targets.command import CommandTarget, prune
 from orchestrator.testing import follow, new_run, until_written
+from tests.servers import is_gone
 
 
 @pytest.fixture
@@ -181,6 +184,18 @@ def test_supervisors_that_ended_are_reaped(target: CommandTarget) -> None:
     while (zombies := zombie_children()) and time.monotonic() < deadline:
         target.start(last, Command("true", {}))
     assert zombies == []
+
+
+def test_a_supervisor_does_not_wait_for_a_folder_that_was_removed(
+    target: CommandTarget, runs_dir: Path, tmp_path: Path
+) -> None:
+    run, gate = new_run(), tmp_path / "gate"
+    target.start(run, Command(f"until [ -e {gate} ]; do sleep 0.05; done", {"PATH": os.defpath}))
+    folder = runs_dir / "runs" / run.name
+    supervisor = int((folder / "pid").read_text())
+    shutil.rmtree(folder)
+    gate.touch()
+    assert guardian.wait_until(lambda: is_gone(supervisor), seconds=30)
 
 
 def zombie_children() -> list[int]:

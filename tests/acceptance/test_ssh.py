@@ -48,14 +48,14 @@ def line(host: Sshd, settings: Settings) -> Iterator[Proxy]:
         yield proxy
 
 
-def deploy(world: World, host: Sshd, line: Proxy, script: str, *, timeout: str = "5m") -> int:
+def deploy(world: World, host: Sshd, line: Proxy, script: str) -> int:
     """Record an application whose one step is `script` on the host, and request a deployment of it."""
     body = "".join(f"      {each}\n" for each in script.strip().splitlines())
     source = (
         "application: tool\nenvironments:\n  lab:\n    targets:\n"
         f"      - {{name: web-a, kind: ssh, host: 127.0.0.1, port: {line.links['host'].port}, "
         f"user: {getpass.getuser()}, identity: {host.identity}, runs: {host.folder}/remote}}\n"
-        f"deploy:\n  - run: |\n{body}    timeout: {timeout}\n    grace: 1s\n"
+        f"deploy:\n  - run: |\n{body}    timeout: 5m\n    grace: 1s\n"
     )
     with world.database.transaction() as session:
         pipelines.apply(session, name="tool", source=source, actor=world.actor)

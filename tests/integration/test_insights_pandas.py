@@ -160,7 +160,7 @@ def differences(found: Measures, wanted: dict[str, Any]) -> dict[str, tuple[Any,
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [1, int(os.environ.get("MODEL_SEED", "2"))])
+@pytest.mark.parametrize("seed", [int(os.environ.get("MODEL_SEED", "1"))])
 def test_pandas_counts_the_same(database: Database, seed: int) -> None:
     history = History(World(database))
     rows = drawn(history, random.Random(seed))

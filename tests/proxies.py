@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,11 +41,13 @@ class RunningProxy:
     def asks(self, count: int) -> dict[str, int]:
         """Who answers how many of so many requests, each on a connection of its own."""
         answers: dict[str, int] = {}
-        for _ in range(count):
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-            connection.request("GET", "/")
-            said = connection.getresponse().read().decode()
-            connection.close()
+        while sum(answers.values()) < count:
+            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+                connection.request("GET", "/")
+                try:
+                    said = connection.getresponse().read().decode()
+                except http.client.RemoteDisconnected:
+                    continue  # Caddy replaces its server at each change, and the old one may hang up on who just came
             answers[said] = answers.get(said, 0) + 1
         return answers
 

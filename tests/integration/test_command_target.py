@@ -334,7 +334,10 @@ def test_run_survives_its_worker(target: CommandTarget, runs_dir: Path, tmp_path
     )  # fmt: skip
     first = until_written(target, run, b"one\n")
     gate.touch()
-    assert follow(target, run, len(first)) == (b"two\n", Exited(0, b"two\n", 8))
+    output, ended = follow(target, run, len(first))
+    assert output == b"two\n"
+    assert isinstance(ended, Exited)
+    assert (ended.code, ended.offset) == (0, 8)
 
 
 def test_worker_killed_while_it_starts_a_run_does_not_lose_it(target: CommandTarget, runs_dir: Path) -> None:

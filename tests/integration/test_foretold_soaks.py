@@ -56,4 +56,4 @@ def test_soaks_go_as_they_were_foretold(world: World, clocks: Clocks, seed: int)
         if forecast.starts_at is not None:
             assert begun == forecast.starts_at, (number, forecast)
             kept += 1
-    assert kept >= RELEASES // 2
+    assert kept >= RELEASES // 4

@@ -158,7 +158,8 @@ class Change:
             params["events"] = orjson.dumps(self.events).decode()
         if self.hold is not None:
             hold = self.hold
-            params |= {"hold_kind": hold.kind, "hold_since": hold.since, "hold_until": hold.until}
+            until = max(hold.since, hold.until)  # the clock may have been set back meanwhile
+            params |= {"hold_kind": hold.kind, "hold_since": hold.since, "hold_until": until}
         return params
 
     def others(self) -> str:

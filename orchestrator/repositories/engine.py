@@ -114,8 +114,11 @@ _ENDED = (
 _NULL_AT_THE_END = frozenset({"wake_at", "held_by", "held_until", "held_since"})
 
 
+# By a clock that is set back, or stands still, two may begin at the same time: the longer one is kept.
 _HOLD = """
     INSERT INTO holds (deployment_id, since, until, kind) VALUES (:id, :hold_since, :hold_until, :hold_kind)
+    ON CONFLICT (deployment_id, since) DO UPDATE SET until = excluded.until, kind = excluded.kind
+    WHERE holds.until < excluded.until
 """
 
 

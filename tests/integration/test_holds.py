@@ -76,3 +76,15 @@ def test_who_was_there_before_the_table_has_no_part_of_it(world: World, clocks: 
     assert world.run_to_end(world.request("1.0.0", "staging")) == "succeeded"
     assert world.run_to_end(made) == "succeeded"
     assert holds(world, made) == []
+
+
+def test_a_clock_that_is_set_back_ends_no_hold_before_it_began(world: World, clocks: Clocks) -> None:
+    made = world.request("1.0.0", "production")
+    start = (clocks.now - BEGINNING) // timedelta(minutes=1)
+    world.advance(made)
+    clocks.jump(-300)
+    with world.database.transaction() as session:
+        deployments.cancel(session, made, actor=world.actor, reason="")
+    world.advance(made)
+    assert world.status(made) == "cancelled"
+    assert holds(world, made) == [("promotion", start, start)]

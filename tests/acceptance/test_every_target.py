@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Settings
-from orchestrator.db import Database
-from orchestrator.services import deployments, pipelines, releases
-from tests.acceptance.fleet import Fleet, Process, eventually, fleet
+from orchestrator.services import deployments
+from tests.acceptance.fleet import Fleet, Process, eventually
 from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
+from tests.acceptance.tool import deploy, workers, world
 from tests.chaos.proxy import Mode, Proxy
-from tests.conftest import environment
 from tests.integration.engine_world import World
 from tests.receiver import receiving
 from tests.servers import is_gone
 from tests.sshd import needs_sshd, serving
+
+__all__ = ["workers", "world"]
 
 
 @dataclass
@@ -75,35 +76,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) ->
         yield stack.enter_context(request.param(tmp_path, settings))
 
 
-@pytest.fixture
-def workers(settings: Settings, tmp_path: Path) -> Iterator[Fleet]:
-    env = environment(settings.database_url, settings.redis_url, settings.data_dir)
-    more = {"LEASE_SECONDS": "3", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
-    with fleet(env | more, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
-
-
-def deploy(world: World, place: Place, script: str, *, timeout: str = "5m") -> int:
-    """Record an application whose one step is `script` at the place, and request a deployment of it."""
-    body = "".join(f"      {each}\n" for each in script.strip().splitlines())
-    source = (
-        f"application: tool\nenvironments:\n  lab:\n    targets:\n      - {{name: one, {place.settings}}}\n"
-        f"deploy:\n  - run: |\n{body}    timeout: {timeout}\n    grace: 1s\n"
-    )
-    with world.database.transaction() as session:
-        pipelines.apply(session, name="tool", source=source, actor=world.actor)
-        releases.create(session, name="tool", version="1", artifact="", changes="", actor=world.actor)
-    with world.database.transaction() as session:
-        return deployments.request(
-            session, application="tool", version="1", environment="lab", reason="", actor=world.actor
-        ).id
-
-
 def is_claimed(world: World, deployment: int) -> bool:
     query = "SELECT count(*) FROM attempts WHERE deployment_id = :id AND token > 0"
     return bool(world.scalar(query, id=deployment))
@@ -137,7 +109,7 @@ def test_a_worker_that_is_killed_costs_no_byte_and_no_second_start(
 ) -> None:
     ledger, gate, over = tmp_path / "ledger", tmp_path / "gate", tmp_path / "over"
     first = workers.worker()
-    deployment = deploy(world, place, f"trap ': >{over}' EXIT\n{counting(ledger, gate)}")
+    deployment = deploy(world, place.settings, f"trap ': >{over}' EXIT\n{counting(ledger, gate)}")
     kill_at(
         phase,
         first,
@@ -162,7 +134,7 @@ def test_what_a_killed_worker_left_is_ended_by_a_cancel_to_the_last_process(
     ledger = tmp_path / "ledger"
     first = workers.worker()
     daemon = f"(setsid sh -c 'trap \"\" TERM; echo $$ >>{ledger}; while :; do sleep 1; done' &) &"
-    deployment = deploy(world, place, f"echo $$ >>{ledger}\n{daemon}\nsleep 600")
+    deployment = deploy(world, place.settings, f"echo $$ >>{ledger}\n{daemon}\nsleep 600")
     eventually(lambda: len(written(ledger)) == 2, "it runs, and has left a daemon")
     first.kill()
     with world.database.transaction() as session:
@@ -178,7 +150,7 @@ def test_a_cancel_waits_for_a_target_that_is_away_and_then_ends_the_run(
 ) -> None:
     ledger = tmp_path / "ledger"
     worker = workers.worker()
-    deployment = deploy(world, place, f"echo $$ >>{ledger}; sleep 600")
+    deployment = deploy(world, place.settings, f"echo $$ >>{ledger}; sleep 600")
     eventually(lambda: written(ledger), "it runs")
     place.turn(Mode.CUT)
     with world.database.transaction() as session:
@@ -201,7 +173,7 @@ def test_a_target_that_stays_away_past_the_limit_makes_the_step_unknown(
     workers.beat()
     if phase == "before the start":
         place.turn(Mode.CUT)
-    deployment = deploy(world, place, f"echo $$ >>{ledger}; sleep 600", timeout="5s")
+    deployment = deploy(world, place.settings, f"echo $$ >>{ledger}; sleep 600", timeout="5s")
     if phase == "in the middle":
         eventually(lambda: written(ledger), "the run has begun")
         place.turn(Mode.CUT)

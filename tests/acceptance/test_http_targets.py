@@ -6,28 +6,15 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Settings
-from orchestrator.db import Database
-from orchestrator.services import deployments, pipelines, releases
-from tests.acceptance.fleet import Fleet, eventually, fleet
+from tests.acceptance.fleet import Fleet, eventually
 from tests.acceptance.test_workers import ended
+from tests.acceptance.tool import deploy, workers, world
 from tests.chaos.proxy import Mode, Proxy
-from tests.conftest import environment
 from tests.integration.engine_world import World
 from tests.receiver import Receiver, receiving
 from tests.unit.cli_server import scripted_server
 
-
-@pytest.fixture
-def workers(settings: Settings, tmp_path: Path) -> Iterator[Fleet]:
-    env = environment(settings.database_url, settings.redis_url, settings.data_dir)
-    more = {"LEASE_SECONDS": "3", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
-    with fleet(env | more, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
+__all__ = ["workers", "world"]
 
 
 @pytest.fixture
@@ -44,21 +31,8 @@ def line(receiver: Receiver) -> Iterator[Proxy]:
         yield proxy
 
 
-def deploy(world: World, url: str, secret: Path, script: str, *, more: str = "") -> int:
-    """Record an application whose one step is `script` at the URL, and request a deployment of it."""
-    body = "".join(f"      {each}\n" for each in script.strip().splitlines())
-    source = (
-        f"application: tool\nenvironments:\n  lab:\n    targets:\n"
-        f"      - {{name: web-a, kind: http, url: '{url}', secret: {secret}}}\n"
-        f"deploy:\n  - run: |\n{body}    grace: 1s\n{more}"
-    )
-    with world.database.transaction() as session:
-        pipelines.apply(session, name="tool", source=source, actor=world.actor)
-        releases.create(session, name="tool", version="1", artifact="", changes="", actor=world.actor)
-    with world.database.transaction() as session:
-        return deployments.request(
-            session, application="tool", version="1", environment="lab", reason="", actor=world.actor
-        ).id
+def at(url: str, secret: Path) -> str:
+    return f"kind: http, url: '{url}', secret: {secret}"
 
 
 def over(line: Proxy) -> str:
@@ -75,7 +49,7 @@ def test_a_start_whose_answer_is_lost_begins_once(
     ledger = tmp_path / "ledger"
     line.turn("receiver", Mode.MUTE)
     first = workers.worker()
-    deployment = deploy(world, over(line), receiver.secret, f"echo x >> {ledger}")
+    deployment = deploy(world, at(over(line), receiver.secret), f"echo x >> {ledger}")
     eventually(ledger.exists, "the run has begun")
     first.kill()
     line.turn("receiver", Mode.OPEN, reset=True)
@@ -95,7 +69,7 @@ def test_a_secret_that_a_receiver_repeats_is_in_no_record(
     with scripted_server() as server:
         server.on("POST", "/runs", lambda sent: (400, {"detail": f"what is {sent.json()['variables']}?"}))
         url = f"{server.url}/runs"
-        deployment = deploy(world, url, receiver.secret, "deploy", more="secrets: [PASSWORD]\n")
+        deployment = deploy(world, at(url, receiver.secret), "deploy", more="secrets: [PASSWORD]\n")
         assert ended(world, deployment) == "failed"
         (sent,) = server.requests
         assert sent.json()["variables"]["PASSWORD"] == "correct-horse-battery"

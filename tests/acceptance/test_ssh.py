@@ -7,31 +7,20 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Settings
-from orchestrator.db import Database
-from orchestrator.services import deployments, pipelines, releases
+from orchestrator.services import deployments
 from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import new_run
-from tests.acceptance.fleet import Fleet, eventually, fleet
+from tests.acceptance.fleet import Fleet, eventually
 from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
+from tests.acceptance.tool import deploy, workers, world
 from tests.chaos.proxy import Mode, Proxy
-from tests.conftest import environment
 from tests.integration.engine_world import World
 from tests.servers import is_gone
 from tests.sshd import Sshd, needs_sshd, serving
 
+__all__ = ["workers", "world"]
+
 pytestmark = needs_sshd
-
-
-@pytest.fixture
-def workers(settings: Settings, tmp_path: Path) -> Iterator[Fleet]:
-    env = environment(settings.database_url, settings.redis_url, settings.data_dir)
-    with fleet(env | {"LEASE_SECONDS": "3"}, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
 
 
 @pytest.fixture
@@ -48,22 +37,11 @@ def line(host: Sshd, settings: Settings) -> Iterator[Proxy]:
         yield proxy
 
 
-def deploy(world: World, host: Sshd, line: Proxy, script: str) -> int:
-    """Record an application whose one step is `script` on the host, and request a deployment of it."""
-    body = "".join(f"      {each}\n" for each in script.strip().splitlines())
-    source = (
-        "application: tool\nenvironments:\n  lab:\n    targets:\n"
-        f"      - {{name: web-a, kind: ssh, host: 127.0.0.1, port: {line.links['host'].port}, "
-        f"user: {getpass.getuser()}, identity: {host.identity}, runs: {host.folder}/remote}}\n"
-        f"deploy:\n  - run: |\n{body}    timeout: 5m\n    grace: 1s\n"
+def at(host: Sshd, line: Proxy) -> str:
+    return (
+        f"kind: ssh, host: 127.0.0.1, port: {line.links['host'].port}, "
+        f"user: {getpass.getuser()}, identity: {host.identity}, runs: {host.folder}/remote"
     )
-    with world.database.transaction() as session:
-        pipelines.apply(session, name="tool", source=source, actor=world.actor)
-        releases.create(session, name="tool", version="1", artifact="", changes="", actor=world.actor)
-    with world.database.transaction() as session:
-        return deployments.request(
-            session, application="tool", version="1", environment="lab", reason="", actor=world.actor
-        ).id
 
 
 def test_a_run_goes_on_when_the_worker_is_killed_and_the_host_is_out_of_reach(
@@ -71,7 +49,7 @@ def test_a_run_goes_on_when_the_worker_is_killed_and_the_host_is_out_of_reach(
 ) -> None:
     ledger, gate = tmp_path / "ledger", tmp_path / "gate"
     first = workers.worker()
-    deployment = deploy(world, host, line, counting(ledger, gate))
+    deployment = deploy(world, at(host, line), counting(ledger, gate))
     eventually(lambda: "line 3" in log_of(world, deployment), "the run has begun")
     first.kill()
     second = workers.worker()
@@ -95,7 +73,7 @@ def test_a_key_that_is_not_the_recorded_one_fails_the_step_and_says_what_to_do(
     ledger = tmp_path / "ledger"
     host.new_host_key()
     workers.worker()
-    deployment = deploy(world, host, line, f"echo begun >> {ledger}")
+    deployment = deploy(world, at(host, line), f"echo begun >> {ledger}")
     assert ended(world, deployment) == "failed"
     failure = world.scalar("SELECT failure FROM steps WHERE deployment_id = :id", id=deployment)
     assert "is not the recorded one" in failure
@@ -108,7 +86,7 @@ def test_a_run_whose_host_shows_another_key_meanwhile_is_not_called_failed(
 ) -> None:
     ledger, gate = tmp_path / "ledger", tmp_path / "gate"
     worker = workers.worker()
-    deployment = deploy(world, host, line, counting(ledger, gate))
+    deployment = deploy(world, at(host, line), counting(ledger, gate))
     eventually(lambda: "line 3" in log_of(world, deployment), "the run has begun")
     known = settings.data_dir / "known_hosts"
     right = known.read_text()
@@ -129,7 +107,7 @@ def test_cancelling_ends_what_runs_at_the_host(
     ledger = tmp_path / "ledger"
     workers.worker()
     script = f"trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 600' & echo $! $$ >> {ledger}); echo begun; sleep 600"
-    deployment = deploy(world, host, line, script)
+    deployment = deploy(world, at(host, line), script)
     eventually(lambda: "begun" in log_of(world, deployment), "the run has begun")
     with world.database.transaction() as session:
         deployments.cancel(session, deployment, actor=world.actor, reason="wrong version")
@@ -159,7 +137,7 @@ def test_a_worker_killed_before_or_after_the_host_began_what_it_asked_for_starts
         SshTarget.from_settings(host.settings(), runs_dir=str(host.folder / "runs")).poll(new_run(), 0)
         gate.touch()
         first = workers.worker()
-        deployment = deploy(world, host, line, f'echo "$$" >> {ledger}; echo done')
+        deployment = deploy(world, at(host, line), f'echo "$$" >> {ledger}; echo done')
         # In the one phase nothing has begun yet, in the other all is over; the worker knows neither.
         seen = ledger.exists if phase == "after" else lambda: " start " in calls.read_text()
         eventually(seen, "the host was asked to start it")

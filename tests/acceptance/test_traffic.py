@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Settings
-from orchestrator.db import Database
 from orchestrator.services import deployments, pipelines, releases
 from orchestrator.traffic.haproxy import HaproxyProxy
-from tests.acceptance.fleet import Fleet, eventually, fleet
+from tests.acceptance.fleet import Fleet, eventually
 from tests.acceptance.test_workers import ended
-from tests.conftest import environment
+from tests.acceptance.tool import workers, world
 from tests.integration.engine_world import World
 from tests.proxies import RunningProxy, haproxy, needs_haproxy
+
+__all__ = ["workers", "world"]
 
 pytestmark = needs_haproxy
 
@@ -144,18 +144,6 @@ def shop(folder: Path, names: list[str], weights: list[int]) -> Iterator[Shop]:
             sides[name] = stack.enter_context(Side(folder / name).serving())
         servers = {name: (sides[name].port, weight) for name, weight in zip(names, weights, strict=True)}
         yield Shop(sides, stack.enter_context(haproxy(folder, servers)))
-
-
-@pytest.fixture
-def workers(settings: Settings, tmp_path: Path) -> Iterator[Fleet]:
-    env = environment(settings.database_url, settings.redis_url, settings.data_dir)
-    with fleet(env | {"LEASE_SECONDS": "3"}, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
 
 
 def deploy(world: World, made: Shop, strategy: str) -> int:

@@ -1,30 +1,17 @@
 """Workers that die, hang, restart and lose their broker, with real processes and real commands."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from redis import Redis
 
 from orchestrator.config import Settings
-from orchestrator.db import Database
 from orchestrator.services import deployments, pipelines, releases
-from tests.acceptance.fleet import Fleet, bearers, eventually, fleet
-from tests.conftest import environment
+from tests.acceptance.fleet import Fleet, bearers, eventually
+from tests.acceptance.tool import workers, world
 from tests.integration.engine_world import World
 
-
-@pytest.fixture
-def workers(settings: Settings, tmp_path: Path) -> Iterator[Fleet]:
-    env = environment(settings.database_url, settings.redis_url, settings.data_dir)
-    with fleet(env | {"LEASE_SECONDS": "3"}, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return World(database)
+__all__ = ["workers", "world"]
 
 
 def deploy(

@@ -121,11 +121,6 @@ def proxy_kind(name: str) -> type[Proxy]:
     return cast("type[Proxy]", _registry("orchestrator.traffic", "kind of proxy").named(name))
 
 
-def channel_kinds() -> Mapping[str, type[Channel]]:
-    """Return every kind of channel by name."""
-    return cast("Mapping[str, type[Channel]]", _registry("orchestrator.notifications", "kind of webhook"))
-
-
 def channel_kind(name: str) -> type[Channel]:
     """Return a kind of channel. Raises UnknownPluginError."""
     return cast("type[Channel]", _registry("orchestrator.notifications", "kind of webhook").named(name))

@@ -30,11 +30,6 @@ def instants(local: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
     return first, second
 
 
-def is_shown(local: datetime, zone: tzinfo) -> bool:
-    """Whether clocks in `zone` ever show `local`."""
-    return instants(local, zone)[0].astimezone(zone).replace(tzinfo=None) == local
-
-
 def shown(at: datetime, zone: str) -> datetime:
     """Give what clocks in `zone` show at an instant, without a zone."""
     return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)

@@ -67,16 +67,6 @@ def find(session: Session, name: str, version: str) -> Row[Any] | None:
     return session.execute(statement, {"name": name, "version": version}).one_or_none()
 
 
-def get_version(session: Session, name: str, version: str) -> Row[Any]:
-    """As `find`. Raises NotFoundError."""
-    row = find(session, name, version)
-    if row is None:
-        raise NotFoundError(
-            f"there is no release {version!r} of {name!r}; `releasectl release create` records one"
-        )
-    return row
-
-
 def page(
     session: Session, filters: Mapping[str, str], *, before_id: int | None, skip: int, limit: int
 ) -> list[Row[Any]]:

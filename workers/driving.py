@@ -43,6 +43,8 @@ MUCH_BYTES = 64 * 1024
 """A piece of that size has more behind it, so the next is asked for at once."""
 LONGEST_PAUSE_SECONDS = 0.25
 UNREACHABLE_PAUSE_SECONDS = 1.0
+UNREACHABLE_AFTER_SECONDS = 15.0
+"""How long a target on which nothing was begun is tried, where the plan says what becomes of one that cannot be reached."""
 UNREACHABLE_LIMIT_SECONDS = 30.0
 """How long after a step's timeout its target may be out of reach before a person is asked."""
 PROBE_SECONDS = 5.0
@@ -135,6 +137,10 @@ class _Slice:
         shutting_down = self.hold.woken.is_set() and not (self.hold.cancelling or self.hold.lost)
         return shutting_down or clock.monotonic() >= self._end
 
+    def patience_ends_at(self, seconds: float) -> float:
+        """When so many seconds are over, or the slice is."""
+        return min(clock.monotonic() + seconds, self._end)
+
     def timed_out(self, *, by_seconds: float = 0.0) -> bool:
         return clock.monotonic() >= self.deadline + by_seconds
 
@@ -174,6 +180,13 @@ class _RunAtTarget:
         )
 
     def go(self) -> Ended | None:
+        if self._first_time and self._slice.claim.work.max_skipped is not None:
+            ended = self._reach()
+            if ended is not None:
+                return ended
+            if self._slice.is_over():
+                self._slice.sink.hand_on()
+                return None
         while True:
             self._slice.require_lease()
             try:
@@ -187,6 +200,31 @@ class _RunAtTarget:
             if self._slice.is_over():
                 self._slice.sink.hand_on()
                 return None
+
+    def _reach(self) -> Ended | None:
+        """Before anything is begun: tell a target that nobody can reach from one that cannot say what became of its run.
+
+        None: it answers, or the slice is over before that is known.
+        """
+        gives_up_at = self._slice.patience_ends_at(UNREACHABLE_AFTER_SECONDS)
+        while True:
+            self._slice.require_lease()
+            if self._slice.hold.cancelling:
+                return Ended(Outcome.ABORTED, failure="cancelled before it was started")
+            try:
+                self._target.poll(self._run, 0)
+            except TargetUnreachableError as error:
+                if clock.monotonic() >= gives_up_at:
+                    return Ended(
+                        Outcome.UNREACHABLE, failure=f"it cannot be reached: {self._hide(str(error))}"
+                    )
+            except TargetError:
+                return None
+            else:
+                return None
+            if self._slice.hold.woken.is_set():
+                return None
+            self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
 
     def _look(self) -> Ended | None:
         """One look at the run, and what is to be done about it."""

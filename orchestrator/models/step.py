@@ -90,7 +90,10 @@ class Attempt(Base):
     __table_args__ = (
         UniqueConstraint("step_id", "number"),
         CheckConstraint("(ended_at IS NOT NULL) = (outcome IS NOT NULL)", name="ended"),
-        CheckConstraint("outcome IN ('succeeded', 'failed', 'timed_out', 'aborted', 'lost')", name="outcome"),
+        CheckConstraint(
+            "outcome IN ('succeeded', 'failed', 'timed_out', 'aborted', 'lost', 'unreachable')",
+            name="outcome",
+        ),
         CheckConstraint("started_at IS NULL OR token > 0", name="started_under_a_token"),
         Index("uq_attempts_open_step", "step_id", unique=True, postgresql_where=text("ended_at IS NULL")),
         Index(

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.models.deployment import Deployment
 from orchestrator.prepared import execute
+from orchestrator.repositories.began import BEGAN
 from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
@@ -176,9 +177,9 @@ _LAST_GOOD = text("""
 """)
 
 # Who only had its traffic moved was not touched.
-_TOUCHED = text("""
+_TOUCHED = text(f"""
     SELECT s.target_name FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id
-    WHERE s.deployment_id = :id AND s.started_at IS NOT NULL
+    WHERE s.deployment_id = :id AND {BEGAN}
       AND p.document #>> ARRAY['actions', s.action_index::text, 'kind'] <> 'traffic'
     GROUP BY s.target_name ORDER BY min(s.wave_index) DESC, max(s.position) DESC
 """)

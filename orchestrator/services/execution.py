@@ -168,6 +168,7 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         asks=row.asks,
         promoted=row.promoted_wave == wave.index,
         undoes=row.undoes,
+        skipped_targets=row.skipped_targets,
         undo_from=row.undo_from,
         ending=row.ending or "",
         failure=row.failure or "",

@@ -65,6 +65,9 @@ class Step(Base):
             postgresql_where=text("status = 'waiting'"),
         ),
         Index("ix_steps_target", "deployment_id", "target_id"),
+        Index(
+            "ix_steps_history", "target_id", "ended_at", "id", postgresql_where=text("status = 'succeeded'")
+        ),
     )
 
     id: Mapped[Id]
@@ -119,6 +122,8 @@ class Attempt(Base):
     exit_code: Mapped[int | None]
     failure: Mapped[str | None]
     output_bytes: Mapped[int] = mapped_column(server_default="0")
+    called_back: Mapped[int] = mapped_column(server_default="0")
+    """The number of the last callback that was believed; 0: there was none."""
     left_out_bytes: Mapped[int] = mapped_column(server_default="0")
     """How much of the output is not kept: its middle, where it is longer than LOG_LIMIT_BYTES."""
 

@@ -68,7 +68,7 @@ _TOUCHED = text(f"""
     JOIN LATERAL (
         SELECT count(DISTINCT s.target_id) AS of_targets, min(s.started_at) AS since, count(DISTINCT s.target_id) FILTER (
             WHERE {BEGAN}
-              AND p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' = 'run') AS targets
+              AND p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' IN ('run', 'files')) AS targets
         FROM steps s WHERE s.deployment_id = d.id
     ) s ON true
     LEFT JOIN LATERAL (
@@ -187,6 +187,15 @@ _WAVES = text("""
 """)
 
 
+_PAGE_OF_WAVES = text("""
+    SELECT w.index AS wave_index, w.batch, w.total, w.waiting, w.ready, w.running, w.succeeded, w.failed, w.skipped,
+        w.cancelled, w.unknown, p.document -> 'actions' -> w.action_index::integer AS action
+    FROM waves w JOIN plans p ON p.deployment_id = w.deployment_id
+    WHERE w.deployment_id = :id AND w.index >= :first
+    ORDER BY w.index OFFSET :skip LIMIT :limit
+""")
+
+
 def most_urgent(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]:
     """What failed first, then what nobody knows, then what runs, then the others."""
     return list(session.execute(_FIRST, {"id": deployment_id, "limit": limit}))
@@ -196,6 +205,14 @@ def waves(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]
     """The waves with their counts and their action, in order; of too many those in which something happens."""
     found = list(session.execute(_WAVES, {"id": deployment_id, "limit": limit}))
     return sorted(found, key=lambda row: int(row.wave_index))
+
+
+def page_of_waves(
+    session: Session, deployment_id: int, *, first: int, skip: int, limit: int
+) -> list[Row[Any]]:
+    """The waves with their counts and their action, from one on."""
+    params = {"id": deployment_id, "first": first, "skip": skip, "limit": limit}
+    return list(session.execute(_PAGE_OF_WAVES, params))
 
 
 def touched(session: Session, deployment_id: int) -> Row[Any]:

@@ -11,7 +11,7 @@ from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import ConflictError, OrchestratorError, RuleViolationError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
 from orchestrator.repositories import deployments
-from orchestrator.services import requests
+from orchestrator.services import requests, undoing
 from orchestrator.services.actors import Actor
 
 ROLLBACK_PRIORITY = 100
@@ -34,6 +34,8 @@ class _Way:
 
     release_id: int
     targets: tuple[str, ...]
+    not_undone: tuple[str, ...] = ()
+    """Scripts that would have undone something, and that nobody runs any more."""
 
 
 def create_automatic(session: Session, failed: Row[Any]) -> Note:
@@ -62,7 +64,8 @@ def request(session: Session, deployment_id: int, *, actor: Actor, reason: str) 
             f"deployment {deployment_id} is {row.status}; cancel it first, or wait for its end"
         )
     reason = reason or f"rollback of deployment {deployment_id}"
-    made = _create(session, row, _way_back(session, row), actor_id=actor.id, reason=reason)
+    way = replace(_way_back(session, row), not_undone=undoing.left(session, row))
+    made = _create(session, row, way, actor_id=actor.id, reason=reason)
     requests.nudge(session, made)
     return made.id
 
@@ -102,5 +105,6 @@ def _create(
         rolls_back_id=row.id,
         priority=ROLLBACK_PRIORITY,
         only_targets=way.targets,
+        not_undone=way.not_undone,
     )
     return requests.create(session, order)

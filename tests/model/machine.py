@@ -17,7 +17,7 @@ from tests.model.harness import Harness
 from tests.model.invariants import violations
 from tests.model.process import Process
 from tests.model.puppets import Puppet
-from tests.model.settling import MOST_POINTS, settle
+from tests.model.settling import MOST_POINTS, second, settle
 from tests.model.system import NODES, VERSIONS, Sent, System
 
 MOST_DEPLOYMENTS = 8
@@ -273,6 +273,12 @@ class Model(RuleBasedStateMachine):
     @disturbance(which=some)
     def reboot(self, which: int) -> None:
         pick(self.system.site.living, which).lost = True
+
+    @disturbance(seconds=st.integers(2, 25))
+    def fail_whatever_runs(self, seconds: int) -> None:
+        """As when what all depend on is broken: deployments fail, and the rollbacks of them."""
+        for _ in range(seconds):
+            second(self.system, code=1)
 
     @disturbance(output=st.binary(min_size=1, max_size=7))
     def write(self, output: bytes) -> None:

@@ -67,13 +67,13 @@ def _let_all_end(system: System, look: Callable[[], Evidence], *, patience: floa
             before, since = progress, system.clocks.seconds
         waited = system.clocks.seconds - since
         assert waited <= patience, f"no progress for {waited:g} s: {can_go_on}"
-        _second(system)
+        second(system)
 
 
-def _second(system: System) -> None:
-    """One second in which everybody does what is to be done."""
+def second(system: System, *, code: int = 0) -> None:
+    """One second in which everybody does what is to be done, and whatever runs ends with this code."""
     for run in list(system.site.living):
-        system.site.end(run, 0)
+        system.site.end(run, code)
     system.let_time_pass(1.0)
     system.tick()
     for process in system.processes:

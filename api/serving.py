@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def on_starting(server: Any) -> None:
-    """Refuse what cannot work before anything is started; begin with an empty folder, whatever a killed predecessor left in it."""
+    """Refuse what cannot work before anything is started; begin with an empty folder, whatever a killed predecessor left in it.
+
+    Its processes are copies of this one, so what they import is read once, and kept once in memory.
+    """
     try:
         log.configure(Settings.from_env().log_level)
     except MisconfiguredError as error:
@@ -27,6 +31,11 @@ def on_starting(server: Any) -> None:
     log.name_process(process="web")
     server.log.error_log.handlers.clear()
     server.log.error_log.propagate = True
+    _name_folder()
+    import_module("api.app")
+
+
+def _name_folder() -> None:
     named = os.environ.get(FOLDER)
     if named is None:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="release-manager-metrics-")

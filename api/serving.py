@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator import log
 from orchestrator.config import Settings
 from orchestrator.domain.errors import MisconfiguredError
+from orchestrator.packages import check_packages
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where they count; a new temporary folder if it is not set."""
@@ -26,6 +27,7 @@ def on_starting(server: Any) -> None:
     """
     try:
         log.configure(Settings.from_env().log_level)
+        check_packages()
     except MisconfiguredError as error:
         sys.exit(error.message)
     log.name_process(process="web")

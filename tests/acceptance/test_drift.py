@@ -81,7 +81,10 @@ deploy:
         ("0.9.9", "differs", "'1.0.0' is not in what it says: '0.9.9'"),
         (None, "unknown", "exit code 1: "),
     ):
-        file.write_text(content) if content else file.unlink()
+        if content is None:
+            file.unlink()
+        else:
+            file.write_text(content)
         with database.transaction() as session:
             drift.ask_now(session, application="shop", environment="lab", actor=world.actor)
         eventually(lambda found=found: world.scalar(state) == found, f"it is {found}")  # type: ignore[misc]

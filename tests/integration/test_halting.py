@@ -1,5 +1,7 @@
 """A rollback that fails stops the train: nothing starts in its slot by itself until somebody says so."""
 
+from typing import Any
+
 import pytest
 
 from orchestrator.db import Database
@@ -61,7 +63,7 @@ def release(world: World, lock_id: int, by: Actor) -> None:
         locks.release(session, lock_id, actor=by)
 
 
-def explained(world: World, deployment: int, actor: Actor) -> dict[str, object]:
+def explained(world: World, deployment: int, actor: Actor) -> dict[str, Any]:
     with world.database.reading() as session:
         return present_explanation(explaining.explain(session, deployment, actor=actor))
 
@@ -87,10 +89,10 @@ def test_nothing_starts_after_a_rollback_that_failed_until_somebody_says_so(worl
     assert world.get(queued).held_by == "lock"
     eve = person(world, "eve", Role.DEPLOYER)
     why = explained(world, queued, eve)
-    (gate,) = [each for each in why["gates"] if each["kind"] == "lock"]  # type: ignore[attr-defined]
+    (gate,) = [each for each in why["gates"] if each["kind"] == "lock"]
     assert gate["evidence"] == f"the orchestrator locked it (lock {lock}): {reason}"
     assert gate["changed_by"] == "whoever may deploy there, by releasing it"
-    assert {"action": f"release lock {lock}", "enough": True} in why["remedies"]  # type: ignore[operator]
+    assert {"action": f"release lock {lock}", "enough": True} in why["remedies"]
     release(world, lock, eve)
     assert world.scalar("SELECT wake_at <= clock_timestamp() FROM deployments WHERE id = :id", id=queued)
     assert world.run_to_end(queued) == "succeeded"

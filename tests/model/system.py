@@ -186,7 +186,7 @@ class System:
         self._ask(lambda session: locks.release(session, lock_id, actor=self.actor))
         del self.book.locks[lock_id]
 
-    def let_go_on(self, halt: evidence.Row) -> None:
+    def let_go_on(self, halt: SimpleNamespace) -> None:
         """Release what the orchestrator locked itself."""
         self._ask(lambda session: locks.release(session, halt.id, actor=self.actor))
         self.book.halted.remove(halt.environment)

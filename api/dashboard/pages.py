@@ -20,6 +20,7 @@ from api.dashboard import (
     oidc,
     people,
     system,
+    targets,
     webhooks,
 )
 
@@ -36,6 +37,7 @@ PAGES = (
     calendar,
     locks,
     catalogue,
+    targets,
     webhooks,
     audit,
     people,

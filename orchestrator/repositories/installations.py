@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from orchestrator.domain.errors import NotFoundError
+
 _PAGE = """
     SELECT a.name AS application, t.environment, t.name AS target, r.version, i.release_id, i.deployment_id, i.since, t.id,
         t.kind, h.healthy, h.detail, h.checked_at,
@@ -20,6 +22,20 @@ _PAGE = """
     LEFT JOIN drift_checks x ON x.target_id = t.id AND x.deployment_id = i.deployment_id
     WHERE (t.active OR i.target_id IS NOT NULL)
 """
+
+# As `steps.touched` counts: who only had its traffic moved was not touched.
+_TOUCHED_BY = text("""
+    SELECT d.id, r.version, d.status, d.rolls_back_id, s.since, s.until, s.has_failed, u.username AS requested_by_name
+    FROM targets t JOIN deployments d ON d.application_id = t.application_id AND d.environment = t.environment
+    JOIN releases r ON r.id = d.release_id LEFT JOIN users u ON u.id = d.requested_by
+    JOIN plans p ON p.deployment_id = d.id
+    JOIN LATERAL (
+        SELECT min(s.started_at) AS since, max(s.ended_at) AS until, bool_or(s.status IN ('failed', 'unknown')) AS has_failed
+        FROM steps s WHERE s.deployment_id = d.id AND s.target_id = t.id AND s.started_at IS NOT NULL
+          AND p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' = 'run'
+    ) s ON s.since IS NOT NULL
+    WHERE t.id = :target_id ORDER BY d.id DESC LIMIT :limit
+""")
 
 
 def page(
@@ -40,6 +56,19 @@ def page(
     )
     params = {"application": application, "environment": environment, "skip": skip, "limit": limit}
     return list(session.execute(statement, params))
+
+
+def get(session: Session, target_id: int) -> Row[Any]:
+    """A target with what runs on it, as `page` gives it. Raises NotFoundError."""
+    row = session.execute(text(f"{_PAGE} AND t.id = :id"), {"id": target_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no target {target_id}")
+    return row
+
+
+def touched_by(session: Session, target_id: int, *, limit: int) -> list[Row[Any]]:
+    """The deployments that began to change something on a target, the newest first."""
+    return list(session.execute(_TOUCHED_BY, {"target_id": target_id, "limit": limit}))
 
 
 # A step that succeeded never changes, so the steps are the history of what `installations` says of now.

@@ -39,6 +39,7 @@ def read(session: Session, deployment_id: int, *, actor: Actor) -> tuple[Row[Any
         "head": render(
             "deployment_head.html",
             release=releases.get(session, row.release_id),
+            touched=steps.touched(session, row.id) if about["ended"] and row.started_at else None,
             brings=releases.since_the_last(session, row.id, limit=MOST_RELEASES),
             **about,
         ),

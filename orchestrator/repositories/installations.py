@@ -25,7 +25,8 @@ _PAGE = """
 """
 
 # As `steps.touched` counts: who only had its traffic moved was not touched.
-_CHANGES = f"""p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' IN ({", ".join(f"'{each}'" for each in CHANGING)})"""
+_KINDS = ", ".join(f"'{each}'" for each in CHANGING)
+_CHANGES = f"p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' IN ({_KINDS})"
 _TOUCHED_BY = text(f"""
     SELECT d.id, r.version, d.status, d.rolls_back_id, s.since, s.until, s.has_failed, u.username AS requested_by_name
     FROM targets t JOIN deployments d ON d.application_id = t.application_id AND d.environment = t.environment

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from orchestrator.domain.errors import NotFoundError
 from orchestrator.domain.undoing import CHANGING
 
 _PAGE = """
@@ -22,6 +23,22 @@ _PAGE = """
     LEFT JOIN drift_checks x ON x.target_id = t.id AND x.deployment_id = i.deployment_id
     WHERE (t.active OR i.target_id IS NOT NULL)
 """
+
+# As `steps.touched` counts: who only had its traffic moved was not touched.
+_KINDS = ", ".join(f"'{each}'" for each in CHANGING)
+_CHANGES = f"p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' IN ({_KINDS})"
+_TOUCHED_BY = text(f"""
+    SELECT d.id, r.version, d.status, d.rolls_back_id, s.since, s.until, s.has_failed, u.username AS requested_by_name
+    FROM targets t JOIN deployments d ON d.application_id = t.application_id AND d.environment = t.environment
+    JOIN releases r ON r.id = d.release_id LEFT JOIN users u ON u.id = d.requested_by
+    JOIN plans p ON p.deployment_id = d.id
+    JOIN LATERAL (
+        SELECT min(s.started_at) AS since, max(s.ended_at) AS until, bool_or(s.status IN ('failed', 'unknown')) AS has_failed
+        FROM steps s WHERE s.deployment_id = d.id AND s.target_id = t.id AND s.started_at IS NOT NULL
+          AND {_CHANGES}
+    ) s ON s.since IS NOT NULL
+    WHERE t.id = :target_id ORDER BY d.id DESC LIMIT :limit
+""")
 
 
 def page(
@@ -44,6 +61,19 @@ def page(
     return list(session.execute(statement, params))
 
 
+def get(session: Session, target_id: int) -> Row[Any]:
+    """A target with what runs on it, as `page` gives it. Raises NotFoundError."""
+    row = session.execute(text(f"{_PAGE} AND t.id = :id"), {"id": target_id}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no target {target_id}")
+    return row
+
+
+def touched_by(session: Session, target_id: int, *, limit: int) -> list[Row[Any]]:
+    """The deployments that began to change something on a target, the newest first."""
+    return list(session.execute(_TOUCHED_BY, {"target_id": target_id, "limit": limit}))
+
+
 # A step that succeeded never changes, so the steps are the history of what `installations` says of now. What puts back is not
 # counted. Each look is one step down ix_steps_history, however long the history is: the last one before the instant, the last
 # one before that with another release, and the first one after it, with which this release came.
@@ -51,7 +81,7 @@ _DONE = f"""
     FROM steps s JOIN deployments d ON d.id = s.deployment_id JOIN plans p ON p.deployment_id = d.id
     WHERE s.target_id = t.id AND s.status = 'succeeded' AND s.ended_at <= CAST(:at AS timestamptz)
       AND (d.undo_from IS NULL OR s.wave_index < d.undo_from)
-      AND p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' IN ({", ".join(f"'{each}'" for each in CHANGING)})
+      AND {_CHANGES}
 """
 _AT = text(f"""
     SELECT a.name AS application, t.environment, t.name AS target, r.version, l.release_id, l.deployment_id,

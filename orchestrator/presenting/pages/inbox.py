@@ -8,6 +8,8 @@ from orchestrator.repositories import gates
 from orchestrator.services import acting, locks, overview
 from orchestrator.services.actors import Actor
 
+ASKED = frozenset({acting.APPROVE, acting.ANSWER, acting.PROMOTE})
+"""What only people can say."""
 MOST_HALTS = 50
 
 
@@ -18,7 +20,7 @@ def read(session: Session, *, actor: Actor) -> View:
         (each.row, present_explanation(each), acting.verbs(each, actor))
         for each in overview.inbox(session, actor=actor)
     ]
-    mine = [each for each in found if acting.APPROVE in each[2] or acting.ANSWER in each[2]]
+    mine = [each for each in found if not ASKED.isdisjoint(each[2])]
     others = [each for each in found if each not in mine]
     releasable = [each for each in halts if locks.may_release(each, actor)]
     items = render(

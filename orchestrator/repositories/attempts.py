@@ -59,6 +59,7 @@ _RENEW = text("""
 _RELEASE = text("""
     UPDATE attempts SET lease_until = clock_timestamp(), output_bytes = output_bytes
     WHERE id = :id AND token = :token AND ended_at IS NULL
+    RETURNING id
 """)
 
 # What an attempt's end changes in one go: the attempt, its step, the wave's counts, and what the target has.
@@ -149,8 +150,7 @@ def renew(session: Session, held: Mapping[int, int], *, lease_seconds: float) ->
 
 def release(session: Session, attempt_id: int, token: int) -> bool:
     """Give the lease back, so that another may claim at once."""
-    done = execute(session, _RELEASE, {"id": attempt_id, "token": token})
-    return bool(done.rowcount)
+    return execute(session, _RELEASE, {"id": attempt_id, "token": token}).first() is not None
 
 
 def end(

@@ -103,6 +103,7 @@ def measure(session: Session, *, application: str | None, environment: str, peri
     """Count everything. Raises NotFoundError for an application or an environment that there is not."""
     now, scope = clock.now(), _scope(session, application, environment, period)
     seen = rows.seen_from(session, scope)
+    rows.prepare(session)
     found = rows.sums(session, scope, [each.start for each in period.buckets])
     by_bucket = {row.bucket: row for row in found}
     parts = [
@@ -137,6 +138,7 @@ def behind(
 ) -> list[Row[Any]]:
     """The deployments behind a number, the newest first. Raises NotFoundError."""
     scope = _scope(session, application, environment, period)
+    rows.prepare(session)
     return rows.page(session, scope, group, reason=reason, before_id=before_id, skip=skip, limit=limit)
 
 

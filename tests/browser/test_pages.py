@@ -31,6 +31,20 @@ deploy:
       if [ "$RELEASE_VERSION" = 1.2.0 ]; then echo "cannot connect to <b>the database</b>"; exit 3; fi
       while [ "$RELEASE_VERSION" = 1.3.0 ]; do sleep 0.2; done
 """
+CAREFUL = """\
+application: NAME
+environments:
+  staging:
+    targets: [{name: web-a, kind: command}, {name: web-b, kind: command}]
+    on_failure: {pause: 1h, then: rollback}
+  production:
+    targets: [{name: web-a, kind: command}]
+    on_failure: rollback
+deploy:
+  - run: test "$RELEASE_VERSION" != 1.2.0
+"""
+LONG = "an-application-whose-name-is-as-long-as-the-name-of-one-may-be"
+LONG_VERSION = "2026.11.28-rc.1+build.20261128.233015.0123456789abcdef0123456789abcdef01234567"
 LOOKS = [(scheme, size) for scheme in ("light", "dark") for size in ("wide", "narrow")]
 
 
@@ -47,6 +61,20 @@ def pages(site: Site) -> dict[str, str]:
     site.wait(failed, "failed")
     held = site.deploy(shop, "1.0.0", "lab")
     site.wait(held, "paused")
+    careful = site.application(CAREFUL, "1.0.0", "1.2.0")
+    site.wait(site.deploy(careful, "1.0.0", "production"), "succeeded")
+    rolled_back = site.deploy(careful, "1.2.0", "production")
+    site.wait(rolled_back, "failed")
+    asked = site.deploy(careful, "1.2.0")
+    site.wait(asked, "paused")
+    site.api(
+        "PUT", f"/applications/{LONG}/pipeline", PIPELINE.replace("application: NAME", f"application: {LONG}")
+    )
+    site.api(
+        "POST", "/releases/", {"name": LONG, "version": LONG_VERSION, "artifact": f"oci://{LONG}@{'a' * 64}"}
+    )
+    long = site.deploy(LONG, LONG_VERSION)
+    site.wait(long, "succeeded")
     pending = site.deploy(shop, "1.0.0", "production", by=deployer)
     running = site.deploy(shop, "1.3.0")
     site.wait(running, "running")
@@ -71,6 +99,9 @@ def pages(site: Site) -> dict[str, str]:
         "succeeded": f"/deployments/{done}",
         "failed": f"/deployments/{failed}",
         "pending": f"/deployments/{pending}",
+        "rolled-back": f"/deployments/{rolled_back}",
+        "asked": f"/deployments/{asked}",
+        "long": f"/deployments/{long}",
         "running": f"/deployments/{running}",
         "held": f"/deployments/{held}",
         "log": f"/deployments/{failed}/steps/{step}#L50",
@@ -101,6 +132,7 @@ def pages(site: Site) -> dict[str, str]:
         "audit-verification": "/audit/verification",
         "users": "/users",
         "tokens": "/tokens",
+        "password": "/password",
         "system": "/system",
         "not-found": "/nothing",
     }

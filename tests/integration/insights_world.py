@@ -64,8 +64,8 @@ class History:
 
     def release(self, application: str, version: str, committed: datetime | None = None) -> None:
         insert = """
-            INSERT INTO releases (application_id, name, version, created_by, committed_at)
-            VALUES (:application_id, :name, :version, :by, :committed) RETURNING id
+            INSERT INTO releases (application_id, name, version, created_by, committed_at, created_at)
+            VALUES (:application_id, :name, :version, :by, :committed, :recorded) RETURNING id
         """
         params = {
             "application_id": self.applications[application],
@@ -73,6 +73,7 @@ class History:
             "version": version,
             "by": self.world.actor.id,
             "committed": committed,
+            "recorded": LONG_AGO,
         }
         with self.world.database.transaction() as session:
             self.releases[application, version] = session.execute(text(insert), params).scalar_one()

@@ -89,6 +89,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
+def close(app: Flask) -> None:
+    """End what it does beside answering; it answers nothing from now on."""
+    health_checks.close(app)
+    extensions.close(app)
+
+
 def _with_security_headers(serve: WSGIApplication) -> WSGIApplication:
     """Add those headers that an answer does not have, whoever made it."""
 
@@ -141,10 +147,12 @@ def _declares(app: Flask, endpoint: str) -> bool:
 
 def _observe(app: Flask) -> None:
     """Give each request an id, each answer its headers, and the log one line for both."""
+    pulse = extensions.services_of(app).pulse
 
     @app.before_request
     def begin() -> None:
         sent = request.headers.get(REQUEST_ID, "")
+        pulse.begin()
         g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
         g.begun = clock.monotonic()
         log.forget()
@@ -162,6 +170,7 @@ def _observe(app: Flask) -> None:
 
     @app.teardown_request
     def close_span(_error: BaseException | None) -> None:
+        pulse.end()
         if opened := g.pop("span", None):
             opened.__exit__(None, None, None)
 

@@ -10,8 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from orchestrator.config import Settings
-from orchestrator.metrics import measure_queries
-from orchestrator.prepared import prepare_statements
+from orchestrator.prepared import execute_by
 
 SILENT_MILLISECONDS = 10_000
 """After which a connection is given up whose other side does not even confirm what was sent: it is cut off."""
@@ -49,9 +48,7 @@ def make_engine(settings: Settings, **options: Any) -> Engine:
 
 def tune(engine: Engine, settings: Settings) -> None:
     """What every engine of ours does, whoever made it."""
-    measure_queries(engine)
-    if settings.db_prepare:
-        prepare_statements(engine)
+    execute_by(engine, prepares=settings.db_prepare)
 
 
 class Lookups:

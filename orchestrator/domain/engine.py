@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.backoff import delay_seconds
 from orchestrator.domain.gates import Blocker, held_by, next_look
-from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 
 NUDGE_AGAIN = timedelta(seconds=3)
 """How long a message may be under way before the same one is sent again."""
@@ -357,40 +356,3 @@ def _wait(snapshot: Snapshot, now: datetime) -> Decision:
     if due or not later:
         later.append(now + NUDGE_AGAIN)
     return Decision(nudge=due, wake_at=min(later))
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the end of an attempt means for its step. `retry_at`: try once more, not before then."""
-
-    status: StepStatus
-    retry_at: datetime | None = None
-
-
-def judge(  # noqa: PLR0911  # a list of cases reads best
-    outcome: Outcome,
-    now: datetime,
-    *,
-    attempt: int,
-    retries: int,
-    idempotent: bool,
-    cancelling: bool,
-    certainly_over: bool = True,
-) -> Verdict:
-    """What becomes of a step whose attempt (the `attempt`-th) ended. A lost one is tried again only if that is harmless.
-
-    `certainly_over`: nothing of the attempt can still be alive. Where that is not known, only a person may go on.
-    """
-    if outcome is Outcome.SUCCEEDED:
-        return Verdict(StepStatus.SUCCEEDED)
-    if not certainly_over:
-        return Verdict(StepStatus.UNKNOWN)
-    if cancelling:
-        return Verdict(StepStatus.CANCELLED)
-    if outcome is Outcome.LOST and not idempotent:
-        return Verdict(StepStatus.UNKNOWN)
-    if outcome is Outcome.LOST and attempt <= max(retries, 1):
-        return Verdict(StepStatus.READY, now)
-    if outcome is not Outcome.ABORTED and attempt <= retries:
-        return Verdict(StepStatus.READY, now + timedelta(seconds=delay_seconds(attempt)))
-    return Verdict(StepStatus.FAILED)

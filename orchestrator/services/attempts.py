@@ -6,9 +6,9 @@ from typing import Any, Self
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from orchestrator.domain.engine import Verdict, judge
 from orchestrator.domain.errors import LeaseLostError, PlanOfAnotherVersionError, PlanUnreadableError
 from orchestrator.domain.statuses import Outcome, StepStatus
+from orchestrator.domain.verdicts import Verdict, judge
 from orchestrator.repositories import attempts, engine, logs, steps
 from orchestrator.services import execution, work
 from orchestrator.services.execution import Locked

@@ -6,9 +6,10 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.domain.engine import HAND_OUT_AT_ONCE, Decision, Snapshot, decide, judge
+from orchestrator.domain.engine import HAND_OUT_AT_ONCE, Decision, Snapshot, decide
 from orchestrator.domain.gates import Blocker
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus, may_follow
+from orchestrator.domain.verdicts import judge
 from tests.model.toy import Toy, lay_out
 from tests.unit.test_engine import NOW, snapshots
 

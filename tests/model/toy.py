@@ -10,10 +10,10 @@ from orchestrator.domain.engine import (
     Snapshot,
     WaveCounts,
     decide,
-    judge,
 )
 from orchestrator.domain.gates import Blocker
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus
+from orchestrator.domain.verdicts import judge
 
 BEGINNING = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=8)

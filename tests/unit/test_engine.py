@@ -13,10 +13,10 @@ from orchestrator.domain.engine import (
     Snapshot,
     WaveCounts,
     decide,
-    judge,
 )
 from orchestrator.domain.gates import Blocker
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus, may_follow
+from orchestrator.domain.verdicts import judge
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 S = DeploymentStatus

@@ -15,10 +15,12 @@ from bench import (
     pending,
     streams,
     web,
+    wide,
 )
 
 MEASUREMENTS = {
     "deployments": deployments.measure,
+    "wide": wide.measure,
     "web": web.measure,
     "latency": latency.measure,
     "lines": lines.measure,

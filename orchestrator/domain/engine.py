@@ -62,12 +62,12 @@ class Snapshot:
     is_rollback: bool
     wave_count: int
     wave: WaveCounts
-    waiting_steps: Sequence[int] = ()
-    """The next few waiting steps of the wave, in order (at most HAND_OUT_AT_ONCE)."""
     idle_attempts: Sequence[OpenAttempt] = ()
     """Attempts to nudge, at most a few hundred."""
     next_lease_end: datetime | None = None
     """When the first of the leases that are held would lapse."""
+    timer: datetime | None = None
+    """Only an attempt has ended since the last look, which saw to the others until then: these are not looked up."""
     unstarted_anywhere: bool = False
     """Whether any wave has waiting steps; looked up only while winding down."""
     blockers: Sequence[Blocker] = ()
@@ -129,7 +129,8 @@ class Decision:
     next_wave: bool = False
     next_wave_at: datetime | None = None
     answer_by: datetime | None = None
-    hand_out: tuple[int, ...] = ()
+    hand_out: int = 0
+    """How many of the wave's waiting steps, the first in its order."""
     nudge: tuple[int, ...] = ()
     close_unstarted_as: StepStatus | None = None
     """End every step that was certainly never started, with this status."""
@@ -314,9 +315,9 @@ def _hand_out(snapshot: Snapshot, now: datetime) -> Decision:
     """Start as many of the wave's steps as may run side by side, and nudge what nobody works on."""
     wave = snapshot.wave
     room = snapshot.max_parallel - wave.open
-    hand_out = tuple(snapshot.waiting_steps[: max(0, min(room, HAND_OUT_AT_ONCE))])
+    hand_out = max(0, min(wave.waiting, room, HAND_OUT_AT_ONCE))
     waiting = _wait(snapshot, now)
-    more = len(hand_out) == HAND_OUT_AT_ONCE and room > HAND_OUT_AT_ONCE
+    more = min(wave.waiting, room) > HAND_OUT_AT_ONCE
     wake_at = now if more else min(waiting.wake_at or now + NUDGE_AGAIN, now + NUDGE_AGAIN)
     if not hand_out:
         return waiting
@@ -349,6 +350,8 @@ def _finish(snapshot: Snapshot) -> Decision:
 
 def _wait(snapshot: Snapshot, now: datetime) -> Decision:
     """Nudge what nobody works on and is due; wake when the next lease may lapse or the next retry is due."""
+    if snapshot.timer is not None:
+        return Decision(wake_at=snapshot.timer)
     due = tuple(a.id for a in snapshot.idle_attempts if a.not_before <= now)
     later = [a.not_before for a in snapshot.idle_attempts if a.not_before > now]
     if snapshot.next_lease_end is not None:

@@ -1,6 +1,5 @@
 """What the engine reads and writes under a deployment's row lock. Statements are bounded whatever the number of targets."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -10,7 +9,7 @@ import orjson
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
-from orchestrator.domain.engine import HAND_OUT_AT_ONCE, OpenAttempt
+from orchestrator.domain.engine import OpenAttempt
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.models.deployment import Deployment
 from orchestrator.prepared import execute
@@ -20,10 +19,6 @@ from orchestrator.repositories.events import FROM_JSON
 _LOCK = text(f"""
     SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, r.artifact_sha256, clock_timestamp() AS now,
         w.waiting, w.ready, w.running, w.unknown, w.batch, w.wait_seconds, w.asks,
-        CASE WHEN w.waiting > 0 THEN ARRAY(
-            SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.wave_index = d.wave_index
-              AND s.status = 'waiting' ORDER BY s.position LIMIT :most)
-        ELSE '{{}}' END AS waiting_steps,
         (SELECT u.username FROM users u WHERE u.id = d.requested_by) AS requested_by_name,
         (SELECT pr.version FROM deployments p JOIN releases pr ON pr.id = p.release_id
          WHERE p.application_id = d.application_id AND p.environment = d.environment AND p.status = 'succeeded'
@@ -55,17 +50,19 @@ _BATCH_FAILURES = text("SELECT sum(failed)::bigint FROM waves WHERE deployment_i
 _HAND_OUT = """
     WITH handed AS (
         UPDATE steps SET status = 'ready', attempt = attempt + 1
-        WHERE id = ANY(:steps) AND status = 'waiting' RETURNING id, deployment_id, wave_index, attempt
+        WHERE id IN (SELECT id FROM steps WHERE deployment_id = :id AND wave_index = :wave AND status = 'waiting'
+                     ORDER BY position LIMIT :count)
+        RETURNING id, deployment_id, attempt
     ), counted AS (
         UPDATE waves SET waiting = waiting - (SELECT count(*) FROM handed), ready = ready + (SELECT count(*) FROM handed)
         WHERE deployment_id = :id AND index = :wave
-    ), {others} woken AS (
-        UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id
-    )
+    ){others}{written}
     INSERT INTO attempts (deployment_id, step_id, number)
-    SELECT deployment_id, handed.id, attempt FROM handed JOIN woken ON woken.id = deployment_id ORDER BY handed.id
+    SELECT deployment_id, handed.id, attempt FROM handed {only_if} ORDER BY handed.id
     RETURNING id
 """
+
+_WOKEN = ", woken AS (UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id)"
 
 _WRITE = "{others}UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id"
 
@@ -166,14 +163,14 @@ class Change:
         return params
 
     def others(self) -> str:
-        """What is written beside the row, as parts of a WITH that others follow."""
+        """What is written beside the row, as parts that follow others in a WITH."""
         begins = self.old is DeploymentStatus.PENDING and self.new is DeploymentStatus.RUNNING
         parts = {
             "noted": FROM_JSON if self.events else "",
             "left_behind": _LEAVE if begins else "",
             "held": _HOLD if self.hold else "",
         }
-        return "".join(f"{name} AS ({part}), " for name, part in parts.items() if part)
+        return "".join(f", {name} AS ({part})" for name, part in parts.items() if part)
 
     def _ends(self) -> bool:
         return self.new in TERMINAL
@@ -187,8 +184,12 @@ class IdleAttempt(OpenAttempt):
 
 
 def lock(session: Session, deployment_id: int) -> Row[Any] | None:
-    """The deployment and its current wave, locked until the transaction ends; None where there is none."""
-    return execute(session, _LOCK, {"id": deployment_id, "most": HAND_OUT_AT_ONCE}).one_or_none()
+    """The deployment and its current wave, locked until the transaction ends; None where there is none.
+
+    What went on to its next wave while this waited for its row is not found at first: the statement still sees the old one.
+    """
+    params = {"id": deployment_id}
+    return execute(session, _LOCK, params).one_or_none() or execute(session, _LOCK, params).one_or_none()
 
 
 def idle_attempts(session: Session, deployment_id: int) -> list[IdleAttempt]:
@@ -213,12 +214,10 @@ def batch_failures(session: Session, deployment_id: int, batch: int) -> int:
     return int(session.execute(_BATCH_FAILURES, {"id": deployment_id, "batch": batch}).scalar() or 0)
 
 
-def hand_out(
-    session: Session, deployment_id: int, wave: int, steps: Sequence[int], *, change: Change
-) -> list[int]:
-    """Make waiting steps ready, each with a new attempt, and write the change of their deployment; the attempts' ids."""
-    statement = _hand_out(change.assignments(), others=change.others())
-    params = change.params() | {"id": deployment_id, "wave": wave, "steps": list(steps)}
+def hand_out(session: Session, deployment_id: int, wave: int, count: int, *, change: Change) -> list[int]:
+    """Make the next waiting steps ready, each with a new attempt, and write the change of the deployment; the attempts' ids."""
+    statement = _hand_out(change.assignments() if change else "", others=change.others())
+    params = change.params() | {"id": deployment_id, "wave": wave, "count": count}
     made = list(execute(session, statement, params).scalars())
     if not made:
         raise RuntimeError(f"deployment {deployment_id} or its steps changed although the row was locked")
@@ -259,10 +258,12 @@ def write(session: Session, deployment_id: int, change: Change) -> None:
 
 @cache
 def _hand_out(assignments: str, *, others: str) -> TextClause:
-    return text(_HAND_OUT.format(others=others, assignments=assignments))
+    written = _WOKEN.format(assignments=assignments) if assignments else ""
+    only_if = "JOIN woken ON woken.id = deployment_id" if assignments else ""
+    return text(_HAND_OUT.format(others=others, written=written, only_if=only_if))
 
 
 @cache
 def _write(assignments: str, *, others: str) -> TextClause:
-    together = f"WITH {others.removesuffix(', ')} " if others else ""
+    together = f"WITH {others.removeprefix(', ')} " if others else ""
     return text(_WRITE.format(others=together, assignments=assignments))

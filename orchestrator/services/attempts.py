@@ -229,7 +229,8 @@ def finish(session: Session, claim: Claim, ended: Ended, worker: Worker | None) 
         if attempts.ended_under(session, claim.attempt_id, claim.token):
             return None
         raise LeaseLostError(f"attempt {claim.attempt_id} is no longer ours")
-    return _take_one(session, held, execution.proceed(session, held), worker)
+    succeeded = ended.outcome is Outcome.SUCCEEDED
+    return _take_one(session, held, execution.proceed(session, held, only_succeeded=succeeded), worker)
 
 
 def _settle(session: Session, held: Locked, tried: _Try, ended: Ended) -> bool:

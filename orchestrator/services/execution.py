@@ -97,14 +97,19 @@ def look_again(session: Session, held: Locked) -> None:
     held.wave = WaveCounts(row.wave_index, row.waiting, row.ready, row.running, row.unknown)
 
 
-def proceed(session: Session, held: Locked) -> list[int]:
+def proceed(session: Session, held: Locked, *, only_succeeded: bool = False) -> list[int]:
     """Decide and write until nothing more is to be done now; the attempts that were handed out or are to be nudged.
 
-    The caller either claims one of them in the same transaction or sends it on with `nudge`.
+    The caller either claims one of them in the same transaction or sends it on with `nudge`. `only_succeeded`: nothing has
+    happened but that. Then the open attempts are left to `wake_at`, or each end would nudge again what is under way.
     """
     attempts: list[int] = []
+    timer = max(held.row.wake_at, held.row.now) if only_succeeded and held.row.wake_at else None
     for _ in range(MOST_MOVES):
-        decision = decide(_snapshot(session, held), held.row.now)
+        decision = decide(_snapshot(session, held, timer), held.row.now)
+        if decision.wake_at is not None and decision.wake_at != timer:
+            held.change.values["wake_at"] = decision.wake_at
+        timer = None
         attempts += _apply(session, held, decision)
         if not decision.again:
             flush(session, held)
@@ -128,7 +133,7 @@ def nudge_advance(session: Session, deployment_id: int, text: str) -> None:
     send_after_commit(session, Message(TaskName.ADVANCE, deployment_id, text))
 
 
-def _snapshot(session: Session, held: Locked) -> Snapshot:
+def _snapshot(session: Session, held: Locked, timer: datetime | None) -> Snapshot:
     row, wave = held.row, held.wave
     pending = held.status is DeploymentStatus.PENDING
     expired = pending and row.expires_at is not None and row.expires_at <= row.now
@@ -137,8 +142,11 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
     putting_back = row.undo_from is not None
     winding_down = (held.cancelling or expired or too_many) and not putting_back
     going_on = held.status not in TERMINAL and not pending
-    room = going_on and not winding_down and wave.waiting and wave.open < row.max_parallel
     between = going_on and not winding_down and not putting_back and wave.is_over and not wave.unknown
+    calm = (
+        timer is not None and held.status is DeploymentStatus.RUNNING and not (winding_down or wave.unknown)
+    )
+    looks = going_on and not calm
     return Snapshot(
         id=held.id,
         status=held.status,
@@ -150,9 +158,9 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         is_rollback=row.rolls_back_id is not None,
         wave_count=row.wave_count,
         wave=wave,
-        waiting_steps=row.waiting_steps if room else (),
-        idle_attempts=engine.idle_attempts(session, held.id) if going_on and wave.open else (),
-        next_lease_end=engine.next_lease_end(session, held.id) if going_on and wave.running else None,
+        idle_attempts=engine.idle_attempts(session, held.id) if looks and wave.open else (),
+        next_lease_end=engine.next_lease_end(session, held.id) if looks and wave.running else None,
+        timer=timer if calm else None,
         unstarted_anywhere=winding_down and engine.has_unstarted(session, held.id),
         blockers=blockers(session, row, row.now) if pending and not winding_down else (),
         expires_at=row.expires_at,
@@ -217,8 +225,6 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
         values["next_wave_at"] = decision.next_wave_at
     if decision.answer_by is not None:
         values["answer_by"] = decision.answer_by
-    if decision.wake_at is not None:
-        values["wake_at"] = decision.wake_at
     if held.status is DeploymentStatus.PENDING:
         _hold(session, held, decision)
     if decision.status is not None:

@@ -1,6 +1,6 @@
 """The engine's shell: lock the row, load the snapshot, decide, write; what is to be sent goes out after the commit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from orchestrator.domain.windows import WhenClosed
 from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
 from orchestrator.repositories import deployments, engine, health, promotions, waking
 from orchestrator.repositories import undoing as undoing_rows
-from orchestrator.repositories.engine import Change
+from orchestrator.repositories.engine import Change, Taker
 from orchestrator.services import rollbacks, undoing
 from orchestrator.services.records import DeploymentRecorder
 from orchestrator.services.standing import standing
@@ -40,6 +40,10 @@ class Locked:
     wave: WaveCounts
     failed_targets: int
     held_by: str | None
+    taker: Taker | None = None
+    """Who takes the first attempt that is handed out, once."""
+    taken: Row[Any] | None = None
+    """That attempt, as `attempts.claim` gives it."""
 
     @property
     def id(self) -> int:
@@ -66,8 +70,11 @@ class Locked:
 def lock(session: Session, deployment_id: int) -> Locked | None:
     """Take the deployment's row for this transaction; None where there is none."""
     row = engine.lock(session, deployment_id)
-    if row is None:
-        return None
+    return locked(row) if row is not None else None
+
+
+def locked(row: Row[Any]) -> Locked:
+    """The deployment of a row that this transaction has locked."""
     recorder = DeploymentRecorder(row.id, seq=row.event_seq, head=bytes(row.event_hash))
     return Locked(
         row=row,
@@ -81,10 +88,12 @@ def lock(session: Session, deployment_id: int) -> Locked | None:
 
 
 def flush(session: Session, held: Locked) -> None:
-    """Write what is to be written of the row; does nothing where that is nothing."""
+    """Write what is to be written of the row, and nudge whom that wakes; does nothing where that is nothing."""
     change = held.take_change()
-    if change:
-        engine.write(session, held.id, change)
+    if not change:
+        return
+    for deployment_id in engine.write(session, held.id, change):
+        nudge_advance(session, deployment_id, f"deployment {deployment_id}, after {held.label}")
 
 
 def look_again(session: Session, held: Locked) -> None:
@@ -98,7 +107,8 @@ def look_again(session: Session, held: Locked) -> None:
 
 
 def proceed(session: Session, held: Locked, *, only_succeeded: bool = False) -> list[int]:
-    """Decide and write until nothing more is to be done now; the attempts that were handed out or are to be nudged.
+    """Decide and write until nothing more is to be done now; the attempts that were handed out or are to be nudged, but for
+    that which `held.taker` took.
 
     The caller either claims one of them in the same transaction or sends it on with `nudge`. `only_succeeded`: nothing has
     happened but that. Then the open attempts are left to `wake_at`, or each end would nudge again what is under way.
@@ -231,8 +241,18 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
         _transition(session, held, decision, decision.status)
     if not decision.hand_out:
         return list(decision.nudge)
-    handed = engine.hand_out(session, held.id, held.wave.index, decision.hand_out, change=held.take_change())
-    return [*handed, *decision.nudge]
+    return [*_hand_out(session, held, decision.hand_out), *decision.nudge]
+
+
+def _hand_out(session: Session, held: Locked, count: int) -> list[int]:
+    wave, change = held.wave, held.take_change()
+    taker, held.taker = held.taker, None
+    handed = engine.hand_out(session, held.id, wave.index, count, change=change, taker=taker)
+    if taker is not None:
+        held.taken = handed.pop(0)
+        wave = replace(wave, waiting=wave.waiting - 1, running=wave.running + 1)
+    held.wave = replace(wave, waiting=wave.waiting - len(handed), ready=wave.ready + len(handed))
+    return [row.id for row in handed]
 
 
 def _begin_to_put_back(session: Session, held: Locked, decision: Decision, ending: str) -> None:
@@ -268,7 +288,7 @@ def _hold(session: Session, held: Locked, decision: Decision) -> None:
         return
     values["held_until"] = decision.wake_at
     if held.held_by is None or (row.held_until is not None and row.held_until <= row.now):
-        _wake(session, held, only_behind=True)
+        held.change.wakes = _waiting_for(held, only_behind=True)
 
 
 def _transition(session: Session, held: Locked, decision: Decision, new: DeploymentStatus) -> None:
@@ -291,25 +311,21 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
     if new is DeploymentStatus.SUCCEEDED and held.row.promotes:
         promotions.add(session, held.id)
     if new in TERMINAL:
+        held.change.wakes = _waiting_for(held, only_behind=old is DeploymentStatus.PENDING)
         flush(session, held)
         if new is DeploymentStatus.SUCCEEDED and held.row.health is not None:
             health.add(session, held.id)
-        _wake(session, held, only_behind=old is DeploymentStatus.PENDING)
 
 
-def _wake(session: Session, held: Locked, *, only_behind: bool) -> None:
-    """Wake whoever waits for what just happened: the next in the slot's queue, and promotions of a release that succeeded."""
-    woken = waking.wake_waiting(
-        session,
-        deployment_id=held.id,
+def _waiting_for(held: Locked, *, only_behind: bool) -> dict[str, Any]:
+    """Who waits for what just happened: the next in the slot's queue, and promotions of a release that succeeded."""
+    return waking.waiting(
         application_id=held.row.application_id,
         environment=held.row.environment,
         priority=held.row.priority,
         only_behind=only_behind,
         release_id=held.row.release_id if held.status is DeploymentStatus.SUCCEEDED else None,
     )
-    for deployment_id in woken:
-        nudge_advance(session, deployment_id, f"deployment {deployment_id}, after {held.label}")
 
 
 def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str) -> bool:

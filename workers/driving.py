@@ -103,8 +103,8 @@ def drive(
     except SettingsRefusedError as error:
         outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
         return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
-    origin = "" if target.node_bound else ours.origin
-    return _RunAtTarget(slice_, target, prepared, origin=origin, artifacts=Artifacts.of(ours.settings)).go()
+    artifacts = Artifacts.of(ours.settings)
+    return _RunAtTarget(slice_, target, prepared, origin=ours.origin, artifacts=artifacts).go()
 
 
 def make_target(

@@ -34,18 +34,18 @@ from orchestrator.targets.docker_containers import CREATED, Container, Container
 from orchestrator.targets.docker_engine import Engine, packed
 from orchestrator.targets.docker_fence import Fence
 from orchestrator.targets.docker_records import Record, Records
+from orchestrator.targets.docker_service import REPLACE, Replacement, Service
 from orchestrator.targets.runs import NAME, exports
 from orchestrator.targets.settings import absolute_path, refuse_unknown
 
 HOME = "/.release-manager"
 """Where in its container a run is kept."""
-START_SECONDS = 60.0
 CANNOT_RUN = frozenset({126, 127})
 """How the init of a container ends that finds no program, or none that it may run."""
 SETTLING_SECONDS = 5.0
 SETTLING_PAUSE_SECONDS = 0.1
 _SOCKET = "/var/run/docker.sock"
-_SHARED = ("image", "network", "volumes", "directory", "credentials")
+_SHARED = ("image", "network", "volumes", "directory", "credentials", "service")
 _HOST = re.compile(r"tcp://([A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _VOLUME = re.compile(r"[^:\0]+:/[^:\0]*(:ro|:rw)?")
@@ -65,6 +65,7 @@ class DockerTarget:
     volumes: tuple[str, ...] = ()
     directory: str = ""
     credentials: str = ""
+    service: Service | None = None
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, runs_dir: str) -> Self:
@@ -88,6 +89,7 @@ class DockerTarget:
             _volumes(settings),
             absolute_path(settings, "directory"),
             absolute_path(settings, "credentials"),
+            Service.from_settings(settings["service"]) if settings.get("service") is not None else None,
         )
 
     def start(self, run: Run, command: Command) -> None:
@@ -105,7 +107,9 @@ class DockerTarget:
         container = found or self._create(run, command)
         if container is None:
             return  # somebody else is about to start it
-        self._put(container, {**_files(command, run), "until": f"{self._until(run)}\n".encode()})
+        until = self._until(run)
+        if not container.service:
+            self._put(container, {**_files(command, run), "until": f"{until}\n".encode()})
         try:
             # Once more, now that it is there: of two that come at once, at least one sees the other.
             fence = self._fence(run)
@@ -119,7 +123,8 @@ class DockerTarget:
         if record.code is not None:
             self._containers.remove(container)
             return
-        self._begin(container, record)
+        if not container.service:  # who polls a replacement makes its moves
+            self._begin(container, record)
         fence.forget(self._containers, self._records)
 
     def poll(self, run: Run, offset: int) -> Poll:
@@ -128,6 +133,8 @@ class DockerTarget:
         found, has_begun = self._look(run)
         if found is None or not has_begun:
             return self._unbegun(run, found, offset)
+        if found.service:
+            return self._replacement.poll(run, found, offset)
         output, more = self._output(found, offset)
         end = offset + len(output)
         if found.lives or more:
@@ -152,6 +159,9 @@ class DockerTarget:
     def _is_over(self, run: Run, grace_seconds: float) -> bool:
         """One step towards the end of a run, and whether it was the last."""
         found, has_begun = self._look(run)
+        if found is not None and found.service and has_begun:
+            self._replacement.abort(run, code=ABORTED_CODE)
+            return True
         if found is not None and found.lives:
             self._put(found, {"aborting": b""})
             self._containers.end(found, grace_seconds=grace_seconds)
@@ -171,6 +181,8 @@ class DockerTarget:
         record = self._records.find(run)
         if record is not None and record.code is not None:
             return Exited(record.code, b"", offset)
+        if record is not None and found is None and self._records.verdict(run) is not None:
+            return self._replacement.settle(run, offset)
         if record is not None and found is None:
             return Lost("its container was removed by somebody else")
         return Absent()
@@ -180,6 +192,8 @@ class DockerTarget:
         found = self._containers.find(run)
         if found is None:
             return None, False
+        if found.service:
+            return found, self._records.find(run) is not None
         if found.lives:
             return found, True
         if not self._has_begun(found):
@@ -200,6 +214,12 @@ class DockerTarget:
         return Containers(self.engine)
 
     @cached_property
+    def _replacement(self) -> Replacement:
+        if self.service is None:
+            raise TargetError("the target has no `service`, and the run is the replacement of one")
+        return Replacement(self.service, self._containers, self._records)
+
+    @cached_property
     def _records(self) -> Records:
         return Records(self.engine)
 
@@ -216,6 +236,10 @@ class DockerTarget:
         except ValueError as error:
             raise TargetError(f"the image {self.image!r}: {error}") from error
         docker_images.require(self.engine, image, credentials=self.credentials)
+        if self.service is not None and command.script.strip() == REPLACE:
+            env = [f"{name}={value}" for name, value in command.env.items()]
+            config = {"Image": image, "Env": env, "WorkingDir": self.directory, "HostConfig": self._host()}
+            return self._replacement.create(run, config)
         return self._containers.create(run, self._config(image))
 
     def _clear(self, container: Container, run: Run) -> None:
@@ -235,7 +259,7 @@ class DockerTarget:
 
     def _begin(self, container: Container, record: Record) -> None:
         """Start a container that was made; one that somebody else removed does not start."""
-        answer = self.engine.ask("POST", f"/containers/{container.id}/start", seconds=START_SECONDS)
+        answer = self._containers.start(container)
         if answer.ok:
             return
         if self._containers.state(container) is None:
@@ -262,15 +286,11 @@ class DockerTarget:
         aborted = self.engine.size(container.id, f"{HOME}/aborting") is not None
         return ABORTED_CODE if aborted else None
 
+    def _host(self) -> dict[str, Any]:
+        network = {"NetworkMode": self.network} if self.network else {}
+        return {"Binds": list(self.volumes), "RestartPolicy": {"Name": "no"}, **network}
+
     def _config(self, image: str) -> dict[str, Any]:
-        host: dict[str, Any] = {
-            "Init": True,
-            "Binds": list(self.volumes),
-            "LogConfig": {"Type": "none"},
-            "RestartPolicy": {"Name": "no"},
-        }
-        if self.network:
-            host["NetworkMode"] = self.network
         return {
             "Image": image,
             "Entrypoint": ["sh", f"{HOME}/container.sh"],
@@ -278,7 +298,7 @@ class DockerTarget:
             "Env": ["TINI_KILL_PROCESS_GROUP=1"],
             "StopSignal": "SIGTERM",
             "WorkingDir": self.directory,
-            "HostConfig": host,
+            "HostConfig": {**self._host(), "Init": True, "LogConfig": {"Type": "none"}},
         }
 
 

@@ -6,13 +6,15 @@ from http import HTTPStatus
 from typing import Any
 
 from orchestrator.targets.base import Run, TargetUnreachableError
-from orchestrator.targets.docker_engine import Engine
-from orchestrator.targets.docker_records import PREFIX, labels_of, name_of, same_fence, same_run
+from orchestrator.targets.docker_engine import Answer, Engine
+from orchestrator.targets.docker_records import PREFIX, filters, labels_of, name_of, same_fence, same_run
 
 CREATED = "created"
 _AT_REST = frozenset({CREATED, "exited", "dead"})
 """The states in which nothing of a container runs; not while it is removed, paused or started again."""
 _ENDING_SECONDS = 15.0
+START_SECONDS = 60.0
+NO_LABELS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,14 @@ class Container:
     state: str
     run: str
     token: int
+    fence: str
     created_at: float
+    service: str
+    """The service that it is of, or is to be; empty for a run of a script."""
+    replaces: str
+    """The id of the container whose place it takes."""
+    replaces_living: bool
+    """Whether that one lived then."""
 
     @property
     def lives(self) -> bool:
@@ -45,9 +54,19 @@ class Containers:
         """Every container of the run's fence."""
         return self._listed(same_fence(run))
 
-    def create(self, run: Run, config: Mapping[str, Any]) -> Container | None:
+    def get(self, identity: str) -> Container | None:
+        """The container of that id, if it is there."""
+        return next(iter(self._listed(filters("id", identity))), None)
+
+    def named(self, name: str) -> Container | None:
+        """The container of that name, whoever made it."""
+        return next((each for each in self._listed(filters("name", f"^/{name}$")) if each.name == name), None)
+
+    def create(
+        self, run: Run, config: Mapping[str, Any], *, labels: Mapping[str, str] = NO_LABELS
+    ) -> Container | None:
         """Make the container of the run; None where its name is taken by now."""
-        body = {**config, "Labels": labels_of(run)}
+        body = {**config, "Labels": {**labels_of(run), **labels}}
         answer = self.engine.ask("POST", "/containers/create", query={"name": name_of(run)}, body=body)
         if answer.status == HTTPStatus.CONFLICT:
             return None
@@ -84,6 +103,26 @@ class Containers:
         answer = self.engine.ask("GET", f"/containers/{container.id}/json")
         return int(answer.expected().document["State"]["ExitCode"])
 
+    def rename(self, container: Container, name: str) -> None:
+        """Call it otherwise. Raises TargetUnreachableError while another one is called so."""
+        answer = self.engine.ask("POST", f"/containers/{container.id}/rename", query={"name": name})
+        if answer.status == HTTPStatus.CONFLICT:
+            raise TargetUnreachableError(f"another container is called {name}")
+        answer.expected()
+
+    def start(self, container: Container) -> Answer:
+        """Start it; the answer says whether it did."""
+        return self.engine.ask("POST", f"/containers/{container.id}/start", seconds=START_SECONDS)
+
+    def keep_up(self, container: Container, policy: str) -> None:
+        """Say when the daemon is to start it again."""
+        body = {"RestartPolicy": {"Name": policy}}
+        self.engine.ask("POST", f"/containers/{container.id}/update", body=body).expected()
+
+    def inspect(self, container: Container) -> Any:
+        """All that the daemon tells of it."""
+        return self.engine.ask("GET", f"/containers/{container.id}/json").expected().document
+
     def state(self, container: Container) -> str | None:
         """What it is doing; None where there is no such container any more."""
         answer = self.engine.ask("GET", f"/containers/{container.id}/json")
@@ -106,5 +145,9 @@ def _container(document: Mapping[str, Any]) -> Container:
         state=document["State"],
         run=labels.get(f"{PREFIX}run", ""),
         token=int(labels.get(f"{PREFIX}token", "0")),
+        fence=labels.get(f"{PREFIX}fence", ""),
         created_at=document["Created"],
+        service=labels.get(f"{PREFIX}service", ""),
+        replaces=labels.get(f"{PREFIX}replaces", ""),
+        replaces_living=bool(labels.get(f"{PREFIX}replaces-living")),
     )

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from http.client import HTTPException
 from typing import Any
@@ -140,6 +141,27 @@ class Engine:
                     return _after(file, offset, most)
         except (urllib3.exceptions.HTTPError, HTTPException, OSError, tarfile.TarError) as error:
             raise _away(error) from error
+
+    def logs(self, container: str, *, offset: int, most: int) -> bytes:
+        """At most so many bytes of what a container wrote, from `offset` on; none where the daemon keeps none."""
+        url = f"/containers/{container}/logs?stdout=true&stderr=true"
+        response = self._open("GET", url, body=None, headers={}, seconds=CALL_SECONDS)
+        written = b""
+        try:
+            with closing(response):
+                while (
+                    response.status < 400
+                    and len(written) < offset + most
+                    and len(header := response.read(8)) == 8
+                ):
+                    written += response.read(int.from_bytes(header[4:], "big"))
+        except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
+            raise _away(error) from error
+        return written[offset : offset + most]
+
+    def now(self) -> datetime:
+        """What time it is at the daemon."""
+        return datetime.fromisoformat(self.ask("GET", "/info").expected().document["SystemTime"])
 
     def put(self, container: str, archive: bytes) -> Answer:
         """Unpack an archive at the root of a container."""

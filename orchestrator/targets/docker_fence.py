@@ -44,9 +44,10 @@ class Fence:
             raise StaleTokenError(f"the target has seen token {self.token}, this run has {self.run.token}")
 
     def refuse_second(self) -> None:
-        """Raise TargetBusyError if another run lives."""
+        """Raise TargetBusyError if another run lives; a service whose replacement is over is none."""
+        over = {each.run for each in self.records if each.is_verdict}
         for other in self.containers:
-            if other.lives:
+            if other.lives and other.run not in over:
                 raise TargetBusyError(f"run {other.run} still holds the target")
 
     def end_waiting(self, containers: Containers) -> None:
@@ -59,11 +60,12 @@ class Fence:
         """Remove what nobody asks for any more."""
         before = clock.now().timestamp() - KEPT_SECONDS
         for container in self.containers:
-            if not container.lives and container.created_at < before:
+            if not container.service and not container.lives and container.created_at < before:
                 with contextlib.suppress(TargetError):
                     containers.remove(container)
+        needed = {self.run.name, *(each.run for each in self.containers)}
         for record in self.records:
             is_spent = not record.run and record.token <= self.run.token
-            is_old = record.run != self.run.name and record.created_at.timestamp() < before
+            is_old = record.run not in needed and record.created_at.timestamp() < before
             if is_spent or is_old:
                 records.forget(record)

@@ -38,10 +38,22 @@ class Record:
         return self.labels[f"{PREFIX}run"]
 
     @property
+    def is_verdict(self) -> bool:
+        return f"{PREFIX}verdict" in self.labels
+
+    @property
     def code(self) -> int | None:
         """The exit code of a run that must never begin; None where it may have begun."""
         code = self.labels.get(f"{PREFIX}code", "")
         return int(code) if code else None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the replacement of a service ended. It is made once; what follows from it is done after it."""
+
+    code: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,17 @@ class Records:
         """Write that the run may begin now, or with `code` that it never may; what comes back is what was written first."""
         more = {} if code is None else {f"{PREFIX}code": str(code)}
         return self._put(name_of(run), {**labels_of(run), **more})
+
+    def verdict(self, run: Run) -> Verdict | None:
+        """How a replacement ended; None while it goes on."""
+        answer = self.engine.ask("GET", f"/volumes/{quote(_verdict_of(run))}")
+        return None if answer.status == 404 else _verdict(answer.expected().document)
+
+    def judge(self, run: Run, *, code: int, why: str) -> Verdict:
+        """Write how a replacement ends; what comes back is what was written first."""
+        labels = {**labels_of(run), f"{PREFIX}verdict": str(code), f"{PREFIX}why": why}
+        body = {"Name": _verdict_of(run), "Labels": labels}
+        return _verdict(self.engine.ask("POST", "/volumes/create", body=body).expected().document)
 
     def keep_token(self, run: Run) -> None:
         """Write down the token alone."""
@@ -99,13 +122,26 @@ def labels_of(run: Run) -> dict[str, str]:
 
 def same_fence(run: Run) -> dict[str, str]:
     """What a list is asked for to have only what is of the run's fence."""
-    return {"filters": orjson.dumps({"label": [f"{PREFIX}fence={fence_of(run)}"]}).decode()}
+    return filters("label", f"{PREFIX}fence={fence_of(run)}")
 
 
 def same_run(run: Run) -> dict[str, str]:
     """What a list is asked for to have only what is of the run."""
-    labels = [f"{PREFIX}fence={fence_of(run)}", f"{PREFIX}run={run.name}"]
-    return {"filters": orjson.dumps({"label": labels}).decode()}
+    return filters("label", f"{PREFIX}fence={fence_of(run)}", f"{PREFIX}run={run.name}")
+
+
+def filters(kind: str, *values: str) -> dict[str, str]:
+    """What a list is asked for to have only what is so."""
+    return {"filters": orjson.dumps({kind: list(values)}).decode()}
+
+
+def _verdict_of(run: Run) -> str:
+    return f"{name_of(run)}.end"
+
+
+def _verdict(document: Mapping[str, Any]) -> Verdict:
+    labels = _record(document).labels
+    return Verdict(int(labels[f"{PREFIX}verdict"]), labels[f"{PREFIX}why"])
 
 
 def _origin(run: Run) -> str:

@@ -7,26 +7,39 @@ import os
 import shutil
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from flask import Flask
 
 from orchestrator import log
 from orchestrator.config import Settings
 from orchestrator.domain.errors import MisconfiguredError
+from orchestrator.packages import check_packages
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where they count; a new temporary folder if it is not set."""
 
 
 def on_starting(server: Any) -> None:
-    """Refuse what cannot work before anything is started; begin with an empty folder, whatever a killed predecessor left in it."""
+    """Refuse what cannot work before anything is started; begin with an empty folder, whatever a killed predecessor left in it.
+
+    Its processes are copies of this one, so what they import is read once, and kept once in memory.
+    """
     try:
         log.configure(Settings.from_env().log_level)
+        check_packages()
     except MisconfiguredError as error:
         sys.exit(error.message)
     log.name_process(process="web")
     server.log.error_log.handlers.clear()
     server.log.error_log.propagate = True
+    _name_folder()
+    import_module("api.app")
+
+
+def _name_folder() -> None:
     named = os.environ.get(FOLDER)
     if named is None:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="release-manager-metrics-")
@@ -34,6 +47,15 @@ def on_starting(server: Any) -> None:
     Path(named).mkdir(parents=True, exist_ok=True)
     for left in Path(named).glob("*.db"):
         left.unlink()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """A process is about to end: what it counted of requests is told, and nothing is begun any more."""
+    from api.app import close  # noqa: PLC0415  # see above
+
+    served = getattr(worker, "wsgi", None)
+    if isinstance(served, Flask):
+        close(served)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -2,9 +2,12 @@
 
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from logging import DEBUG
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -90,6 +93,42 @@ class _Load:
         self.value: bytes | None = None
 
 
+class _Lines:
+    """Connections for single questions: what redis-py does around one (pool, retries, counters) costs twice as much as to ask."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool = client.connection_pool
+        self._idle: deque[Any] = deque()
+
+    def ask(self, *command: str) -> object:
+        """The answer, asked for once. Raises RedisError or OSError."""
+        line = self._take()
+        try:
+            line.send_command(*command)
+            answer: object = line.read_response()
+        except BaseException:
+            line.disconnect()
+            raise
+        self._idle.append(line)
+        return answer
+
+    def close(self) -> None:
+        """End those that nobody uses at this moment."""
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().disconnect()
+
+    def _take(self) -> Any:
+        """One that is free; a new one if there is none, or Redis has ended it since."""
+        with suppress(IndexError):
+            line = self._idle.pop()
+            with suppress(RedisError, OSError):
+                if not line.can_read():
+                    return line
+            line.disconnect()
+        return self._pool.connection_class(**self._pool.connection_kwargs)
+
+
 class Cache:
     """Bytes under keys, in namespaces that are forgotten as a whole. Every call answers within TIMEOUT_SECONDS."""
 
@@ -101,11 +140,20 @@ class Cache:
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
+        self._lines = _Lines(self._redis)
         self._open_until: float | None = None
         """While it is set, Redis was away or slow when it was asked last; None: it answers."""
         self._lock = threading.Lock()
         self._unforgotten: set[str] = set()
         self._loads: dict[Miss, _Load] = {}
+        self._repairing: threading.Timer | None = None
+
+    def close(self) -> None:
+        """Try no more to forget what could not be forgotten, and close the connections."""
+        if self._repairing is not None:
+            self._repairing.cancel()
+        self._lines.close()
+        self._redis.close()
 
     def read(self, key: str, *, namespace: str, seconds: int, load: Callable[[], bytes]) -> bytes:
         """What is kept under a key; else what `load` reads from Postgres, which is kept. Raises what `load` raises.
@@ -147,7 +195,7 @@ class Cache:
         """What is kept under a key, or the miss to `put` with."""
         found = None
         if namespace not in self._unforgotten:
-            found = self._call("get", key, lambda: self._redis.get(key))
+            found = self._call("get", key, lambda: self._lines.ask("GET", key))
         if isinstance(found, bytes):
             self._note_lookup("hit")
             return found
@@ -224,7 +272,7 @@ class Cache:
             self._repair_later()
 
     def _repair_later(self) -> None:
-        timer = threading.Timer(REPAIR_SECONDS, self._repair)
+        timer = self._repairing = threading.Timer(REPAIR_SECONDS, self._repair)
         timer.daemon = True
         timer.start()
 

@@ -1,7 +1,7 @@
 """Open pages and the real stream process: what comes to whom, when, and who is let in."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +10,6 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from api.app import create_app
 from orchestrator.client.sse import ServerEvent
 from orchestrator.services import tokens
 from tests.integration.api_world import ApiWorld, world
@@ -97,6 +96,26 @@ def test_what_the_stream_sends_is_what_web_answers(streams: StreamWorld) -> None
     streams.end(claim)
 
 
+def test_the_list_of_deployments_shows_each_change_of_its_rows(streams: StreamWorld) -> None:
+    claim = streams.running()
+    row = f'id="deployment-{claim.work.deployment_id}"'
+    page = opened(streams, "deployments", "application=shop&environment=staging")
+    token = page.browser.get("/").text.partition('name="form_token" value="')[2].partition('"')[0]
+    first = page.until(row, "running</span>")
+    answered = page.browser.get("/deployments/list?application=shop&environment=staging").text
+    assert first == answered.replace(token, "")
+    only_failed = opened(streams, "deployments", f"application=shop&status=failed&junk={NASTY}")
+    assert row not in only_failed.until("id=")
+    streams.end(claim)
+    changed = page.until(row, "succeeded</span>")
+    assert changed.count("<tr ") == 1, "only the row that changed is sent"
+    new = streams.running()
+    page.until(f'id="deployment-{new.work.deployment_id}"', row)
+    streams.end(new)
+    for each in (page, only_failed):
+        each.listener.close()
+
+
 def test_a_freeze_reaches_the_page_of_what_it_stops_and_the_dashboard(streams: StreamWorld) -> None:
     first = streams.running("lab")
     streams.engine.release("7.0.0")
@@ -178,11 +197,10 @@ def test_the_log_of_a_step_is_followed_with_a_ticket(streams: StreamWorld) -> No
 
 
 def test_pages_may_connect_to_the_stream_and_nowhere_else(world: ApiWorld) -> None:
-    settings = replace(world.settings, stream_url="https://stream.example:8443/behind")
-    client = create_app(settings).test_client()
+    client = world.another(stream_url="https://stream.example:8443/behind").test_client()
     policy = client.get("/login").headers["Content-Security-Policy"]
     assert "connect-src 'self' https://stream.example:8443;" in policy
-    alone = create_app(replace(world.settings, stream_url="")).test_client()
+    alone = world.another(stream_url="").test_client()
     assert "connect-src 'self';" in alone.get("/login").headers["Content-Security-Policy"]
 
 

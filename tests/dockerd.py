@@ -176,6 +176,18 @@ class Dockerd:
         for mount in reversed(_mounts(self.folder)):
             subprocess.run([program("umount"), "--lazy", mount], check=True)
 
+    def processes(self, pid: int) -> list[int]:
+        """The processes of runs which are called `pid` in their containers, as this machine calls them."""
+        found = []
+        for process in _holding("cgroup", f"/{self.folder.name}/"):
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{process}/status").read_text()
+                names = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
+                is_run = b"DEPLOYMENT_RUN=" in Path(f"/proc/{process}/environ").read_bytes()
+                if len(names) > 1 and names[-1] == str(pid) and is_run and "\nState:\tZ" not in status:
+                    found.append(process)
+        return found
+
     def publish(
         self,
         registry: Registry,
@@ -240,21 +252,6 @@ def empty_dockerd(dockerd: Dockerd) -> Iterator[Dockerd]:
     """The same, whose containers are removed after the test."""
     yield dockerd
     dockerd.clear()
-
-
-def host_processes(pid: int) -> list[int]:
-    """The processes of containers of runs which are called `pid` in there, as this machine calls them."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            status = (entry / "status").read_text()
-            _, *names = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()
-            is_run = b"\0DEPLOYMENT_RUN=" in b"\0" + (entry / "environ").read_bytes()
-            if len(names) > 1 and names[-1] == str(pid) and is_run and "\nState:\tZ" not in status:
-                found.append(int(entry.name))
-    return found
 
 
 def busybox(files: Mapping[str, bytes]) -> bytes:

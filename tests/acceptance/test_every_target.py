@@ -17,7 +17,7 @@ from tests.acceptance.fleet import Fleet, Process, eventually
 from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
 from tests.acceptance.tool import deploy, workers, world
 from tests.chaos.proxy import Mode, Proxy
-from tests.dockerd import Dockerd, host_processes, needs_dockerd
+from tests.dockerd import Dockerd, needs_dockerd
 from tests.integration.engine_world import World
 from tests.receiver import receiving
 from tests.servers import is_gone
@@ -45,14 +45,17 @@ class Place:
         os.killpg(leader, signal.SIGKILL)
 
 
+@dataclass
 class ContainersPlace(Place):
     """Where processes have numbers of their own."""
 
+    dockerd: Dockerd
+
     def is_gone(self, pid: int) -> bool:
-        return not host_processes(pid)
+        return not self.dockerd.processes(pid)
 
     def end(self, leader: int) -> None:
-        for pid in host_processes(leader):
+        for pid in self.dockerd.processes(leader):
             os.kill(pid, signal.SIGKILL)
 
 
@@ -92,7 +95,7 @@ def docker_place(folder: Path, request: pytest.FixtureRequest) -> Iterator[Place
     with Proxy() as line:
         port = line.link("target", dockerd.port)
         settings = dockerd.settings(port=port, volumes=[f"{folder}:{folder}"])
-        yield ContainersPlace(f"kind: docker, {json.dumps(settings)[1:-1]}", line)
+        yield ContainersPlace(f"kind: docker, {json.dumps(settings)[1:-1]}", line, dockerd)
 
 
 COMMAND = pytest.param(command_place, id="command")

@@ -20,7 +20,7 @@ from orchestrator.targets.noop import NoopTarget
 from orchestrator.targets.processes import Processes
 from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import TargetContract
-from tests.dockerd import Dockerd, host_processes, needs_dockerd
+from tests.dockerd import Dockerd, needs_dockerd
 from tests.receiver import LOOPBACK, Receiver, receiving
 from tests.sshd import Sshd, needs_sshd, serving
 
@@ -121,9 +121,14 @@ class InContainers:
     """What scripts know by a number has another one outside."""
 
     ends_with_its_command = True
+    dockerd: Dockerd
+
+    @pytest.fixture(autouse=True)
+    def know_the_daemon(self, empty_dockerd: Dockerd) -> None:
+        self.dockerd = empty_dockerd
 
     def is_alive(self, pid: int) -> bool:
-        return bool(host_processes(pid))
+        return bool(self.dockerd.processes(pid))
 
     def kill_supervisor(self, target: Target, run: Run) -> None:
         assert isinstance(target, DockerTarget)

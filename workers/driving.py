@@ -114,7 +114,7 @@ def drive(
         name=claim.work.run_name,
         fence=claim.work.fence,
         token=claim.token,
-        origin="" if target.node_bound else ours.origin,
+        origin=ours.origin,
         callback=callbacks.of_run(ours.settings, claim.work.run_name) if calls_back else None,
     )
     return _RunAtTarget(slice_, target, run, prepared, artifacts=Artifacts.of(ours.settings)).go()

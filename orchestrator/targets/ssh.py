@@ -28,10 +28,11 @@ from orchestrator.targets.files import PIECE_BYTES
 from orchestrator.targets.processes import KILL_LIMIT_SECONDS, MARK
 from orchestrator.targets.runs import NAME, exports, fence_key
 from orchestrator.targets.settings import absolute_path, refuse_unknown, variables
-from orchestrator.targets.ssh_transport import CALL_SECONDS, Answer, Connection, Hop
+from orchestrator.targets.ssh_hosts import Hop, Way
+from orchestrator.targets.ssh_remote import CALL_SECONDS, Answer, ask
 
 DEFAULT_ROOT = ".release-manager"
-_KNOWN = ("host", "user", "port", "identity", "jump", "directory", "runs", "variables")
+_KNOWN = ("host", "user", "port", "identity", "jump", "directory", "runs", "variables", "post_quantum")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,252}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _JUMP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>[^\[\]:]+|\[[^\[\]]+\])(?::(?P<port>[0-9]+))?")
@@ -45,7 +46,7 @@ class SshTarget:
     node_bound: ClassVar[bool] = False
     longest_pause_seconds: ClassVar[float] = 2.0
 
-    connection: Connection
+    way: Way
     directory: str = ""
     root: str = DEFAULT_ROOT
     """Where the host keeps runs; a relative path begins in the user's home."""
@@ -54,16 +55,17 @@ class SshTarget:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, runs_dir: str) -> Self:
-        """Take `host` (required), `user`, `port`, `identity`, `jump`, `directory`, `runs` and `variables`.
+        """Take `host` (required), `user`, `port`, `identity`, `jump`, `post_quantum`, `directory`, `runs` and `variables`.
 
         The recorded host keys are in `known_hosts` beside `runs_dir`.
         """
         refuse_unknown(settings, _KNOWN)
         hop = Hop(_host(settings), _user(settings), _port(settings.get("port", 22), "port"))
-        folder = Path(runs_dir).absolute().parent
-        connection = Connection(hop, _jump(settings), absolute_path(settings, "identity"), folder)
+        known_hosts = Path(runs_dir).absolute().with_name("known_hosts")
+        identity, post_quantum = absolute_path(settings, "identity"), _post_quantum(settings)
+        way = Way(hop, _jump(settings), identity, known_hosts, post_quantum)
         root = absolute_path(settings, "runs") or DEFAULT_ROOT
-        return cls(connection, absolute_path(settings, "directory"), root, variables(settings))
+        return cls(way, absolute_path(settings, "directory"), root, variables(settings))
 
     def start(self, run: Run, command: Command) -> None:
         """Claim the run's name at the host and start its command under its own supervisor; a second call does nothing."""
@@ -144,7 +146,7 @@ class SshTarget:
                 f"{run.name!r} cannot name a run: at most 200 letters, digits, '.', '_' and '-'"
             )
         asked = [run.origin or "alone", verb, run.name, fence_key(run.fence), *words]
-        return self.connection.ask(self.root, asked, stdin=stdin, seconds=seconds)
+        return ask(self.way, self.root, asked, stdin=stdin, seconds=seconds)
 
 
 def _host(settings: Mapping[str, Any]) -> str:
@@ -165,6 +167,13 @@ def _port(port: object, field_name: str) -> int:
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
         raise SettingsRefusedError(field_name, f"must have a port from 1 to 65535, not {port!r}")
     return port
+
+
+def _post_quantum(settings: Mapping[str, Any]) -> bool:
+    wanted = settings.get("post_quantum", False)
+    if not isinstance(wanted, bool):
+        raise SettingsRefusedError("post_quantum", f"must be true or false, not {wanted!r}")
+    return wanted
 
 
 def _jump(settings: Mapping[str, Any]) -> Hop | None:

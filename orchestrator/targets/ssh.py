@@ -67,38 +67,32 @@ class SshTarget:
         root = absolute_path(settings, "runs") or DEFAULT_ROOT
         return cls(way, absolute_path(settings, "directory"), root, variables(settings))
 
-    def start(self, run: Run, command: Command) -> None:
-        """Claim the run's name at the host and start its command under its own supervisor; a second call does nothing."""
+    def start(self, run: Run, command: Command) -> Poll | None:
+        """Claim the run's name at the host and start its command under its own supervisor; a second call does nothing.
+
+        One that has ended within a fifth of a second costs no second call.
+        """
         mark = uuid.uuid4().hex
         script = os.fsencode(command.script)
         own = {"DEPLOYMENT_RUN": run.name, MARK: mark}
         payload = script + exports({**self.variables, **command.env, **own})
         sizes = (str(len(payload)), str(len(script)))
         directory = "" if command.apart else self.directory
-        answer = self._ask(run, "start", str(run.token), mark, *sizes, directory, stdin=payload)
+        words = (str(run.token), mark, *sizes, directory, str(OUTPUT_BYTES))
+        answer = self._ask(run, "start", *words, stdin=payload)
         if answer.word == "stale":
             raise StaleTokenError(f"the target has seen token {answer.rest}, this run has {run.token}")
         if answer.word == "busy":
             raise TargetBusyError(f"run {answer.rest or 'of another worker'} still holds the target")
         if answer.word == "cut":
             raise TargetUnreachableError("the connection was lost before the whole command had arrived")
-        if answer.word not in {"started", "exists"}:
+        if answer.word == "failed":
             raise TargetError(answer.rest)
+        return None if answer.word in {"started", "exists"} else _read(answer, 0)
 
     def poll(self, run: Run, offset: int) -> Poll:
         """Say where the run is; the host ends what a dead supervisor left before it says Lost."""
-        answer = self._ask(run, "poll", str(offset), str(OUTPUT_BYTES))
-        end = offset + len(answer.output)
-        match answer.word:
-            case "absent":
-                return Absent()
-            case "running":
-                return Running(answer.output, end)
-            case "exited":
-                return Exited(int(answer.rest.partition(" ")[0]), answer.output, end)
-            case "lost":
-                return Lost(answer.rest)
-        raise TargetUnreachableError(answer.rest)
+        return _read(self._ask(run, "poll", str(offset), str(OUTPUT_BYTES)), offset)
 
     def abort(self, run: Run, *, grace_seconds: float) -> None:
         """End all that bears the run's mark, also what a command that has ended left behind."""
@@ -147,6 +141,21 @@ class SshTarget:
             )
         asked = [run.origin or "alone", verb, run.name, fence_key(run.fence), *words]
         return ask(self.way, self.root, asked, stdin=stdin, seconds=seconds)
+
+
+def _read(answer: Answer, offset: int) -> Poll:
+    """Where a run is, as the host says it to who asked from that byte on."""
+    end = offset + len(answer.output)
+    match answer.word:
+        case "absent":
+            return Absent()
+        case "running":
+            return Running(answer.output, end)
+        case "exited":
+            return Exited(int(answer.rest.partition(" ")[0]), answer.output, end)
+        case "lost":
+            return Lost(answer.rest)
+    raise TargetUnreachableError(answer.rest)
 
 
 def _host(settings: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.targets.base import Absent, Command, Exited, Lost, Run
+from orchestrator.targets.base import Absent, Command, Exited, Lost, Run, Running
 from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import follow, new_run, until_written
 from tests.acceptance.fleet import eventually
@@ -133,7 +133,7 @@ def test_a_run_that_a_restart_of_the_host_ended_is_lost_and_says_so(host: Sshd) 
 
 def test_a_command_that_did_not_arrive_whole_is_not_started(host: Sshd) -> None:
     root = host.folder / "by-hand"
-    words = ["nonce", str(root), "ours", "start", "1-1-1", "fence", "1", "mark", "9", "9", ""]
+    words = ["nonce", str(root), "ours", "start", "1-1-1", "fence", "1", "mark", "9", "9", "", "9"]
     said = subprocess.run(["sh", REMOTE, *words], input=b"echo bad", capture_output=True, check=True)
     assert said.stdout == b"nonce cut\n"
     assert list((root / "ours" / "runs").iterdir()) == []
@@ -151,3 +151,15 @@ def test_the_end_of_a_run_is_kept_until_a_week_after_and_a_later_run_of_its_fenc
     follow(target, newer)
     eventually(lambda: target.poll(old, 0) == Absent(), "it is forgotten")
     assert isinstance(target.poll(other, 0), Exited)
+
+
+def test_a_quick_run_needs_one_call_and_its_end_is_what_a_poll_says(host: Sshd) -> None:
+    target, run = target_of(host), new_run()
+    ended = target.start(run, Command("printf 'a\\0b'; exit 3", {}))
+    assert ended == Exited(3, b"a\0b", 3)
+    assert target.poll(run, 0) == ended
+    assert target.start(run, Command("exit 4", {})) is None
+    slow = new_run()
+    begun = target.start(slow, Command("sleep 600", {}))
+    assert begun == Running(b"", 0)
+    target.abort(slow, grace_seconds=0)

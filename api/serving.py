@@ -7,26 +7,37 @@ import os
 import shutil
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from orchestrator import log
 from orchestrator.config import Settings
 from orchestrator.domain.errors import MisconfiguredError
+from orchestrator.packages import check_packages
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where they count; a new temporary folder if it is not set."""
 
 
 def on_starting(server: Any) -> None:
-    """Refuse what cannot work before anything is started; begin with an empty folder, whatever a killed predecessor left in it."""
+    """Refuse what cannot work before anything is started; begin with an empty folder, whatever a killed predecessor left in it.
+
+    Its processes are copies of this one, so what they import is read once, and kept once in memory.
+    """
     try:
         log.configure(Settings.from_env().log_level)
+        check_packages()
     except MisconfiguredError as error:
         sys.exit(error.message)
     log.name_process(process="web")
     server.log.error_log.handlers.clear()
     server.log.error_log.propagate = True
+    _name_folder()
+    import_module("api.app")
+
+
+def _name_folder() -> None:
     named = os.environ.get(FOLDER)
     if named is None:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="release-manager-metrics-")

@@ -2,12 +2,10 @@
 
 from api.app import create_app
 from orchestrator import log, tracing
-from orchestrator.bootstrap import check_packages
 from orchestrator.config import Settings
 
 _settings = Settings.from_env()
 log.configure(_settings.log_level)
 log.name_process(process="web")
-check_packages()
 tracing.start(_settings, "web")
 app = create_app(_settings)

@@ -1,12 +1,11 @@
-"""Before anything runs: the tables, the first admin, and whether this installation can work at all.
+"""Before anything runs: the tables, and the first admin.
 
 `python -m orchestrator.bootstrap migrate` and `python -m orchestrator.bootstrap first-admin`.
 """
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import packages_distributions
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import orjson
@@ -24,7 +23,6 @@ from orchestrator.security import PasswordHasher, new_password
 from orchestrator.services import users
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
-OUR_TOP_LEVEL_PACKAGES = ("api", "stream", "workers")
 _MIGRATION_LOCK = 72_617
 
 
@@ -79,23 +77,6 @@ def first_admin(settings: Settings) -> dict[str, str]:
         return {"username": "admin", "password": password}
     finally:
         database.close()
-
-
-def check_packages(
-    owners: Callable[[], Mapping[str, Sequence[str]]] = packages_distributions,
-) -> None:
-    """Refuse to start where another distribution has put files into our top-level packages: pip lets it, silently.
-
-    Raises MisconfiguredError that names both owners.
-    """
-    found = owners()
-    for package in OUR_TOP_LEVEL_PACKAGES:
-        distributions = sorted(set(found.get(package, ())))
-        if len(distributions) > 1:
-            raise MisconfiguredError(
-                f"the package {package!r} belongs to {' and '.join(distributions)} at once, so one of them has"
-                " overwritten files of the other; install them into separate environments"
-            )
 
 
 def main(argv: Sequence[str]) -> int:

@@ -132,6 +132,9 @@ class Settings:
     webhook_allowed_networks: str = ""
     """Private networks that [webhooks](webhooks.md#where-it-may-lead) may go to and [HTTP targets](http-targets.md) may be in,
     such as `10.1.0.0/16, 127.0.0.0/8`; set it for web and workers alike."""
+    callback_url: str = ""
+    """Web's own address as [HTTP targets](http-targets.md#callbacks) know it, `https://releases.example.com`; empty: they are asked
+    all the time, also those that could call back. Set it for the workers."""
     smtp_url: str = field(default="", repr=False)
     """Where mail is handed in: `smtp://user:password@host:587` or `smtps://...`; empty: no webhooks of the kind `email`."""
     smtp_from: str = ""
@@ -276,6 +279,15 @@ def _wrong_outgoing(values: Mapping[str, object]) -> list[str]:
         problems.append(
             f"WEBHOOK_ALLOWED_NETWORKS must be networks such as 10.0.0.0/8 between commas: {error}"
         )
+    if "callback_url" in values:
+        address = urlsplit(str(values["callback_url"]))
+        if (
+            address.scheme not in {"http", "https"}
+            or not address.hostname
+            or address.query
+            or address.fragment
+        ):
+            problems.append("CALLBACK_URL must be web's address, such as https://releases.example.com")
     if "smtp_url" in values:
         parts = urlsplit(str(values["smtp_url"]))
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:

@@ -22,7 +22,7 @@ from orchestrator.domain.plan import Plan, PlannedAction, PlannedTarget
 from orchestrator.domain.reading import shortened
 from orchestrator.domain.traffic_actions import shift_actions
 from orchestrator.domain.variables import GIVEN_NAMES, expand, label_variable, references
-from orchestrator.strategies.base import Candidate, MovesTraffic, Strategy, Surroundings
+from orchestrator.strategies.base import Candidate, LeavesOut, MovesTraffic, Strategy, Surroundings
 
 
 def build_plan(
@@ -78,6 +78,7 @@ def build_plan(
         max_failures=strategy.max_failures(len(targets)),
         max_batch_failures=strategy.max_batch_failures,
         max_parallel=strategy.max_parallel,
+        max_skipped=strategy.max_skipped(len(targets)) if isinstance(strategy, LeavesOut) else None,
         **_when_it_fails(spec, irreversible=any(action.irreversible for action in pipeline.deploy)),
         side=strategy.switches_to(candidates, around) if isinstance(strategy, MovesTraffic) else "",
         variables=variables,

@@ -30,6 +30,8 @@ WAITING_HASHES = 2
 HASH_WAIT_SECONDS = 5.0
 NO_PASSWORD = "!"  # noqa: S105  # what is no hash of any
 """The hash of who has none: they log in at the provider."""
+_DIGEST_CHARACTERS = 31
+"""Of a bcrypt hash, after its cost and salt."""
 _COST = re.compile(r"\$2[abxy]\$([0-9]{2})\$")
 _BUSY = "too many logins at once; wait a moment"
 
@@ -76,7 +78,7 @@ class PasswordHasher:
         self._rounds = rounds
         self._slots = threading.BoundedSemaphore(CONCURRENT_HASHES)
         self._places = threading.BoundedSemaphore(CONCURRENT_HASHES + WAITING_HASHES)
-        self._nobodys_hash = bcrypt.hashpw(secrets.token_bytes(16).hex().encode(), bcrypt.gensalt(rounds))
+        self._nobodys_hash = bcrypt.gensalt(rounds) + secrets.token_hex(16)[:_DIGEST_CHARACTERS].encode()
 
     def hash(self, password: str) -> str:
         """The salted hash to keep. Raises WeakPasswordError, TooManyRequestsError."""

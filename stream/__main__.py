@@ -10,9 +10,9 @@ from types import FrameType
 import uvicorn
 
 from orchestrator import log, metrics_port
-from orchestrator.bootstrap import check_packages
 from orchestrator.config import Settings
 from orchestrator.domain.errors import OrchestratorError
+from orchestrator.packages import check_packages
 from stream.app import create_app
 
 GRACE_SECONDS = 5

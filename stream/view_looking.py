@@ -12,6 +12,7 @@ from orchestrator.db import Database
 from orchestrator.domain.errors import NotFoundError, OrchestratorError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
 from orchestrator.presenting.pages import deployment, grid, inbox
+from orchestrator.presenting.pages import deployments as listed
 from orchestrator.presenting.pages.rendering import View
 from orchestrator.repositories import deployments, streams, users
 from orchestrator.services.actors import Actor
@@ -23,14 +24,14 @@ ANEW_SECONDS = 2.0
 RESTING_SECONDS = 15.0
 LOOK_SECONDS = 0.3
 """How long one look goes on making views; the others come with the next."""
-DASHBOARD, DEPLOYMENT, INBOX = "dashboard", "deployment", "inbox"
+DASHBOARD, DEPLOYMENT, DEPLOYMENTS, INBOX = "dashboard", "deployment", "deployments", "inbox"
 
 _logger = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ViewKey:
-    """What is seen: the view, what of it (a deployment's id, a part of a name), and by whom."""
+    """What is seen: the view, what of it (a deployment's id, a part of a name, what of a list), and by whom."""
 
     name: str
     what: str
@@ -128,6 +129,8 @@ class ViewLooker:
         try:
             if key.name == DASHBOARD:
                 return grid.read(session, part=key.what, actor=key.actor)
+            if key.name == DEPLOYMENTS:
+                return listed.read(session, listed.Asked.read(key.what))
             if key.name == INBOX:
                 return inbox.read(session, actor=key.actor)
             return deployment.read(session, int(key.what), actor=key.actor)[1]

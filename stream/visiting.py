@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestrator.domain.errors import FieldProblem, InvalidInputError, NotFoundError
+from orchestrator.presenting.pages.deployments import Asked
 from orchestrator.services.actors import Actor
 from stream import events
 from stream.followers import Follower
@@ -14,12 +15,12 @@ from stream.following import Send
 from stream.hub import Hub
 from stream.responses import EventStream
 from stream.store import Store
-from stream.view_looking import DASHBOARD, DEPLOYMENT, INBOX, ViewKey
+from stream.view_looking import DASHBOARD, DEPLOYMENT, DEPLOYMENTS, INBOX, ViewKey
 from stream.views import Views
 
 MAX_ID = 2**63 - 1
 LONGEST_SEARCH = 63
-NAMES = (DASHBOARD, DEPLOYMENT, INBOX)
+NAMES = (DASHBOARD, DEPLOYMENT, DEPLOYMENTS, INBOX)
 
 
 class Visiting:
@@ -54,7 +55,7 @@ class Visiting:
 def _as_seen(name: str, actor: Actor) -> Actor:
     """Without what makes no difference to the view, so that it is made once for all who see the same."""
     seen = replace(actor, sign_in_id="")
-    return replace(seen, id=0, username="", teams=()) if name == DASHBOARD else seen
+    return replace(seen, id=0, username="", teams=()) if name in {DASHBOARD, DEPLOYMENTS} else seen
 
 
 def _asked(request: Request) -> tuple[str, str]:
@@ -63,4 +64,6 @@ def _asked(request: Request) -> tuple[str, str]:
         raise InvalidInputError(problems=[FieldProblem("/query/view", f"is one of {', '.join(NAMES)}")])
     if name == DEPLOYMENT and not (what.isascii() and what.isdecimal() and 0 < int(what) <= MAX_ID):
         raise NotFoundError("there is no such deployment")
+    if name == DEPLOYMENTS:
+        return name, Asked.read(what).text
     return name, what.strip().lower().replace("\0", "")[:LONGEST_SEARCH]

@@ -15,6 +15,7 @@ from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
 from orchestrator.domain.masking import Masker, Secrets, Withheld
 from orchestrator.domain.networks import Network
 from orchestrator.domain.statuses import Outcome
+from orchestrator.services import callbacks
 from orchestrator.services.attempts import Claim, Ended
 from orchestrator.targets.base import (
     Absent,
@@ -25,6 +26,7 @@ from orchestrator.targets.base import (
     Running,
     StaleTokenError,
     SupportsArtifacts,
+    SupportsCallbacks,
     SupportsNetworks,
     SupportsPace,
     Target,
@@ -42,7 +44,11 @@ FIRST_PAUSE_SECONDS = 0.01
 MUCH_BYTES = 64 * 1024
 """A piece of that size has more behind it, so the next is asked for at once."""
 LONGEST_PAUSE_SECONDS = 0.25
+CALLED_BACK_PAUSE_SECONDS = 15.0
+"""How long a run that calls back when there is news may be left alone: a callback that is lost must not cost more."""
 UNREACHABLE_PAUSE_SECONDS = 1.0
+UNREACHABLE_AFTER_SECONDS = 15.0
+"""How long a target on which nothing was begun is tried, where the plan says what becomes of one that cannot be reached."""
 UNREACHABLE_LIMIT_SECONDS = 30.0
 """How long after a step's timeout its target may be out of reach before a person is asked."""
 PROBE_SECONDS = 5.0
@@ -103,8 +109,15 @@ def drive(
     except SettingsRefusedError as error:
         outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
         return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
-    origin = "" if target.node_bound else ours.origin
-    return _RunAtTarget(slice_, target, prepared, origin=origin, artifacts=Artifacts.of(ours.settings)).go()
+    calls_back = isinstance(target, SupportsCallbacks) and target.calls_back
+    run = Run(
+        name=claim.work.run_name,
+        fence=claim.work.fence,
+        token=claim.token,
+        origin="" if target.node_bound else ours.origin,
+        callback=callbacks.of_run(ours.settings, claim.work.run_name) if calls_back else None,
+    )
+    return _RunAtTarget(slice_, target, run, prepared, artifacts=Artifacts.of(ours.settings)).go()
 
 
 def make_target(
@@ -132,8 +145,16 @@ class _Slice:
 
     def is_over(self) -> bool:
         """Whether the attempt goes to the next slice now."""
-        shutting_down = self.hold.woken.is_set() and not (self.hold.cancelling or self.hold.lost)
+        shutting_down = self.hold.stopping and not (self.hold.cancelling or self.hold.lost)
         return shutting_down or clock.monotonic() >= self._end
+
+    def patience_ends_at(self, seconds: float) -> float:
+        """When so many seconds are over, or the slice is."""
+        return min(clock.monotonic() + seconds, self._end)
+
+    def seconds_left(self) -> float:
+        """Before the slice or the step's time is over."""
+        return max(0.0, min(self._end, self.deadline) - clock.monotonic())
 
     def timed_out(self, *, by_seconds: float = 0.0) -> bool:
         return clock.monotonic() >= self.deadline + by_seconds
@@ -148,19 +169,20 @@ class _Slice:
             time.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
         else:
             self.hold.woken.wait(seconds)
+            self.hold.heard()
 
 
 class _RunAtTarget:
     """A run at a target, by the three calls every kind of target has."""
 
     def __init__(
-        self, slice_: _Slice, target: Target, prepared: Prepared, *, origin: str, artifacts: Artifacts
+        self, slice_: _Slice, target: Target, run: Run, prepared: Prepared, *, artifacts: Artifacts
     ) -> None:
         work = slice_.claim.work
         self._slice = slice_
         self._target = target
         self._artifacts = artifacts
-        self._run = Run(name=work.run_name, fence=work.fence, token=slice_.claim.token, origin=origin)
+        self._run = run
         self._command = replace(
             work.command, env={**work.command.env, **tracing.variables(), **prepared.secrets}
         )
@@ -169,11 +191,20 @@ class _RunAtTarget:
         self._first_time = slice_.claim.fresh
         self._may_have_begun = not slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS
-        self._longest_pause = (
-            target.longest_pause_seconds if isinstance(target, SupportsPace) else LONGEST_PAUSE_SECONDS
-        )
+        self._longest_pause = LONGEST_PAUSE_SECONDS
+        if run.callback is not None:
+            self._longest_pause = CALLED_BACK_PAUSE_SECONDS
+        elif isinstance(target, SupportsPace):
+            self._longest_pause = target.longest_pause_seconds
 
     def go(self) -> Ended | None:
+        if self._first_time and self._slice.claim.work.max_skipped is not None:
+            ended = self._reach()
+            if ended is not None:
+                return ended
+            if self._slice.is_over():
+                self._slice.sink.hand_on()
+                return None
         while True:
             self._slice.require_lease()
             try:
@@ -187,6 +218,31 @@ class _RunAtTarget:
             if self._slice.is_over():
                 self._slice.sink.hand_on()
                 return None
+
+    def _reach(self) -> Ended | None:
+        """Before anything is begun: tell a target that nobody can reach from one that cannot say what became of its run.
+
+        None: it answers, or the slice is over before that is known.
+        """
+        gives_up_at = self._slice.patience_ends_at(UNREACHABLE_AFTER_SECONDS)
+        while True:
+            self._slice.require_lease()
+            if self._slice.hold.cancelling:
+                return Ended(Outcome.ABORTED, failure="cancelled before it was started")
+            try:
+                self._target.poll(self._run, 0)
+            except TargetUnreachableError as error:
+                if clock.monotonic() >= gives_up_at:
+                    return Ended(
+                        Outcome.UNREACHABLE, failure=f"it cannot be reached: {self._hide(str(error))}"
+                    )
+            except TargetError:
+                return None
+            else:
+                return None
+            if self._slice.hold.stopping:
+                return None
+            self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
 
     def _look(self) -> Ended | None:
         """One look at the run, and what is to be done about it."""
@@ -250,7 +306,7 @@ class _RunAtTarget:
         if poll.output:
             self._pause = self._longest_pause / 5
         self._slice.sink.flush()
-        pause = min(self._pause, self._slice.sink.due_in_seconds())
+        pause = min(self._pause, self._slice.sink.due_in_seconds(), self._slice.seconds_left())
         wait = getattr(self._target, "wait", None)
         if wait is not None and not self._slice.hold.woken.is_set():
             wait(self._run, pause)

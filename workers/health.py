@@ -40,9 +40,11 @@ def ask(questions: Sequence[Question]) -> dict[int, tuple[datetime, Probe]]:
 
 def _probe(question: Question) -> Probe:
     if question.check is None:
-        return Probe(False, question.refusal)
+        return Probe(False, question.refusal, silent=True)
     return question.check.probe(PROBE_SECONDS)
 
 
 def _answer(asked: Future[Probe]) -> Probe:
-    return asked.result() if asked.done() else Probe(False, f"no answer within {PROBE_SECONDS:g} s")
+    return (
+        asked.result() if asked.done() else Probe(False, f"no answer within {PROBE_SECONDS:g} s", silent=True)
+    )

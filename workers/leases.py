@@ -19,13 +19,16 @@ _logger = log.get(__name__)
 
 @dataclass(slots=True)
 class Hold:
-    """One lease as its follower sees it. `woken` is set when the follower should look: cancelled, lost or shutting down."""
+    """One lease as its follower sees it. `woken` is set when it should look: cancelled, lost, shutting down, or called back."""
 
     attempt_id: int
     token: int
     valid_until: float
     cancelling: bool
     lost: bool = False
+    stopping: bool = False
+    """The process is shutting down."""
+    called_back: int = 0
     woken: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -36,6 +39,12 @@ class Hold:
     def is_valid(self) -> bool:
         """Whether this worker may still act."""
         return not self.lost and clock.monotonic() < self.acts_until
+
+    def heard(self) -> None:
+        """A callback was what woke its follower, who looks now; anything else stays said."""
+        self.woken.clear()
+        if self.lost or self.cancelling or self.stopping:  # perhaps meanwhile
+            self.woken.set()
 
 
 class LeaseKeeper:
@@ -58,6 +67,7 @@ class LeaseKeeper:
         """Keep the lease of a claim; `claimed_at` is the monotonic clock from before the claim was sent."""
         hold = Hold(claim.attempt_id, claim.token, claimed_at + self._lease_seconds, claim.cancelling)
         if self._stopping.is_set():
+            hold.stopping = True
             hold.woken.set()
         with self._lock:
             self._holds[claim.attempt_id] = hold
@@ -80,6 +90,7 @@ class LeaseKeeper:
         self._stopping.set()
         with self._lock:
             for hold in self._holds.values():
+                hold.stopping = True
                 hold.woken.set()
 
     @property
@@ -113,6 +124,9 @@ class LeaseKeeper:
                 hold.woken.set()
                 continue
             hold.valid_until = asked_at + self._lease_seconds
-            if ours[attempt_id] and not hold.cancelling:
+            if ours[attempt_id].cancelling and not hold.cancelling:
                 hold.cancelling = True
+                hold.woken.set()
+            if ours[attempt_id].called_back > hold.called_back:
+                hold.called_back = ours[attempt_id].called_back
                 hold.woken.set()

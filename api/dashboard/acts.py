@@ -17,6 +17,8 @@ from orchestrator.repositories import deployments as rows
 from orchestrator.services import acting, approvals, deployments, rollbacks
 
 _ANSWERS = deployments.ANSWERS
+MOST_DIGITS = 18
+"""Of an id in a form."""
 
 
 @blueprint.route("/deployments/<id:deployment_id>/approve", methods=["POST"])
@@ -56,15 +58,29 @@ def cancel(deployment_id: int) -> Response:
 @blueprint.route("/deployments/<id:deployment_id>/answer", methods=["POST"])
 @frame.page_for(Permission.DEPLOY)
 def answer(deployment_id: int) -> Response:
-    """Say what became of steps of which their targets cannot."""
-    said = request.form.get("answer", "")
+    """Say what became of steps of which their targets cannot: of one, or of all."""
+    said, step = request.form.get("answer", ""), request.form.get("step", "")
     if said not in _ANSWERS:
         raise InvalidInputError(problems=[FieldProblem("/answer", f"is one of {', '.join(_ANSWERS)}")])
+    if step and not (step.isascii() and step.isdecimal() and len(step) <= MOST_DIGITS):
+        raise InvalidInputError(problems=[FieldProblem("/step", "is no step; nothing was said")])
+    step_id = int(step) if step else None
     return _do(
         deployment_id,
         lambda: deployments.answer(
-            session(), deployment_id, answer=said, step_id=None, actor=current_actor()
+            session(), deployment_id, answer=said, step_id=step_id, actor=current_actor()
         ),
+    )
+
+
+@blueprint.route("/deployments/<id:deployment_id>/promote", methods=["POST"])
+@frame.page_for(Permission.DEPLOY)
+def promote(deployment_id: int) -> Response:
+    """Say that it goes on: a canary to the other targets, or whatever waits between two waves at once."""
+    reason = frame.read_form(Reason)["reason"]
+    return _do(
+        deployment_id,
+        lambda: deployments.promote(session(), deployment_id, actor=current_actor(), reason=reason),
     )
 
 

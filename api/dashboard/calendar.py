@@ -24,10 +24,12 @@ from orchestrator.domain.wall_time import zone_names
 from orchestrator.domain.window_reading import SCHEDULES, WEEKDAYS
 from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import applications
+from orchestrator.repositories import schedules as recurring
 from orchestrator.repositories import windows as rows
-from orchestrator.services import calendars, windows
+from orchestrator.services import calendars, schedules, windows
 
 MOST_RULES = 100
+MOST_RECURRING = 100
 KINDS = [str(kind) for kind in RuleKind]
 
 
@@ -61,6 +63,8 @@ def calendar() -> Response:
     start, end = days.bounds(shown, ZoneInfo(zone))
     found = calendars.calendar(session(), environment, application=None, start=start, end=end)
     before, after = days.neighbours(asked["view"], at)
+    again = recurring.of_environment(session(), environment, application=None, limit=MOST_RECURRING)
+    actor = current_actor()
     return frame.render(
         "calendar.html",
         environment=environment,
@@ -76,7 +80,9 @@ def calendar() -> Response:
         ),
         rules=[(row.document["kind"], present(row)) for row in rules],
         warnings=found.warnings,
-        may_change=allows(current_actor().role, Permission.OPERATE),
+        may_change=allows(actor.role, Permission.OPERATE),
+        schedules=again,
+        removable={row.id for row in again if schedules.may_remove(row, actor)},
     )
 
 

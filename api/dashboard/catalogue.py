@@ -1,6 +1,4 @@
-"""What is released, and where it is: releases, applications with their pipelines, and targets."""
-
-from typing import Any
+"""What is released: releases, and applications with their pipelines."""
 
 from flask import Response
 
@@ -11,11 +9,10 @@ from api.extensions import session
 from api.pagination import PageArgs, window
 from api.schemas.applications import present as present_application
 from api.schemas.deployments import DeploymentQuery
-from api.schemas.installations import InstallationQuery
 from api.schemas.releases import STATUSES, ReleaseQuery
 from orchestrator.domain.access import Permission, allows
 from orchestrator.presenting.deployments import present as present_deployment
-from orchestrator.repositories import applications, deployments, installations, releases
+from orchestrator.repositories import applications, deployments, releases
 from orchestrator.services import overview
 
 FILTERS = ("name", "version", "status")
@@ -87,23 +84,4 @@ def application_page(name: str) -> Response:
         picture=picture.draw(shown["environments"]),
         cells=cells,
         releases=releases.page(session(), filters, before_id=None, skip=0, limit=MOST_SHOWN),
-    )
-
-
-@blueprint.route("/targets", methods=["GET"])
-@frame.page_for(Permission.READ)
-def target_list() -> Response:
-    """What runs where, target by target."""
-    query = frame.read_query(InstallationQuery)
-    part = window("installations", query)
-    begin = (part.after or 0) + part.skip
-    filters: dict[str, Any] = {name: query[name] for name in ("application", "environment")}
-    found = installations.page(session(), **filters, skip=begin, limit=part.one_more)
-    shown = part.answer(found, lambda row: row, key=lambda _row: begin + part.limit)
-    return frame.render(
-        "targets.html",
-        found=shown["items"],
-        next_cursor=shown["next_cursor"],
-        filters={name: value for name, value in filters.items() if value},
-        environments=[row.name for row in applications.environments(session())],
     )

@@ -10,6 +10,7 @@ from flask import Response, request
 from api.auth import current_actor
 from api.dashboard import frame
 from api.dashboard.frame import blueprint
+from api.dashboard.moments import in_zones, read_instant
 from api.extensions import session
 from api.idempotency import create_once
 from api.schemas.deployments import DeploymentIn
@@ -28,7 +29,7 @@ from orchestrator.services import deployments, foreseeing, pipelines
 
 MOST_CHOICES = 200
 CHOICES = ("application", "version", "environment")
-OPTIONS = ("allow_downgrade", "scheduled_for", "override_windows", "reason")
+OPTIONS = ("allow_downgrade", "scheduled_for", "zone", "override_windows", "reason")
 _WALL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 _REFUSALS = (ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RuleViolationError)
 
@@ -49,6 +50,7 @@ def deploy_page() -> Response:
         "deploy.html",
         chosen=chosen,
         asked={name: request.args.get(name, "") for name in OPTIONS},
+        zone=in_zones(request.args.get("zone")) or "UTC",
         may_override=_may_override(chosen),
         plan=plan,
         refusal=refusal,
@@ -75,9 +77,11 @@ def deploy() -> Response:
 
 
 def _order(sent: Mapping[str, str]) -> dict[str, Any]:
-    """What is to be deployed; a time that a form has no zone for is UTC."""
-    at = sent.get("scheduled_for", "")
-    utc = {"scheduled_for": f"{at}:00+00:00"} if _WALL_TIME.fullmatch(at) else {}
+    """What is to be deployed; its time is on the clocks of `zone`, or of UTC."""
+    at, utc = sent.get("scheduled_for", ""), {}
+    if _WALL_TIME.fullmatch(at):
+        zone = in_zones(sent.get("zone")) or "UTC"
+        utc = {"scheduled_for": read_instant("scheduled_for", at, zone).isoformat()}
     return frame.read(DeploymentIn, {**sent, **utc})
 
 

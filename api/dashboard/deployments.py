@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+import marshmallow as ma
 from flask import Response, stream_with_context
 from markupsafe import Markup
+from marshmallow import fields, validate
 from sqlalchemy import Row
 
 from api.auth import current_actor
@@ -12,39 +14,53 @@ from api.dashboard import frame
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import window, write_cursor
+from api.parsing import MAX_ID, Text
 from api.responses import json_response
-from api.schemas.deployments import STATUSES, DeploymentQuery
+from api.schemas.deployments import STATUSES
 from api.schemas.logs import LogQuery
 from orchestrator.domain.access import Permission
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
 from orchestrator.presenting import log_pages
 from orchestrator.presenting import logs as log_texts
-from orchestrator.presenting.deployments import present
 from orchestrator.presenting.pages import deployment as view
+from orchestrator.presenting.pages import deployments as listed
 from orchestrator.repositories import applications, steps
 from orchestrator.repositories import deployments as rows
 from orchestrator.services.cursors import log_scope
 
-FILTERS = ("application", "environment", "status")
+
+class ListQuery(ma.Schema):
+    """Which deployments."""
+
+    application = Text(load_default="", longest=63)
+    environment = Text(load_default="", longest=63)
+    status = fields.String(load_default="", validate=validate.OneOf(STATUSES))
+    before = fields.Integer(load_default=None, validate=validate.Range(min=1, max=MAX_ID))
 
 
 @blueprint.route("/deployments", methods=["GET"])
 @frame.page_for(Permission.READ)
 def deployment_list() -> Response:
     """The newest deployments, filtered."""
-    query = frame.read_query(DeploymentQuery)
-    part = window("deployments", query)
-    filters = {name: query[name] for name in FILTERS if name in query}
-    found = rows.page(session(), filters, before_id=part.after, skip=part.skip, limit=part.one_more)
-    shown = part.answer(found, present, key=lambda row: row.id)
+    asked = _asked()
     return frame.render(
         "deployments.html",
-        found=shown["items"],
-        next_cursor=shown["next_cursor"],
-        filters=filters,
+        asked=asked,
+        rows=frame.filled(listed.read(session(), asked)),
         statuses=STATUSES,
         environments=[row.name for row in applications.environments(session())],
     )
+
+
+@blueprint.route("/deployments/list", methods=["GET"])
+@frame.page_for(Permission.READ)
+def deployment_rows() -> Response:
+    """The list alone, for a page that is open."""
+    return frame.part(frame.filled(listed.read(session(), _asked())))
+
+
+def _asked() -> listed.Asked:
+    return listed.Asked(**frame.read_query(ListQuery))
 
 
 @blueprint.route("/deployments/<id:deployment_id>", methods=["GET"])

@@ -19,7 +19,9 @@ from api.dashboard import (
     login,
     oidc,
     people,
+    schedules,
     system,
+    targets,
     webhooks,
 )
 
@@ -35,7 +37,9 @@ PAGES = (
     oidc,
     calendar,
     locks,
+    schedules,
     catalogue,
+    targets,
     webhooks,
     audit,
     people,

@@ -27,7 +27,13 @@ from orchestrator.domain.errors import UnavailableError
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
 from orchestrator.presenting import log_pages
 from orchestrator.presenting import logs as log_texts
-from orchestrator.presenting.deployments import present, present_event, present_step, present_whole
+from orchestrator.presenting.deployments import (
+    present,
+    present_event,
+    present_step,
+    present_wave,
+    present_whole,
+)
 from orchestrator.presenting.explanations import present_explanation
 from orchestrator.presenting.foreseen import present_foreseen
 from orchestrator.presenting.json import dumps
@@ -127,6 +133,19 @@ def list_steps(query: dict[str, Any], deployment_id: int) -> Response:
         limit=part.one_more,
     )
     return json_response(part.answer(found, present_step, key=lambda row: [row.wave_index, row.position]))
+
+
+@blueprint.route("/<id:deployment_id>/waves", methods=["GET"])
+@requires(Permission.READ)
+@blueprint.arguments(schemas.WaveQuery, location="query")
+@blueprint.response(200, schemas.WavePage)
+def list_waves(query: dict[str, Any], deployment_id: int) -> Response:
+    """List the waves of a deployment in the order of its plan, each with how many of its steps are where."""
+    rows.get(session(), deployment_id)
+    part = window(f"waves:{deployment_id}", query)
+    first = query["first"] if part.after is None else part.after + 1
+    found = steps.page_of_waves(session(), deployment_id, first=first, skip=part.skip, limit=part.one_more)
+    return json_response(part.answer(found, present_wave, key=lambda row: row.wave_index))
 
 
 @blueprint.route("/<id:deployment_id>/logs", methods=["GET"])

@@ -9,7 +9,7 @@ from api.pagination import PageArgs
 from api.parsing import JsonBoolean, JsonId, Text
 from api.schemas.common import APPLICATION, VERSION, Reason, instant, page_of
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
-from orchestrator.presenting.deployments import COUNTS
+from orchestrator.presenting.deployments import COUNTS, WAVE_COUNTS
 from orchestrator.services.deployments import ANSWERS
 
 STATUSES = [str(status) for status in DeploymentStatus]
@@ -85,6 +85,16 @@ class StepQuery(PageArgs):
     status = fields.String(load_default=None, validate=validate.OneOf(STEP_STATUSES))
 
 
+class WaveQuery(PageArgs):
+    """Which waves."""
+
+    first = fields.Integer(
+        load_default=0,
+        validate=validate.Range(min=0, max=2**31 - 1),
+        metadata={"description": "The number of the wave to begin with; they count from 0."},
+    )
+
+
 class WaitingFor(ma.Schema):
     """One reason to wait."""
 
@@ -153,6 +163,20 @@ class Step(ma.Schema):
     )
 
 
+# Not a class, as above.
+Wave = ma.Schema.from_dict(
+    {
+        "wave": fields.Integer(required=True),
+        "batch": fields.Integer(required=True),
+        "action": fields.String(required=True),
+        "title": fields.String(required=True),
+        **{name: fields.Integer(required=True) for name in ("total", *WAVE_COUNTS)},
+    },
+    name="Wave",
+)
+"""One action on the targets of one batch, and how many of its steps are where; `wave` and `batch` count from 0."""
+
+
 class Event(ma.Schema):
     """Something that happened to a deployment; `actor` null: the orchestrator itself."""
 
@@ -166,4 +190,5 @@ class Event(ma.Schema):
 
 DeploymentPage = page_of(Deployment)
 StepPage = page_of(Step)
+WavePage = page_of(Wave)
 EventPage = page_of(Event)

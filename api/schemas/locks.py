@@ -39,7 +39,11 @@ class Lock(ma.Schema):
     environment = fields.String(required=True, allow_none=True)
     reason = fields.String(required=True)
     warning_only = fields.Boolean(required=True)
-    created_by = fields.String(required=True)
+    created_by = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null: the orchestrator, after a rollback that failed."},
+    )
     created_at = instant(required=True)
     expires_at = instant(required=True, allow_none=True)
     released_at = instant(required=True, allow_none=True)

@@ -8,8 +8,11 @@ supervisor that also serves the kind `command`. Put your own deployer in its pla
 
 import argparse
 import base64
+import contextlib
 import json
+import threading
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,7 +35,29 @@ class Deployer:
     def start(self, run: base.Run, asked: Mapping[str, Any]) -> Said:
         """Start the run unless it is known already; an older token or a second run at the same time is refused."""
         self._target.start(run, base.Command(asked["script"], asked["variables"]))
+        if "callback" in asked:
+            threading.Thread(target=self._call_back, args=(run, asked["callback"]), daemon=True).start()
         return 202, {}
+
+    def _call_back(self, run: base.Run, callback: Mapping[str, str]) -> None:
+        """Say that the run is over, once it is; if nobody hears it, the run is asked for all the same."""
+        offset = 0
+        while isinstance(found := self._target.poll(run, offset), base.Running):
+            if found.offset == offset:
+                self._target.wait(run, 60.0)
+            offset = found.offset
+        body = json.dumps({"number": 1}).encode()
+        signed = standard_webhooks.headers(
+            [standard_webhooks.read_secret(callback["secret"])],
+            message_id=f"{run.name}.1",
+            timestamp=int(time.time()),
+            body=body,
+        )
+        headers = {"Content-Type": "application/json", **signed}
+        # The URL came in a call that was signed.
+        request = urllib.request.Request(callback["url"], data=body, headers=headers)  # noqa: S310
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10):  # noqa: S310
+            pass
 
     def status(self, run: base.Run, asked: Mapping[str, Any]) -> Said:
         """Where the run is, and what it wrote from `offset` on."""

@@ -13,7 +13,7 @@ FIELDS: Columns = {
     "application": lambda found: found["application"] or "all",
     "environment": lambda found: found["environment"] or "all",
     "reason": "reason",
-    "by": "created_by",
+    "by": lambda found: found["created_by"] or "the orchestrator",
     "since": when("created_at"),
     "until": when("expires_at"),
     "released": when("released_at"),

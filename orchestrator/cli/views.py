@@ -89,6 +89,13 @@ class PlainView:
                 click.echo(step_line(step), err=True)
             self._steps[step["id"]] = state
 
+    def most_waves(self) -> int:
+        """None: their steps are told one by one."""
+        return 0
+
+    def waves(self, waves: list[Record]) -> None:
+        """Not shown."""
+
     def log(self, pieces: list[Record]) -> None:
         """Print the lines that are whole."""
         self._print(list(self._lines.feed(pieces)))
@@ -161,6 +168,13 @@ class JsonView:
             if self._steps.get(step["id"]) != step:
                 self._steps[step["id"]] = step
                 emit_json_line({"type": "step", "step": step})
+
+    def most_waves(self) -> int:
+        """None: the deployment has the counts."""
+        return 0
+
+    def waves(self, waves: list[Record]) -> None:
+        """Not shown."""
 
     def log(self, pieces: list[Record]) -> None:
         """Each piece as the server gave it."""

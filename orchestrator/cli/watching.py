@@ -1,5 +1,6 @@
 """Follows a deployment to its end; what is drawn is the view's affair."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ SLOWEST_SECONDS = 1.0
 OUTAGE_SECONDS = 60.0
 PAGES_A_POLL = 50
 STEPS_SHOWN = 50
+WAVES_SECONDS = 0.5
 EMPTY_POLLS_AFTER_END = 30
 """How often an ended deployment is asked for the rest of its log before we go without it."""
 
@@ -41,6 +43,12 @@ class View(Protocol):
 
     def steps(self, steps: list[Record]) -> None:
         """Steps of the current wave; of a great one, those that run or failed."""
+
+    def most_waves(self) -> int:
+        """How many waves around the current one it shows; 0: none, and nobody asks for them."""
+
+    def waves(self, waves: list[Record]) -> None:
+        """These, in order, with how many of their steps are where."""
 
     def log(self, pieces: list[Record]) -> None:
         """The next pieces of the log."""
@@ -116,6 +124,8 @@ class Follower:
     tail: int | None = field(default=None, kw_only=True)
     reader: LogReader = field(init=False)
     _seen: Record | None = None
+    _waves_of: tuple[int, Record] | None = None
+    _waves_asked_at: float = -math.inf
     _great_waves: set[int] = field(default_factory=set)
     _away_since: float | None = None
     _interval: float = FASTEST_SECONDS
@@ -135,6 +145,7 @@ class Follower:
         """By the stream: how it stands."""
         self._seen = deployment
         self.view.deployment(deployment)
+        self._show_waves(deployment)
 
     def told_steps(self, steps: list[Record]) -> None:
         """By the stream: steps of one wave."""
@@ -177,6 +188,7 @@ class Follower:
         deployment = self.client.deployment(self.deployment_id)
         before, self._seen = self._seen, deployment
         self.view.deployment(deployment)
+        self._show_waves(deployment)
         if self.with_steps:
             self._show_steps(before, deployment)
         # Asked after the status: a terminal status seen first means that the log asked next is the whole.
@@ -203,6 +215,22 @@ class Follower:
         matter = [status for status in ("failed", "unknown", "running") if progress[status]]
         pages = (self.client.page(path, wave=wave, status=status, limit=STEPS_SHOWN) for status in matter)
         return [step for page in pages for step in page.items]
+
+    def _show_waves(self, now: Record) -> None:
+        """Those around the current one, where anything changed, but not all the time: of an ended one they are the last."""
+        most, about, at = self.view.most_waves(), (now["id"], now["progress"]), self.timing.monotonic()
+        is_over = now["status"] in TERMINAL
+        too_soon = at - self._waves_asked_at < WAVES_SECONDS and not is_over
+        if not most or not now.get("started_at") or about == self._waves_of or too_soon:
+            return
+        self._waves_asked_at = at
+        first = max(0, min(now["progress"]["wave"] - most // 2, now["progress"]["waves"] - most))
+        try:
+            page = self.client.page(f"/deployments/{now['id']}/waves", first=first, limit=most)
+        except (UnreachableError, ApiError):
+            return  # they are an extra: what has to be known comes with the deployment
+        self._waves_of = about
+        self.view.waves(page.items)
 
     def _show_log(self) -> int:
         shown = 0

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestrator.domain.backoff import delay_seconds
+from orchestrator.domain.endings import what_is_missing
 from orchestrator.domain.gates import Blocker, held_by, next_look
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus
 
@@ -107,6 +108,8 @@ class Snapshot:
     """Why; known while it puts back."""
     undo_failures: int = 0
     """How many of the steps that put back failed; looked up only while it does."""
+    skipped_targets: int = 0
+    """How many could not be reached and were left out."""
 
     def awaits_promotion(self, now: datetime) -> bool:
         """Whether a person has to say that it goes on."""
@@ -338,14 +341,10 @@ def _go_to_next_wave(snapshot: Snapshot, now: datetime) -> Decision:
 
 def _finish(snapshot: Snapshot) -> Decision:
     """Every wave is over. `succeeded` is said only when every step succeeded, whatever the budget allowed."""
-    if not snapshot.failed_targets:
+    missing = what_is_missing(snapshot.failed_targets, snapshot.max_failures, snapshot.skipped_targets)
+    if missing is None:
         return Decision(status=DeploymentStatus.SUCCEEDED)
-    count = snapshot.failed_targets
-    failed = "1 target failed" if count == 1 else f"{count} targets failed"
-    return Decision(
-        status=DeploymentStatus.FAILED,
-        failure=f"{failed}, within the budget of {snapshot.max_failures}, so all others were done",
-    )
+    return Decision(status=DeploymentStatus.FAILED, failure=missing)
 
 
 def _wait(snapshot: Snapshot, now: datetime) -> Decision:

@@ -46,7 +46,11 @@ def verdicts(around: Surroundings, now: datetime) -> list[Verdict]:
     for kind in gates.KINDS:
         holding = [
             Verdict(
-                kind=kind, passes=False, evidence=each.message, changed_by=CHANGED_BY[kind], until=each.until
+                kind=kind,
+                passes=False,
+                evidence=each.message,
+                changed_by=each.changed_by or CHANGED_BY[kind],
+                until=each.until,
             )
             for each in found
             if each.kind == kind

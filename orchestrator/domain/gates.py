@@ -42,6 +42,8 @@ class Blocker:
     recheck: timedelta
     until: datetime | None = None
     """When it goes away by itself, where that is known: nothing needs to look before."""
+    changed_by: str | None = None
+    """Who may help, where that are others than with its kind."""
 
     def ends(self, now: datetime) -> datetime:
         """When to look again."""
@@ -54,7 +56,8 @@ class HeldLock:
 
     id: int
     reason: str
-    username: str
+    username: str | None
+    """Who set it; None: the orchestrator itself, after a rollback that failed."""
     expires_at: datetime | None
 
 
@@ -135,10 +138,11 @@ def _locks(around: Surroundings) -> tuple[Blocker, ...]:
     return tuple(
         Blocker(
             LOCK,
-            f"{lock.username} locked it (lock {lock.id}): {lock.reason}"
+            f"{lock.username or 'the orchestrator'} locked it (lock {lock.id}): {lock.reason}"
             + (f"; until {lock.expires_at:%Y-%m-%d %H:%M} UTC" if lock.expires_at else ""),
             PERSON_RECHECK,
             lock.expires_at,
+            None if lock.username else "whoever may deploy there, by releasing it",
         )
         for lock in around.locks
     )

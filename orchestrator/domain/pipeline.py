@@ -1,6 +1,7 @@
 """A pipeline says where an application goes, in what order, and how it gets there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.pipeline_actions import read_actions
@@ -13,6 +14,7 @@ from orchestrator.domain.pipeline_specs import (
     RUN,
     VERIFY,
     ActionSpec,
+    AskedSpec,
     EnvironmentSpec,
     Pipeline,
     StrategySpec,
@@ -91,7 +93,7 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
     for environment in pipeline.environments:
         asked = {
             "health": environment.health.settings if environment.health else {},
-            "drift": environment.drift.settings if environment.drift else {},
+            "drift": _referring(environment.drift) if environment.drift else {},
             "traffic": traffic_references(environment.traffic) if environment.traffic else {},
         }
         for name, settings in asked.items():
@@ -99,6 +101,11 @@ def _check_references(problems: Problems, pipeline: Pipeline) -> None:
                 needed = references(value) - GIVEN_NAMES
                 if missing := next(_undefined(pipeline, needed, (environment,)), None):
                     problems.add(child(child(child("/environments", environment.name), name), key), missing)
+
+
+def _referring(asked: AskedSpec) -> Mapping[str, Any]:
+    """The settings that may hold variables; in a script the shell reads them."""
+    return {key: value for key, value in asked.settings.items() if (asked.check, key) != (RUN, RUN)}
 
 
 def _check_receivers(problems: Problems, pipeline: Pipeline, plugins: KnownPlugins) -> None:

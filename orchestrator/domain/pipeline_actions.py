@@ -4,13 +4,12 @@ import math
 from collections.abc import Mapping
 
 from orchestrator.domain.durations import format_duration
-from orchestrator.domain.pipeline_checks import read_check
+from orchestrator.domain.pipeline_checks import MAX_SCRIPT_CHARACTERS, read_check
 from orchestrator.domain.pipeline_parts import KnownPlugins, read_variables
 from orchestrator.domain.pipeline_specs import FILES, RUN, VERIFY, ActionSpec
 from orchestrator.domain.reading import Problems, Section, child, described, shortened, suggest
 
 MAX_ACTIONS = 100
-MAX_SCRIPT_CHARACTERS = 131_072
 MAX_TITLE_CHARACTERS = 200
 MAX_KEPT = 100
 DEFAULT_KEPT = 5

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.domain.pipeline_parts import KnownPlugins, check_settings
-from orchestrator.domain.pipeline_specs import AskedSpec
+from orchestrator.domain.pipeline_specs import RUN, AskedSpec
 from orchestrator.domain.reading import Section
 from orchestrator.domain.variables import references
 
 DAY_SECONDS = 86_400
+MAX_SCRIPT_CHARACTERS = 131_072
+MOST_EXPECTED_CHARACTERS = 1000
 OF_VERIFY = ("within", "interval")
 
 
@@ -32,7 +34,10 @@ def read_health(section: Section, plugins: KnownPlugins) -> AskedSpec | None:
 
 
 def read_drift(section: Section, plugins: KnownPlugins) -> AskedSpec | None:
-    """How the targets of an environment are asked what runs there, if they are."""
+    """How the targets of an environment are asked what runs there, if they are: by a check, or by a script on each."""
+    asked = section.values.get("drift")
+    if isinstance(asked, Mapping) and RUN in asked:
+        return _read_script(section)
     return _read_asked(section, "drift", plugins, usual=600, least=10, most=DAY_SECONDS)
 
 
@@ -50,6 +55,24 @@ def _read_asked(
         check=read_check(part, settings, plugins),
         settings=settings,
         every_seconds=part.seconds("every", default=usual, least=least, most=most),
+    )
+
+
+def _read_script(section: Section) -> AskedSpec:
+    """A script that says what runs there; what it says has to hold `expect`, or its exit code is the answer."""
+    part = Section.of(
+        section.problems, section.at("drift"), section.values["drift"], known=(RUN, "expect", "every")
+    )
+    script = part.text(RUN, default=None, most=MAX_SCRIPT_CHARACTERS)
+    expect = part.text("expect", default="", most=MOST_EXPECTED_CHARACTERS)
+    try:
+        references(expect)
+    except ValueError as error:
+        part.problems.add(part.at("expect"), str(error))
+    return AskedSpec(
+        check=RUN,
+        settings={RUN: script, **({"expect": expect} if expect else {})},
+        every_seconds=part.seconds("every", default=600, least=60, most=DAY_SECONDS),
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from orchestrator.domain.variables import label_variable, merge_variables
 
-FORMAT = 4
+FORMAT = 5
 """Grows whenever an older version could misread a document of a newer one."""
+WITHOUT_SKIPS = 4
 WITHOUT_WAVES = 3
 WITHOUT_WAITS = 2
 WITHOUT_SECRETS = 1
@@ -80,6 +81,8 @@ class Plan:
     max_failures: int
     max_batch_failures: int | None = None
     max_parallel: int
+    max_skipped: int | None = None
+    """How many targets that cannot be reached are skipped before one more fails; None: a person is asked about each."""
     on_failure: str
     answer_seconds: int = 0
     """How long a person is waited for where `on_failure` is `pause`, before `unanswered` is done."""
@@ -107,9 +110,13 @@ class Plan:
     def is_plain(self) -> bool:
         """Whether it takes each target through every action once, and that is all."""
         count = len(self.actions)
-        return not self.undoes and all(
-            (wave.batch, wave.action_index) == divmod(wave.index, count) and not wave.asks
-            for wave in self.waves
+        return (
+            not self.undoes
+            and self.max_skipped is None
+            and all(
+                (wave.batch, wave.action_index) == divmod(wave.index, count) and not wave.asks
+                for wave in self.waves
+            )
         )
 
     def batch_sizes(self) -> tuple[int, ...]:
@@ -147,7 +154,7 @@ def to_document(plan: Plan) -> dict[str, Any]:
     with_waits = _with_waits(plan)
     number = WITHOUT_WAVES if with_waits else WITHOUT_WAITS if plan.secrets else WITHOUT_SECRETS
     return {
-        "format": number if plain else FORMAT,
+        "format": number if plain else WITHOUT_SKIPS if plan.max_skipped is None else FORMAT,
         "application": plan.application,
         "version": plan.version,
         "environment": plan.environment,
@@ -174,6 +181,7 @@ def to_document(plan: Plan) -> dict[str, Any]:
             else {"waves": _wave_documents(plan), "side": plan.side}
         ),
         **(_limits(plan) if with_waits or not plain else {}),
+        **({} if plan.max_skipped is None else {"max_skipped": plan.max_skipped}),
     }
 
 

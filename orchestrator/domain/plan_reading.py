@@ -8,6 +8,7 @@ from orchestrator.domain.errors import PlanOfAnotherVersionError, PlanUnreadable
 from orchestrator.domain.plan import (
     FORMAT,
     WITHOUT_SECRETS,
+    WITHOUT_SKIPS,
     WITHOUT_WAITS,
     WITHOUT_WAVES,
     Plan,
@@ -48,9 +49,12 @@ _OF_WAVES = {
     "waves": list,
     "side": str,
 }
-"""The newest format says of each wave what it is."""
+_OF_SKIPS = {**_OF_WAVES, "max_skipped": int}
+_SHAPES = {WITHOUT_SKIPS: _OF_WAVES, FORMAT: _OF_SKIPS}
+"""The newer formats say of each wave what it is."""
 _ABSENT: dict[int, dict[str, Any]] = {WITHOUT_SECRETS: {"secrets": []}, WITHOUT_WAITS: {}}
 """What older formats do not have, beside what only the newest has."""
+_OLDER = (WITHOUT_SECRETS, WITHOUT_WAITS, WITHOUT_WAVES)
 _ACTION = {
     "kind": str,
     "title": str,
@@ -69,17 +73,17 @@ _TARGET = {"name": str, "kind": str, "settings": dict, "labels": dict, "variable
 def from_document(document: object) -> Plan:
     """Read what `plan.to_document` wrote. Raises PlanUnreadableError on anything else, even one key more."""
     number = document.get("format") if isinstance(document, Mapping) else None
-    if type(number) is int and number not in {WITHOUT_SECRETS, WITHOUT_WAITS, WITHOUT_WAVES, FORMAT}:
+    if type(number) is int and number not in {*_OLDER, *_SHAPES}:
         raise PlanOfAnotherVersionError(
             f"the plan has format {number} and this version reads formats up to {FORMAT};"
             " use the version that made it, or one that came after it"
         )
     if isinstance(document, dict) and type(number) is int and number in _ABSENT:
         document = _completed(document, number)
-    says_waves = number == FORMAT
-    values = _read(document, _OF_WAVES if says_waves else _PLAN, what="the plan")
+    shape = _SHAPES.get(number) if type(number) is int else None
+    values = _read(document, shape or _PLAN, what="the plan")
     del values["format"]
-    actions = tuple(_action(each, says_waves=says_waves) for each in values["actions"])
+    actions = tuple(_action(each, says_waves=shape is not None) for each in values["actions"])
     targets = tuple(_target(each) for each in values["targets"])
     _require_texts(values["variables"], what="the plan's variables")
     _require_secrets(number, values["secrets"])
@@ -87,7 +91,7 @@ def from_document(document: object) -> Plan:
     if not actions or not targets or len(set(names)) != len(names):
         raise PlanUnreadableError("the plan has no actions, no targets, or one target twice")
     _require_limits(values, number)
-    if says_waves:
+    if shape is not None:
         _require_undos(actions)
         waves = _said(values.pop("waves"), names, len(actions))
     else:
@@ -101,13 +105,19 @@ def from_document(document: object) -> Plan:
 
 def actions_of(document: Mapping[str, Any]) -> tuple[PlannedAction, ...]:
     """Read the actions alone. Raises PlanUnreadableError."""
-    return tuple(_action(each, says_waves=document["format"] == FORMAT) for each in document["actions"])
+    return tuple(_action(each, says_waves=says_waves(document)) for each in document["actions"])
+
+
+def says_waves(document: Mapping[str, Any]) -> bool:
+    """Whether it says of each wave what it is, and not only how large each batch is."""
+    return document["format"] in _SHAPES
 
 
 def _require_limits(values: Mapping[str, Any], number: object) -> None:
-    limits = (values["max_failures"], values["max_parallel"] - 1, values["max_batch_failures"] or 0)
+    most = (values["max_failures"], values["max_batch_failures"] or 0, values.get("max_skipped", 0))
+    limits = (*most, values["max_parallel"] - 1)
     ways = ("fail", "rollback")
-    may_ask = number in {WITHOUT_WAVES, FORMAT} and values["answer_seconds"] > 0
+    may_ask = number in {WITHOUT_WAVES, *_SHAPES} and values["answer_seconds"] > 0
     asks = values["on_failure"] == "pause" and may_ask
     if min(limits) < 0 or values["unanswered"] not in ways or not (asks or values["on_failure"] in ways):
         raise PlanUnreadableError("the plan's limits are not such as this version makes")

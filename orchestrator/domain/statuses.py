@@ -37,6 +37,8 @@ class Outcome(StrEnum):
     TIMED_OUT = "timed_out"
     ABORTED = "aborted"
     LOST = "lost"
+    UNREACHABLE = "unreachable"
+    """Its target could not be reached, and nothing of it began."""
 
 
 ACTIVE = frozenset({DeploymentStatus.RUNNING, DeploymentStatus.PAUSED})

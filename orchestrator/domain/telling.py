@@ -17,6 +17,7 @@ KINDS = frozenset(
         "deployment.approved",
         "deployment.cancel_requested",
         "deployment.continued",
+        "deployment.halted",
         "deployment.not_promoted",
         "deployment.promoted",
         "deployment.rejected",

@@ -146,6 +146,7 @@ class Stack:
             "SECRET_KEY": given.get("SECRET_KEY", "").strip() or self._folder.secret("secret_key"),
             "DATA_DIR": str(self._folder.path),
             "FLOWER_URL": self.flower_url,
+            "CALLBACK_URL": given.get("CALLBACK_URL", "").strip() or self.url,
             "STREAM_URL": f"http://127.0.0.1:{stream_port}",
             "FLOWER_BASIC_AUTH": given.get("FLOWER_BASIC_AUTH", "").strip() or self._own_flower_login(),
             "PYTHONUNBUFFERED": "1",

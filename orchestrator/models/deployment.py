@@ -153,6 +153,8 @@ class Deployment(Timestamps, Base):
     wave_count: Mapped[int]
     step_count: Mapped[int]
     failed_targets: Mapped[int] = mapped_column(server_default="0")
+    skipped_targets: Mapped[int] = mapped_column(server_default="0")
+    """Those that could not be reached, and that its strategy leaves out."""
 
     event_seq: Mapped[int] = mapped_column(server_default="0")
     event_hash: Mapped[bytes] = mapped_column(LargeBinary, server_default=text("''::bytea"))

@@ -9,7 +9,10 @@ from orchestrator.models.base import Base, Id, Json, Timestamps
 
 
 class Lock(Timestamps, Base):
-    """A person's no, until it is released or expires. Without an application it is for all, and so without an environment."""
+    """A person's no, until it is released or expires. Without an application it is for all, and so without an environment.
+
+    Without who made it, it is the orchestrator's own, after a rollback that failed.
+    """
 
     __tablename__ = "locks"
     __table_args__ = (
@@ -22,7 +25,7 @@ class Lock(Timestamps, Base):
     environment: Mapped[str | None] = mapped_column(ForeignKey("environments.name"))
     reason: Mapped[str]
     warning_only: Mapped[bool] = mapped_column(server_default=false())
-    created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     expires_at: Mapped[datetime | None]
     released_at: Mapped[datetime | None]
     released_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))

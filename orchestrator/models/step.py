@@ -65,6 +65,9 @@ class Step(Base):
             postgresql_where=text("status = 'waiting'"),
         ),
         Index("ix_steps_target", "deployment_id", "target_id"),
+        Index(
+            "ix_steps_history", "target_id", "ended_at", "id", postgresql_where=text("status = 'succeeded'")
+        ),
     )
 
     id: Mapped[Id]
@@ -90,7 +93,10 @@ class Attempt(Base):
     __table_args__ = (
         UniqueConstraint("step_id", "number"),
         CheckConstraint("(ended_at IS NOT NULL) = (outcome IS NOT NULL)", name="ended"),
-        CheckConstraint("outcome IN ('succeeded', 'failed', 'timed_out', 'aborted', 'lost')", name="outcome"),
+        CheckConstraint(
+            "outcome IN ('succeeded', 'failed', 'timed_out', 'aborted', 'lost', 'unreachable')",
+            name="outcome",
+        ),
         CheckConstraint("started_at IS NULL OR token > 0", name="started_under_a_token"),
         Index("uq_attempts_open_step", "step_id", unique=True, postgresql_where=text("ended_at IS NULL")),
         Index(
@@ -116,6 +122,8 @@ class Attempt(Base):
     exit_code: Mapped[int | None]
     failure: Mapped[str | None]
     output_bytes: Mapped[int] = mapped_column(server_default="0")
+    called_back: Mapped[int] = mapped_column(server_default="0")
+    """The number of the last callback that was believed; 0: there was none."""
     left_out_bytes: Mapped[int] = mapped_column(server_default="0")
     """How much of the output is not kept: its middle, where it is longer than LOG_LIMIT_BYTES."""
 

@@ -14,6 +14,7 @@ from orchestrator.services import execution
 ANSWER, PROMOTE, WAIT = "answer", "promote", "wait"
 """What a deployment that has begun may wait for beside gates: a person, or the time that its plan has between two batches."""
 COUNTS = ("succeeded", "failed", "running", "skipped", "cancelled", "unknown")
+WAVE_COUNTS = (*COUNTS, "waiting", "ready")
 
 
 def present_whole(session: Session, row: Row[Any]) -> dict[str, Any]:
@@ -138,6 +139,18 @@ def present_step(row: Row[Any]) -> dict[str, Any]:
         "failure": row.failure,
         "output_bytes": row.output_bytes or 0,
         "left_out_bytes": row.left_out_bytes or 0,
+    }
+
+
+def present_wave(row: Row[Any]) -> dict[str, Any]:
+    """A wave as it is sent: one action on the targets of one batch, and how many of its steps are where."""
+    return {
+        "wave": row.wave_index,
+        "batch": row.batch,
+        "action": row.action["kind"],
+        "title": row.action["title"],
+        "total": row.total,
+        **{name: getattr(row, name) for name in WAVE_COUNTS},
     }
 
 

@@ -1,13 +1,22 @@
 """Leases on attempts: claim, renew, give back, end. All compare and set on the fencing token, by Postgres' clock."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.statuses import STEP_TERMINAL, Outcome, StepStatus
 from orchestrator.prepared import execute
+
+
+class Renewed(NamedTuple):
+    """What has come to an attempt whose lease was prolonged."""
+
+    cancelling: bool
+    called_back: int
+    """The number of the last callback; 0: none."""
+
 
 _DEPLOYMENT = text("SELECT deployment_id FROM attempts WHERE id = :id AND ended_at IS NULL")
 
@@ -53,8 +62,14 @@ _RENEW = text("""
     FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[])) AS held(id, token), deployments d
     WHERE a.id = held.id AND a.token = held.token AND a.ended_at IS NULL AND a.lease_until > clock_timestamp()
       AND d.id = a.deployment_id
-    RETURNING a.id, d.cancel_requested_at IS NOT NULL AND d.undo_from IS NULL AS cancelling
+    RETURNING a.id, d.cancel_requested_at IS NOT NULL AND d.undo_from IS NULL AS cancelling, a.called_back
 """)
+
+_OPEN = "step_id = :step AND number = :number AND deployment_id = :deployment AND ended_at IS NULL"
+_IS_OPEN = text(f"SELECT 1 FROM attempts WHERE {_OPEN}")
+_CALL_BACK = text(
+    f"UPDATE attempts SET called_back = :callback WHERE {_OPEN} AND called_back < :callback RETURNING id"
+)
 
 _RELEASE = text("""
     UPDATE attempts SET lease_until = clock_timestamp(), output_bytes = output_bytes
@@ -141,10 +156,22 @@ def claim(
     return execute(session, _CLAIM, params).one_or_none()
 
 
-def renew(session: Session, held: Mapping[int, int], *, lease_seconds: float) -> dict[int, bool]:
-    """Prolong the leases `held` (attempt -> token) that have not lapsed: those still ours, and whether each is to be cancelled."""
+def renew(session: Session, held: Mapping[int, int], *, lease_seconds: float) -> dict[int, Renewed]:
+    """Prolong the leases `held` (attempt -> token) that have not lapsed: those still ours, with what has come to each."""
     params = {"ids": list(held), "tokens": list(held.values()), "lease_seconds": lease_seconds}
-    return {row.id: row.cancelling for row in execute(session, _RENEW, params)}
+    return {row.id: Renewed(row.cancelling, row.called_back) for row in execute(session, _RENEW, params)}
+
+
+def call_back(session: Session, deployment_id: int, step_id: int, number: int, *, callback: int) -> bool:
+    """Note that there is news of an open attempt; False where there is none such, or this callback or a later one has come."""
+    params = {"deployment": deployment_id, "step": step_id, "number": number, "callback": callback}
+    return session.execute(_CALL_BACK, params).first() is not None
+
+
+def is_open(session: Session, deployment_id: int, step_id: int, number: int) -> bool:
+    """Whether an attempt is there that has not ended."""
+    params = {"deployment": deployment_id, "step": step_id, "number": number}
+    return session.execute(_IS_OPEN, params).first() is not None
 
 
 def release(session: Session, attempt_id: int, token: int) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.models.deployment import Deployment
 from orchestrator.prepared import execute
+from orchestrator.repositories.began import BEGAN
 from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
 
@@ -37,14 +38,14 @@ _AHEAD = """(SELECT count(*) FROM (SELECT 1 FROM deployments q
           AND (q.held_by IS NULL OR q.held_until <= clock_timestamp()) AND q.id <> d.id
           AND (q.priority > d.priority OR (q.priority = d.priority AND q.id < d.id))
         LIMIT 1000) x)"""
-# Automatic rollbacks pass locks, and so do the deployments of who locked.
+# Automatic rollbacks pass locks, and so do the deployments of who locked; nothing passes those of the orchestrator itself.
 _LOCKS = """(SELECT json_agg(json_build_object('id', l.id, 'reason', l.reason, 'username', u.username,
             'expires_at', extract(epoch FROM l.expires_at)) ORDER BY l.id)
-        FROM locks l JOIN users u ON u.id = l.created_by
+        FROM locks l LEFT JOIN users u ON u.id = l.created_by
         WHERE l.released_at IS NULL AND NOT l.warning_only AND (l.expires_at IS NULL OR l.expires_at > clock_timestamp())
           AND (l.application_id IS NULL OR l.application_id = d.application_id)
           AND (l.environment IS NULL OR l.environment = d.environment)
-          AND d.requested_by IS NOT NULL AND l.created_by <> d.requested_by)"""
+          AND (l.created_by IS NULL OR (d.requested_by IS NOT NULL AND l.created_by <> d.requested_by)))"""
 _APPROVERS = """(SELECT json_agg(json_build_object('username', u.username, 'role', p.role, 'teams', p.teams,
             'at', extract(epoch FROM p.at),
             'is_author', p.user_id = (SELECT r.created_by FROM releases r WHERE r.id = d.release_id)) ORDER BY p.at)
@@ -176,9 +177,9 @@ _LAST_GOOD = text("""
 """)
 
 # Who only had its traffic moved was not touched.
-_TOUCHED = text("""
+_TOUCHED = text(f"""
     SELECT s.target_name FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id
-    WHERE s.deployment_id = :id AND s.started_at IS NOT NULL
+    WHERE s.deployment_id = :id AND {BEGAN}
       AND p.document #>> ARRAY['actions', s.action_index::text, 'kind'] <> 'traffic'
     GROUP BY s.target_name ORDER BY min(s.wave_index) DESC, max(s.position) DESC
 """)

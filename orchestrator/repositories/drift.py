@@ -53,6 +53,13 @@ _TAKE_DUE = text(f"""
 
 _IS_DUE = text("SELECT EXISTS (SELECT 1 FROM drift_checks WHERE due_at <= clock_timestamp())")
 
+_ASKED_SLOTS = text("""
+    SELECT a.name AS application, e.key AS environment
+    FROM applications a JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
+    CROSS JOIN LATERAL json_each(p.document -> 'environments') e
+    WHERE a.name = ANY(:applications) AND e.value -> 'drift' IS NOT NULL
+""")
+
 _DROP = text("DELETE FROM drift_checks WHERE target_id = ANY(:ids)")
 
 # What was asked about must be what is installed still, and nothing may be changing it.
@@ -87,6 +94,12 @@ def ask_now(session: Session, application_id: int, environment: str) -> list[dat
     """Have the targets of a slot asked at once; for each of them, since when it is."""
     params = {"application_id": application_id, "environment": environment}
     return list(session.execute(_ASK_NOW, params).scalars())
+
+
+def asked_slots(session: Session, applications: Sequence[str]) -> set[tuple[str, str]]:
+    """Of these applications: each with every environment in which the pipeline says how targets are asked."""
+    found = session.execute(_ASKED_SLOTS, {"applications": list(applications)})
+    return {(row.application, row.environment) for row in found}
 
 
 def is_due(session: Session) -> bool:

@@ -12,7 +12,7 @@ from orchestrator.domain.errors import NotFoundError
 _READ = """
     SELECT l.id, l.application_id, a.name AS application, l.environment, l.reason, l.warning_only, l.created_at,
         l.expires_at, l.released_at, u.username AS created_by_name, l.created_by, r.username AS released_by_name
-    FROM locks l JOIN users u ON u.id = l.created_by
+    FROM locks l LEFT JOIN users u ON u.id = l.created_by
     LEFT JOIN applications a ON a.id = l.application_id LEFT JOIN users r ON r.id = l.released_by
 """
 _HELD = "l.released_at IS NULL AND (l.expires_at IS NULL OR l.expires_at > clock_timestamp())"
@@ -44,10 +44,10 @@ def add_lock(
     environment: str | None,
     reason: str,
     warning_only: bool,
-    created_by: int,
+    created_by: int | None,
     expires_at: datetime | None,
 ) -> int:
-    """Add a lock; its id."""
+    """Add a lock; its id. `created_by` None: the orchestrator's own."""
     params = {
         "application_id": application_id,
         "environment": environment,
@@ -84,6 +84,12 @@ def page_of_locks(
     where = " WHERE " + " AND ".join(conditions) if conditions else ""
     statement = text(f"{_READ}{where} ORDER BY l.id DESC OFFSET :skip LIMIT :limit")
     return list(session.execute(statement, {"before_id": before_id, "skip": skip, "limit": limit}))
+
+
+def halts(session: Session, *, limit: int) -> list[Row[Any]]:
+    """The orchestrator's own locks that are held, the newest first."""
+    statement = text(f"{_READ} WHERE l.created_by IS NULL AND {_HELD} ORDER BY l.id DESC LIMIT :limit")
+    return list(session.execute(statement, {"limit": limit}))
 
 
 def approve(

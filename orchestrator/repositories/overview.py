@@ -39,10 +39,16 @@ _SLOTS = text("""
     ORDER BY a.name
 """)
 
-_ILL = text("""
-    SELECT t.application_id, t.environment, count(*) AS ill
-    FROM target_health h JOIN health_watches w ON w.deployment_id = h.deployment_id JOIN targets t ON t.id = h.target_id
-    WHERE NOT h.healthy AND w.left_by IS NULL AND t.active GROUP BY t.application_id, t.environment
+_UNWELL = text("""
+    SELECT application_id, environment, sum(ill)::int AS ill, sum(drifted)::int AS drifted FROM (
+        SELECT t.application_id, t.environment, 1 AS ill, 0 AS drifted
+        FROM target_health h JOIN health_watches w ON w.deployment_id = h.deployment_id JOIN targets t ON t.id = h.target_id
+        WHERE NOT h.healthy AND w.left_by IS NULL AND t.active
+        UNION ALL
+        SELECT t.application_id, t.environment, 0, 1
+        FROM drift_checks x JOIN installations i ON i.target_id = x.target_id AND i.deployment_id = x.deployment_id
+        JOIN targets t ON t.id = x.target_id WHERE x.state = 'differs' AND t.active
+    ) x GROUP BY application_id, environment
 """)
 
 _RULES = text("""
@@ -65,9 +71,9 @@ def slots(session: Session, *, part: str, most_applications: int) -> list[Row[An
     return list(session.execute(_SLOTS, {"part": part, "limit": most_applications}))
 
 
-def ill(session: Session) -> dict[tuple[int, str], int]:
-    """How many targets of each slot were not well when they were asked last; slots that are well are not named."""
-    return {(row.application_id, row.environment): row.ill for row in session.execute(_ILL)}
+def unwell(session: Session) -> dict[tuple[int, str], Row[Any]]:
+    """Of each slot that is not well: how many targets were `ill`, and how many had `drifted`, when they were asked last."""
+    return {(row.application_id, row.environment): row for row in session.execute(_UNWELL)}
 
 
 def rules(session: Session) -> dict[str, list[Any]]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.domain.statuses import STEP_TERMINAL, StepStatus
 from orchestrator.models.step import Step
+from orchestrator.repositories.began import BEGAN
 from orchestrator.repositories.columns import columns
 
 _SETTLE = text("""
@@ -40,6 +41,17 @@ _UNSKIP = text("""
     WHERE deployment_id = :id AND index = wave_index
 """)
 
+# Who only had its traffic moved was not changed.
+_IS_CHANGED = text(f"""
+    SELECT EXISTS (
+        SELECT 1 FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id
+        WHERE s.deployment_id = :id AND s.target_id = :target AND s.id <> :but AND {BEGAN}
+          AND p.document #>> ARRAY['actions', s.action_index::text, 'kind'] <> 'traffic'
+    )
+""")
+
+_NEVER_BEGAN = text("UPDATE steps SET started_at = NULL WHERE id = :id AND status = 'skipped'")
+
 _READ = f"""
     SELECT {columns(Step, "s")}, p.document #> ARRAY['actions', s.action_index::text] AS action, a.output_bytes,
         a.left_out_bytes, a.id AS attempt_id
@@ -48,15 +60,15 @@ _READ = f"""
 """
 
 # What a rollback puts back is touched until that rollback has succeeded.
-_TOUCHED = text("""
+_TOUCHED = text(f"""
     SELECT s.targets, s.of_targets, s.since,
         CASE WHEN b.id IS NULL THEN d.ended_at WHEN b.status = 'succeeded' THEN b.ended_at END AS until,
         clock_timestamp() AS now
     FROM deployments d JOIN plans p ON p.deployment_id = d.id
     JOIN LATERAL (
         SELECT count(DISTINCT s.target_id) AS of_targets, min(s.started_at) AS since, count(DISTINCT s.target_id) FILTER (
-            WHERE s.started_at IS NOT NULL
-              AND p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' = 'run') AS targets
+            WHERE {BEGAN}
+              AND p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' IN ('run', 'files')) AS targets
         FROM steps s WHERE s.deployment_id = d.id
     ) s ON true
     LEFT JOIN LATERAL (
@@ -91,6 +103,17 @@ def try_again(session: Session, step_id: int, *, not_before: datetime | None) ->
     """Add the step's next attempt; the last one has ended. Its id."""
     found: int = session.execute(_TRY_AGAIN, {"id": step_id, "not_before": not_before}).scalar_one()
     return found
+
+
+def is_changed(session: Session, deployment_id: int, target_id: int, *, but: int) -> bool:
+    """Whether another step of the deployment than this has begun to change the target."""
+    params = {"id": deployment_id, "target": target_id, "but": but}
+    return bool(session.execute(_IS_CHANGED, params).scalar())
+
+
+def never_began(session: Session, step_id: int) -> None:
+    """Note of a step that was skipped that nothing of it was started, although it was taken."""
+    session.execute(_NEVER_BEGAN, {"id": step_id})
 
 
 def get(session: Session, deployment_id: int, step_id: int) -> Row[Any]:
@@ -164,6 +187,15 @@ _WAVES = text("""
 """)
 
 
+_PAGE_OF_WAVES = text("""
+    SELECT w.index AS wave_index, w.batch, w.total, w.waiting, w.ready, w.running, w.succeeded, w.failed, w.skipped,
+        w.cancelled, w.unknown, p.document -> 'actions' -> w.action_index::integer AS action
+    FROM waves w JOIN plans p ON p.deployment_id = w.deployment_id
+    WHERE w.deployment_id = :id AND w.index >= :first
+    ORDER BY w.index OFFSET :skip LIMIT :limit
+""")
+
+
 def most_urgent(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]:
     """What failed first, then what nobody knows, then what runs, then the others."""
     return list(session.execute(_FIRST, {"id": deployment_id, "limit": limit}))
@@ -173,6 +205,14 @@ def waves(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]
     """The waves with their counts and their action, in order; of too many those in which something happens."""
     found = list(session.execute(_WAVES, {"id": deployment_id, "limit": limit}))
     return sorted(found, key=lambda row: int(row.wave_index))
+
+
+def page_of_waves(
+    session: Session, deployment_id: int, *, first: int, skip: int, limit: int
+) -> list[Row[Any]]:
+    """The waves with their counts and their action, from one on."""
+    params = {"id": deployment_id, "first": first, "skip": skip, "limit": limit}
+    return list(session.execute(_PAGE_OF_WAVES, params))
 
 
 def touched(session: Session, deployment_id: int) -> Row[Any]:

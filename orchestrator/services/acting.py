@@ -5,14 +5,15 @@ from typing import Any
 from sqlalchemy import Row
 
 from orchestrator.domain.access import Permission, allows
-from orchestrator.domain.statuses import TERMINAL, DeploymentStatus
+from orchestrator.domain.statuses import ACTIVE, TERMINAL, DeploymentStatus
 from orchestrator.services.actors import Actor
 from orchestrator.services.explaining import Explanation
 
-APPROVE, REJECT, ANSWER, CANCEL, RETRY, ROLL_BACK = (
+APPROVE, REJECT, ANSWER, PROMOTE, CANCEL, RETRY, ROLL_BACK = (
     "approve",
     "reject",
     "answer",
+    "promote",
     "cancel",
     "retry",
     "rollback",
@@ -31,12 +32,22 @@ def verbs(explanation: Explanation, actor: Actor) -> list[str]:
         return found
     if status is DeploymentStatus.PAUSED and (row.n_unknown or row.answer_by is not None):
         found.append(ANSWER)
+    if may_go_on(row):
+        found.append(PROMOTE)
     if status not in TERMINAL:
         return found if row.cancel_requested_at else [*found, CANCEL]
     if status is not DeploymentStatus.SUCCEEDED:
         found.append(RETRY)
     has_begun = row.started_at is not None
     return [*found, ROLL_BACK] if has_begun and row.rolled_back_by_id is None else found
+
+
+def may_go_on(row: Row[Any]) -> bool:
+    """Whether it waits between two waves, for its time or for a person, and nobody has said yet that it goes on."""
+    waits = row.next_wave_at is not None or row.promotion_asked_at is not None
+    is_ending = row.cancel_requested_at is not None or row.undo_from is not None
+    is_held = DeploymentStatus(row.status) in ACTIVE and waits and not is_ending
+    return is_held and row.promoted_wave != row.wave_index
 
 
 def has_to_confirm(row: Row[Any], verb: str, actor: Actor) -> bool:

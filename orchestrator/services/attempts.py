@@ -86,6 +86,7 @@ class _Try:
     retries: int = 0
     idempotent: bool = False
     installs: bool = False
+    max_skipped: int | None = None
 
     @classmethod
     def of(cls, claim: Claim) -> Self:
@@ -102,6 +103,7 @@ class _Try:
             action.retries,
             action.idempotent,
             todo.installs,
+            todo.max_skipped,
         )
 
 
@@ -243,6 +245,8 @@ def _settle(session: Session, held: Locked, tried: _Try, ended: Ended) -> bool:
         cancelling=held.cancelling,
         certainly_over=ended.certainly_over,
     )
+    if ended.outcome is Outcome.UNREACHABLE and _may_be_left_out(session, held, tried, verdict):
+        verdict = Verdict(StepStatus.SKIPPED)
     recorded = attempts.end(
         session,
         tried.attempt_id,
@@ -259,6 +263,14 @@ def _settle(session: Session, held: Locked, tried: _Try, ended: Ended) -> bool:
     return recorded
 
 
+def _may_be_left_out(session: Session, held: Locked, tried: _Try, verdict: Verdict) -> bool:
+    """Whether it is skipped instead of failed: so many may be, and nothing of the deployment has changed it."""
+    has_room = held.row.skipped_targets < (tried.max_skipped or 0) and held.row.undo_from is None
+    if verdict.status is not StepStatus.FAILED or not has_room:
+        return False
+    return not steps.is_changed(session, held.id, tried.target_id, but=tried.step_id)
+
+
 def _follow_up(session: Session, held: Locked, tried: _Try, ended: Ended, verdict: Verdict) -> None:
     """What the end of a step means besides: an event, another try, a target that failed."""
     if verdict.status is StepStatus.SUCCEEDED:
@@ -271,6 +283,16 @@ def _follow_up(session: Session, held: Locked, tried: _Try, ended: Ended, verdic
     held.recorder.record(f"step.{verdict.status}", actor_id=None, at=held.row.now, data=data)
     if verdict.status is StepStatus.FAILED:
         fail_target(session, held, tried.target_id, why=f"{tried.title} failed on {tried.target_name}")
+    elif verdict.status is StepStatus.SKIPPED:
+        _leave_out(session, held, tried)
+
+
+def _leave_out(session: Session, held: Locked, tried: _Try) -> None:
+    """Go on without a target that could not be reached: nothing was started there, and nothing more will be."""
+    steps.never_began(session, tried.step_id)
+    held.change.values["skipped_targets"] = held.row.skipped_targets + 1
+    engine.skip_target(session, held.id, tried.target_id, why=f"{tried.target_name} could not be reached")
+    execution.look_again(session, held)
 
 
 def fail_target(session: Session, held: Locked, target_id: int, *, why: str) -> None:

@@ -1,6 +1,7 @@
 """Asking targets whether what was installed is what runs there, and telling where it is not."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -12,11 +13,13 @@ from orchestrator.checks.base import Probe
 from orchestrator.domain.access import Permission
 from orchestrator.domain.drift import Drift, judged
 from orchestrator.domain.errors import RuleViolationError
-from orchestrator.domain.pipeline_specs import AskedSpec
+from orchestrator.domain.pipeline_specs import RUN, AskedSpec, TargetSpec
+from orchestrator.domain.variables import expand
 from orchestrator.repositories import applications, drift
-from orchestrator.services import execution, health, pipelines
+from orchestrator.services import execution, health, pipelines, work
 from orchestrator.services.actors import Actor
 from orchestrator.services.health import LEASE_SECONDS, MOST_DETAIL, Question
+from orchestrator.targets.base import Command
 
 MOST_NAMED = 20
 """So many targets are named in an event; the others are counted."""
@@ -40,13 +43,36 @@ def ask_now(session: Session, *, application: str, environment: str, actor: Acto
     return {"targets": len(asked), "asked_at": min(asked)}
 
 
-def take(session: Session, *, limit: int) -> tuple[list[Question], dict[int, tuple[int, AskedSpec]]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A script that asks a target, as a run of its own beside those of deployments."""
+
+    target_kind: str
+    target_settings: Mapping[str, Any]
+    run_name: str
+    fence: str
+    token: int
+    """Grows with each time it is asked."""
+    command: Command
+    expect: str
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a target is asked about, and how."""
+
+    deployment_id: int
+    spec: AskedSpec
+    script: Script | None = None
+
+
+def take(session: Session, *, limit: int) -> tuple[list[Question], dict[int, About]]:
     """Targets that are to be asked now, and by their ids what each was asked about and how; none where nothing is due.
 
     One whose slot is being deployed to is left for later, one that is not to be asked any more is forgotten.
     """
     questions: list[Question] = []
-    about: dict[int, tuple[int, AskedSpec]] = {}
+    about: dict[int, About] = {}
     due = drift.take_due(session, limit=limit, lease_seconds=LEASE_SECONDS)
     for (_, environment), found in groupby(due, key=lambda row: (row.application_id, row.environment)):
         rows = list(found)
@@ -61,15 +87,39 @@ def take(session: Session, *, limit: int) -> tuple[list[Question], dict[int, tup
         shared = pipeline.shared_variables(spec)
         for row in rows:
             if row.target in targets and not row.is_busy:
-                questions.append(health.question(row, row, spec.drift, shared, targets[row.target]))
-                about[row.target_id] = (row.deployment_id, spec.drift)
+                question, script = _ask(row, spec.drift, shared, targets[row.target])
+                questions.append(question)
+                about[row.target_id] = About(row.deployment_id, spec.drift, script)
     return questions, about
 
 
+def _ask(
+    row: Row[Any], spec: AskedSpec, shared: Mapping[str, str], target: TargetSpec
+) -> tuple[Question, Script | None]:
+    """By a check; or by a script, which is left to who can reach the target."""
+    if spec.check != RUN:
+        return health.question(row, row, spec, shared, target), None
+    variables = health.variables_of(row, shared, target)
+    question = Question(target_id=row.target_id, asked_at=row.asked_at, check=None)
+    try:
+        expect = expand(spec.settings.get("expect", ""), variables)
+    except ValueError as error:
+        return replace(question, refusal=f"it cannot be asked: {error}"), None
+    moment = int(row.asked_at.timestamp() * 1000)
+    script = Script(
+        target_kind=target.kind,
+        target_settings=target.settings,
+        run_name=f"0-{row.target_id}-{moment}",
+        fence=f"{work.fence(row.application, row.environment, target.name)}/drift",
+        token=moment,
+        command=Command(spec.settings[RUN], variables),
+        expect=expect,
+    )
+    return question, script
+
+
 def record(
-    session: Session,
-    answers: Mapping[int, tuple[datetime, Probe]],
-    about: Mapping[int, tuple[int, AskedSpec]],
+    session: Session, answers: Mapping[int, tuple[datetime, Probe]], about: Mapping[int, About]
 ) -> None:
     """Write what targets said, and one event a deployment for those that differ or no longer do.
 
@@ -78,11 +128,11 @@ def record(
     said = [
         {
             "target_id": target_id,
-            "deployment_id": about[target_id][0],
+            "deployment_id": about[target_id].deployment_id,
             "asked_at": asked_at,
             "state": judged(ok=probe.ok, silent=probe.silent),
             "detail": probe.detail[:MOST_DETAIL],
-            "every_seconds": about[target_id][1].every_seconds,
+            "every_seconds": about[target_id].spec.every_seconds,
         }
         for target_id, (asked_at, probe) in answers.items()
     ]

@@ -17,7 +17,7 @@ from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_af
 from orchestrator.repositories import deployments, engine, health, promotions, waking
 from orchestrator.repositories import undoing as undoing_rows
 from orchestrator.repositories.engine import Change
-from orchestrator.services import rollbacks, undoing
+from orchestrator.services import halting, rollbacks, undoing
 from orchestrator.services.records import DeploymentRecorder
 from orchestrator.services.standing import standing
 
@@ -168,6 +168,7 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         asks=row.asks,
         promoted=row.promoted_wave == wave.index,
         undoes=row.undoes,
+        skipped_targets=row.skipped_targets,
         undo_from=row.undo_from,
         ending=row.ending or "",
         failure=row.failure or "",
@@ -270,16 +271,15 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
     old, at = held.status, held.row.now
     if held.change.new is not None:
         flush(session, held)
+    halts = halting.reason(session, held.row, new, unknown=held.wave.unknown) if new in TERMINAL else None
     if decision.failure:
         held.change.values["failure"] = decision.failure
     data = {"from": str(old), "to": str(new)} | ({"why": decision.failure} if decision.failure else {})
     held.recorder.record(f"deployment.{new}", actor_id=None, at=at, data=data)
     if decision.roll_back:
-        note = rollbacks.create_automatic(session, held.row, at=at)
-        held.recorder.record("deployment.rollback", actor_id=None, at=at, data=note.data)
-        held.change.values["failure"] = f"{decision.failure}; {note.text}"
-        if note.deployment_id is not None:
-            nudge_advance(session, note.deployment_id, f"{held.row.application}, rollback of {held.id}")
+        halts = _roll_back(session, held)
+    if halts:
+        _halt(session, held, halts)
     held.change.new = held.status = new
     after_commit(session, metrics.DEPLOYMENTS.labels(held.row.environment, new).inc)
     if new is DeploymentStatus.SUCCEEDED and held.row.promotes:
@@ -289,6 +289,25 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
         if new is DeploymentStatus.SUCCEEDED and held.row.health is not None:
             health.add(session, held.id)
         _wake(session, held, only_behind=old is DeploymentStatus.PENDING)
+
+
+def _roll_back(session: Session, held: Locked) -> str | None:
+    """Request what goes back; why nothing more may start where that cannot be."""
+    note = rollbacks.create_automatic(session, held.row)
+    held.recorder.record("deployment.rollback", actor_id=None, at=held.row.now, data=note.data)
+    held.change.values["failure"] += f"; {note.text}"
+    if note.deployment_id is not None:
+        nudge_advance(session, note.deployment_id, f"{held.row.application}, rollback of {held.id}")
+    return note.halts
+
+
+def _halt(session: Session, held: Locked, why: str) -> None:
+    """Let nothing more start in the slot by itself, and say so where one looks: at the deployment."""
+    lock_id = halting.halt(session, held.row, why=why, at=held.row.now)
+    data = {"why": why, "lock": lock_id}
+    held.recorder.record("deployment.halted", actor_id=None, at=held.row.now, data=data)
+    slot = f"{held.row.application} in {held.row.environment}"
+    held.change.values["failure"] += f"; NOTHING MORE STARTS of {slot} until somebody releases lock {lock_id}"
 
 
 def _wake(session: Session, held: Locked, *, only_behind: bool) -> None:

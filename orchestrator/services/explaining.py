@@ -116,7 +116,10 @@ def _changes(
         open_rules = [rule for rule, _ in unmet(around.approval_rules, around.approvers, now)]
         if any(rule.accepts(me, now) and not any(rule.accepts(a, now) for a in mine) for rule in open_rules):
             yield "approve it", {"approvers": [*others, me]}
-    kept = [lock for lock in around.locks if not (operates or lock.username == actor.username)]
+    owners: set[str | None] = {actor.username}
+    if allows(role, Permission.DEPLOY):
+        owners.add(None)
+    kept = [lock for lock in around.locks if not (operates or lock.username in owners)]
     if len(kept) < len(around.locks):
         ids = ", ".join(str(lock.id) for lock in around.locks if lock not in kept)
         yield f"release lock {ids}", {"locks": kept}

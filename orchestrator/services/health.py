@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from orchestrator.checks.base import Check, Probe
+from orchestrator.checks.base import Probe
 from orchestrator.domain.errors import OrchestratorError, PlanOfAnotherVersionError, SettingsRefusedError
 from orchestrator.domain.health import Answer, Known, next_check, settle
 from orchestrator.domain.pipeline import Pipeline
@@ -24,13 +24,21 @@ LEASE_SECONDS = 20.0
 MOST_DETAIL = 300
 
 
+class Asks(Protocol):
+    """What a target is asked by: a check, or a script that runs on it."""
+
+    def probe(self, timeout_seconds: float) -> Probe:
+        """Ask once. Never raises because of what is asked."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One target to ask, by `check`; or, where none can be made for it, why."""
 
     target_id: int
     asked_at: datetime
-    check: Check | None
+    check: Asks | None
     refusal: str = ""
 
 
@@ -67,11 +75,9 @@ def _how(session: Session, about: Row[Any]) -> tuple[Pipeline, EnvironmentSpec, 
     return pipeline, environment, environment.health
 
 
-def question(
-    row: Row[Any], about: Row[Any], spec: AskedSpec, shared: Mapping[str, str], target: TargetSpec
-) -> Question:
-    """What to ask a target of the release that `about` tells of."""
-    variables = given_variables(
+def variables_of(about: Row[Any], shared: Mapping[str, str], target: TargetSpec) -> dict[str, str]:
+    """What is known where a target is asked: as its steps knew it, but for what belongs to a wave."""
+    return given_variables(
         merge_variables(shared, target.variables),
         application=about.application,
         version=about.version,
@@ -89,6 +95,13 @@ def question(
         rolls_back_id=about.rolls_back_id,
         previous_version=about.previous_version,
     )
+
+
+def question(
+    row: Row[Any], about: Row[Any], spec: AskedSpec, shared: Mapping[str, str], target: TargetSpec
+) -> Question:
+    """What to ask a target of the release that `about` tells of."""
+    variables = variables_of(about, shared, target)
     try:
         check = work.make_check(spec.check, expand_settings(spec.settings, variables))
     except (SettingsRefusedError, ValueError) as error:

@@ -55,11 +55,12 @@ def create(
 
 
 def release(session: Session, lock_id: int, *, actor: Actor, precondition: Precondition = always) -> None:
-    """Release a lock and wake whoever waited for it; a second call does nothing. Its owner and operators may."""
+    """Release a lock and wake whoever waited for it; a second call does nothing.
+
+    Its owner and operators may; one of the orchestrator's, whoever may deploy there.
+    """
     lock = gates.get_lock(session, lock_id, hold=True)
-    place = {"application": lock.application, "environment": lock.environment}
-    actor.require_place(Permission.DEPLOY, **place)
-    actor.require_ownership(lock.created_by, f"lock {lock_id} of {lock.created_by_name}", **place)
+    _require_release(lock, actor)
     precondition(lock)
     if not gates.release_lock(session, lock_id, released_by=actor.id):
         return
@@ -75,13 +76,18 @@ def may_release(lock: Row[Any], actor: Actor) -> bool:
     """Whether it is held and they may release it."""
     if lock.released_at is not None or (lock.expires_at is not None and lock.expires_at <= clock.now()):
         return False
-    place = {"application": lock.application, "environment": lock.environment}
     try:
-        actor.require_place(Permission.DEPLOY, **place)
-        actor.require_ownership(lock.created_by, f"lock {lock.id}", **place)
+        _require_release(lock, actor)
     except ForbiddenError:
         return False
     return True
+
+
+def _require_release(lock: Row[Any], actor: Actor) -> None:
+    place = {"application": lock.application, "environment": lock.environment}
+    actor.require_place(Permission.DEPLOY, **place)
+    if lock.created_by is not None:
+        actor.require_ownership(lock.created_by, f"lock {lock.id} of {lock.created_by_name}", **place)
 
 
 def _application_id(session: Session, name: str | None) -> int | None:

@@ -31,6 +31,8 @@ class Cell:
     """The version that runs in the environment before it and is newer than what is here."""
     ill: int = 0
     """How many of its targets were not well when they were asked last."""
+    drifted: int = 0
+    """On how many of them something else runs than was installed."""
 
     @property
     def news(self) -> str | None:
@@ -71,7 +73,7 @@ class Overview:
 def overview(session: Session, *, part: str) -> Overview:
     """All applications whose name holds `part`."""
     found = rows.slots(session, part=part, most_applications=MOST_APPLICATIONS + 1)
-    ill = rows.ill(session)
+    unwell = rows.unwell(session)
     slots: dict[str, dict[str, Row[Any]]] = {}
     for row in found:
         of_application = slots.setdefault(row.application, {})
@@ -79,11 +81,7 @@ def overview(session: Session, *, part: str) -> Overview:
             of_application[row.environment] = row
     lines = {
         name: {
-            environment: Cell(
-                row=row,
-                promotes=_promotes(row, of_application),
-                ill=ill.get((row.application_id, environment), 0),
-            )
+            environment: _cell(row, of_application, unwell.get((row.application_id, environment)))
             for environment, row in of_application.items()
         }
         for name, of_application in slots.items()
@@ -123,6 +121,13 @@ def inbox(session: Session, *, actor: Actor) -> list[Explanation]:
         if each.row.status == DeploymentStatus.PAUSED
         or any(gate.kind == APPROVAL and not gate.passes for gate in each.gates)
     ]
+
+
+def _cell(row: Row[Any], of_application: Mapping[str, Row[Any]], unwell: Row[Any] | None) -> Cell:
+    promotes = _promotes(row, of_application)
+    if unwell is None:
+        return Cell(row=row, promotes=promotes)
+    return Cell(row=row, promotes=promotes, ill=unwell.ill, drifted=unwell.drifted)
 
 
 def _promotes(row: Row[Any], of_application: Mapping[str, Row[Any]]) -> str | None:

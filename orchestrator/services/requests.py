@@ -45,6 +45,8 @@ class Order:
     override_windows: bool = False
     only_targets: tuple[str, ...] | None = None
     """Which targets, in this order."""
+    not_undone: tuple[str, ...] = ()
+    """Of a rollback: `undo` scripts of the other deployment that are not run, by their titles."""
     replaces_id: int | None = None
     """A deployment that has not started and whose place it takes, whatever the queue's policy."""
 
@@ -293,6 +295,7 @@ def _record(deployment_id: int, order: Order, version: str, digest: str) -> Depl
         "rolls_back": order.rolls_back_id,
         **({"override_windows": True} if order.override_windows else {}),
         "retry_of": order.retry_of_id,
+        **({"not_undone": list(order.not_undone)} if order.not_undone else {}),
     }
     recorder.record("deployment.requested", actor_id=order.requested_by, at=clock.now(), data=data)
     return recorder

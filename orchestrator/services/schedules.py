@@ -1,25 +1,31 @@
 """Recurring deployments: "what succeeded in staging goes to production each Tuesday at 09:00"."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from orchestrator import clock, recurrence
+from orchestrator.domain import windows
 from orchestrator.domain.access import Permission
-from orchestrator.domain.errors import OrchestratorError, RuleViolationError
+from orchestrator.domain.errors import ForbiddenError, OrchestratorError, RuleViolationError
+from orchestrator.domain.wall_time import is_abbreviation, shown
 from orchestrator.domain.window_reading import read_rule
 from orchestrator.domain.windows import HORIZON, RuleKind
 from orchestrator.repositories import applications, releases, schedules
 from orchestrator.repositories import deployments as rows
-from orchestrator.services import actors, deployments, records
+from orchestrator.repositories import windows as rules_of
+from orchestrator.services import actors, deployments, openings, pipelines, records
 from orchestrator.services.actors import Actor
 from orchestrator.services.preconditions import Precondition, always
 
 LATE = timedelta(hours=1)
 """An occurrence that nobody could look at for so long is left out."""
+MOST_FORESEEN = 3
 
 
 def create(
@@ -71,6 +77,87 @@ def remove(session: Session, schedule_id: int, *, actor: Actor, precondition: Pr
     precondition(row)
     if schedules.remove(session, schedule_id, removed_by=actor.id):
         _record(session, schedule_id, "schedule.removed", actor.id, {})
+
+
+def may_remove(row: Row[Any], actor: Actor) -> bool:
+    """Whether they may remove it."""
+    place = {"application": row.application, "environment": row.environment}
+    try:
+        actor.require_place(Permission.DEPLOY, **place)
+        actor.require_ownership(row.created_by, f"schedule {row.id}", **place)
+    except ForbiddenError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a schedule would do."""
+
+    warnings: Sequence[str]
+    """What its author may not have meant, in plain sentences."""
+    next: Sequence[datetime]
+    """When it would request a deployment first."""
+
+
+def rehearse(
+    session: Session,
+    *,
+    application: str,
+    environment: str,
+    from_environment: str | None,
+    cron: str,
+    zone: str,
+) -> Rehearsal:
+    """Look at a schedule without keeping it. Raises NotFoundError, InvalidInputError."""
+    now = clock.now()
+    coming = list(islice(times(cron, zone, now, now + HORIZON), MOST_FORESEEN + 1))
+    found = applications.get(session, application)
+    for name in filter(None, (environment, from_environment)):
+        applications.get_environment(session, name)
+    warnings = [
+        *_lint_places(found, environment, from_environment),
+        *_lint_times(session, environment, application=application, coming=coming, zone=zone),
+    ]
+    return Rehearsal(warnings, coming[:MOST_FORESEEN])
+
+
+def _lint_places(found: Row[Any], environment: str, from_environment: str | None) -> Iterator[str]:
+    spec = pipelines.current(found).find_environment(environment) if found.document is not None else None
+    if spec is None:
+        yield f"The pipeline of {found.name} has no {environment}, so each time is left out."
+    if from_environment == environment:
+        yield f"It takes from {environment} what is there already, so each time is left out."
+    elif from_environment is None and spec is not None and spec.after:
+        yield (
+            f"It takes the newest release, which has to succeed in {', '.join(spec.after)} first:"
+            " until it has, each deployment waits."
+        )
+
+
+def _lint_times(
+    session: Session, environment: str, *, application: str, coming: Sequence[datetime], zone: str
+) -> Iterator[str]:
+    if is_abbreviation(zone):
+        yield (
+            f"`{zone}` is an abbreviation and not a place, so it may not follow what clocks anywhere show;"
+            " write a place, such as Europe/Berlin."
+        )
+    found = rules_of.of_environment(session, environment, application=application)
+    rules = openings.rules_for({"rules": found.rules or [], "labels": found.labels})
+    for number, at in enumerate(coming[:MOST_FORESEEN]):
+        opening = windows.evaluate(rules, at, occurrences=recurrence.occurrences)
+        if opening.is_open:
+            continue
+        following = coming[number + 1] if number + 1 < len(coming) else None
+        starts, when = (
+            opening.next_opening,
+            f"On {shown(at, zone):%Y-%m-%d at %H:%M} deploying is not allowed",
+        )
+        if starts is None or (following is not None and starts >= following):
+            yield f"{when}, and not before the next time comes: that deployment is given up."
+        else:
+            yield f"{when}: that deployment waits until {shown(starts, zone):%Y-%m-%d at %H:%M}."
 
 
 def run(session: Session, schedule_id: int) -> None:

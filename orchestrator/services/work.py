@@ -19,8 +19,9 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.domain.pipeline import FILES, RUN, VERIFY
 from orchestrator.domain.pipeline_specs import TRAFFIC
-from orchestrator.domain.plan import FORMAT, Plan, PlannedAction, environment_variables
-from orchestrator.domain.plan_reading import from_document
+from orchestrator.domain.plan import Plan, PlannedAction, environment_variables
+from orchestrator.domain.plan_reading import from_document, says_waves
+from orchestrator.domain.undoing import CHANGING
 from orchestrator.domain.variables import expand, expand_settings
 from orchestrator.services.pipelines import ENGINE_SETTINGS
 from orchestrator.targets import files
@@ -56,13 +57,12 @@ class Work:
     """What it wants of a proxy. A step is one of a run, a check and a shift."""
     timeout_seconds: float
     interval_seconds: float
+    installs: bool
+    """Whether the target has the release after its success; not by looking, by traffic that is moved or by what puts back."""
+    max_skipped: int | None
+    """How many targets that cannot be reached may be skipped; None: a person is asked about each."""
     traceparent: str | None
     """The trace that the deployment belongs to."""
-
-    @property
-    def installs(self) -> bool:
-        """Whether its success changes what the target has."""
-        return self.action.kind != VERIFY
 
     @property
     def grace_seconds(self) -> float:
@@ -129,6 +129,8 @@ def _read(found: Row[Any], deployment: Row[Any]) -> Work:
         shift=_make_shift(action.check, asking) if action.kind == TRAFFIC else None,
         timeout_seconds=parse_duration(asking["within"]) if asks else action.timeout_seconds,
         interval_seconds=parse_duration(asking["interval"]) if asks else 0.0,
+        installs=action.kind in CHANGING and deployment.undo_from is None,
+        max_skipped=plan.max_skipped,
         traceparent=deployment.traceparent,
     )
 
@@ -165,7 +167,7 @@ def _make_shift(kind: str, settings: Mapping[str, Any]) -> Shift:
 def _plan(found: Row[Any]) -> Plan:
     """The plan as if it were for this one target: what other targets get is not read."""
     document = {**found.document, "targets": [found.target]}
-    if document.get("format") == FORMAT:
+    if says_waves(document):
         return _of(document | {"waves": []}, found.action_index)
     document["batch_sizes"] = [1]
     if "waits" in document:

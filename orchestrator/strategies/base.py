@@ -9,7 +9,16 @@ from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.moves import Batch, Move
 from orchestrator.domain.reading import suggest
 
-__all__ = ["Batch", "Candidate", "InvalidStrategyError", "Move", "MovesTraffic", "Strategy", "Surroundings"]
+__all__ = [
+    "Batch",
+    "Candidate",
+    "InvalidStrategyError",
+    "LeavesOut",
+    "Move",
+    "MovesTraffic",
+    "Strategy",
+    "Surroundings",
+]
 
 DEFAULT_MAX_PARALLEL = 100
 GREATEST_MAX_PARALLEL = 10_000
@@ -74,6 +83,15 @@ class Strategy(Protocol):
 
     def max_failures(self, target_count: int) -> int:
         """How many targets may fail: one more than this fails the deployment."""
+        ...
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """What a strategy has that says what becomes of targets that cannot be reached."""
+
+    def max_skipped(self, target_count: int) -> int | None:
+        """How many of them are skipped, before one more counts as failed; None: a person is asked about each."""
         ...
 
 

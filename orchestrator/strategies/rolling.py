@@ -25,6 +25,8 @@ from orchestrator.strategies.base import (
 )
 
 MAX_BATCH_ENTRIES = 100
+COUNT, SKIP = "count", "skip"
+"""What becomes of a target that cannot be reached: it counts as failed, or it is skipped."""
 KNOWN = (
     "batch",
     "rounding",
@@ -36,6 +38,7 @@ KNOWN = (
     "zone",
     "bake",
     "max_unavailable",
+    "unreachable",
 )
 
 
@@ -60,6 +63,8 @@ class Rolling:
     """As `settle_seconds`, between two zones."""
     max_unavailable: int | str | None = None
     """How many targets may be without service at a time, those that are down already among them."""
+    skipped: int | str | None = None
+    """How many targets that cannot be reached are skipped before one more counts as failed; None: a person is asked."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:
@@ -85,6 +90,7 @@ class Rolling:
             max_unavailable=read_amount("max_unavailable", settings["max_unavailable"], least=1)
             if "max_unavailable" in settings
             else None,
+            skipped=_read_unreachable(settings["unreachable"]) if "unreachable" in settings else None,
         )
 
     def settings(self) -> dict[str, Any]:
@@ -96,6 +102,7 @@ class Rolling:
             "zone": self.zone or None,
             "bake": written_wait(self.bake_seconds),
             "max_unavailable": self.max_unavailable,
+            "unreachable": _written_unreachable(self.skipped),
         }
         return {
             "batch": list(self.batch),
@@ -139,6 +146,10 @@ class Rolling:
     def max_failures(self, target_count: int) -> int:
         """A percentage is rounded down, whatever `rounding` says: never more failures than were allowed."""
         return resolve_amount(self.failures, target_count, up=False)
+
+    def max_skipped(self, target_count: int) -> int | None:
+        """A percentage is rounded down, as that of failures."""
+        return None if self.skipped is None else resolve_amount(self.skipped, target_count, up=False)
 
     def _cut(self, zones: Sequence[Sequence[Candidate]], sizes: Iterator[int]) -> list[list[tuple[str, ...]]]:
         """Batches of these sizes, and none that would take more out of service than may be.
@@ -195,3 +206,17 @@ def _read_batch(value: object) -> tuple[int | str, ...]:
     if len(value) > MAX_BATCH_ENTRIES:
         raise InvalidStrategyError("batch", f"may hold at most {MAX_BATCH_ENTRIES} sizes")
     return tuple(read_amount(f"batch/{index}", size, least=1) for index, size in enumerate(value))
+
+
+def _read_unreachable(value: object) -> int | str:
+    if value == COUNT:
+        return 0
+    if not isinstance(value, Mapping) or value.keys() != {SKIP}:
+        raise InvalidStrategyError(
+            "unreachable", "must be count, or how many are skipped, such as {skip: 2} or {skip: 5%}"
+        )
+    return read_amount("unreachable/skip", value[SKIP], least=1)
+
+
+def _written_unreachable(skipped: int | str | None) -> str | dict[str, int | str] | None:
+    return COUNT if skipped == 0 else None if skipped is None else {SKIP: skipped}

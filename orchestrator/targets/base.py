@@ -2,12 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from orchestrator.domain.artifacts import Artifact
 from orchestrator.domain.networks import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Where a run may say that there is news of it, and the secret with which it signs that."""
+
+    url: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +27,7 @@ class Run:
     seen for `fence`. `start_by` is the moment, on `orchestrator.clock.monotonic`, from which on the worker has no right to
     start it any more: where runs live on nodes, the next attempt may be on another one, whose tokens this one never sees.
     `origin` is the installation whose names these are: a target that serves several must not mistake one's for another's.
+    `callback`: none for a kind that does not call back.
     """
 
     name: str
@@ -26,6 +35,7 @@ class Run:
     token: int
     start_by: float = math.inf
     origin: str = ""
+    callback: Callback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +169,16 @@ class SupportsPace(Protocol):
 
     longest_pause_seconds: ClassVar[float]
     """How long a run that writes nothing may be left alone between two looks."""
+
+
+@runtime_checkable
+class SupportsCallbacks(Protocol):
+    """What a target has that says by itself when there is news of a run, so that it is not asked all the time."""
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether this one does: then a run is looked at when it called, and now and then besides."""
+        ...
 
 
 @runtime_checkable

@@ -53,19 +53,23 @@ class HttpTarget:
     url: str
     secret_file: str
     """On the worker; several lines are several secrets, the newest first."""
+    calls_back: bool = False
     allowed: tuple[Network, ...] = ()
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, runs_dir: str) -> Self:
-        """Take `url` and `secret`, both required."""
-        refuse_unknown(settings, ("url", "secret"))
+        """Take `url` and `secret`, both required, and `callback`."""
+        refuse_unknown(settings, ("url", "secret", "callback"))
         url = posting.check_url(settings.get("url"), field="url", allowed=None)
         if "?" in url or "#" in url:
             raise SettingsRefusedError("url", "must end with its path: the calls add theirs to it")
         secret_file = absolute_path(settings, "secret")
         if not secret_file:
             raise SettingsRefusedError("secret", "must be the path of a file on the worker with the secret")
-        return cls(url.rstrip("/"), secret_file)
+        calls_back = settings.get("callback", False)
+        if not isinstance(calls_back, bool):
+            raise SettingsRefusedError("callback", "must be true or false")
+        return cls(url.rstrip("/"), secret_file, calls_back)
 
     def within(self, allowed: tuple[Network, ...]) -> Self:
         """The same target, which may also be in these private networks."""
@@ -73,7 +77,9 @@ class HttpTarget:
 
     def start(self, run: Run, command: Command) -> None:
         """Send the run; whoever takes it knows by its name whether it has it already."""
-        more = {"script": command.script, "variables": dict(command.env)}
+        more: dict[str, Any] = {"script": command.script, "variables": dict(command.env)}
+        if run.callback is not None:
+            more["callback"] = {"url": run.callback.url, "secret": run.callback.secret}
         self._ask(run, "", more, message_id=f"{_identity(run)}.start")
 
     def poll(self, run: Run, offset: int) -> Poll:

@@ -53,3 +53,40 @@ def test_what_somebody_changed_by_hand_is_found(database: Database, workers: Fle
             world.scalar("SELECT data ->> 'why' FROM events WHERE kind = 'drift.found'") == f"web-a: {detail}"
         )
         assert not worker.says("task_failed")
+
+
+def test_a_script_on_the_target_says_what_is_there(
+    database: Database, workers: Fleet, tmp_path: Path
+) -> None:
+    world = World(database)
+    world.release("1.0.0")
+    file = tmp_path / "VERSION"
+    file.write_text("1.0.0\n")
+    source = f"""
+application: shop
+environments:
+  lab:
+    targets: [{{name: web-a, kind: command}}]
+    drift: {{run: "cat {file}", expect: $RELEASE_VERSION}}
+deploy:
+  - run: ./install
+"""
+    with database.transaction() as session:
+        pipelines.apply(session, name="shop", source=source, actor=world.actor)
+    assert world.run_to_end(world.request("1.0.0", "lab")) == "succeeded"
+    worker = workers.worker()
+    state = "SELECT state FROM drift_checks"
+    for content, found, detail in (
+        ("1.0.0", "same", "it says '1.0.0'"),
+        ("0.9.9", "differs", "'1.0.0' is not in what it says: '0.9.9'"),
+        (None, "unknown", "exit code 1: "),
+    ):
+        if content is None:
+            file.unlink()
+        else:
+            file.write_text(content)
+        with database.transaction() as session:
+            drift.ask_now(session, application="shop", environment="lab", actor=world.actor)
+        eventually(lambda found=found: world.scalar(state) == found, f"it is {found}")  # type: ignore[misc]
+        assert str(world.scalar("SELECT detail FROM drift_checks")).startswith(detail)
+    assert not worker.says("task_failed")

@@ -1,11 +1,16 @@
-"""Deployments to an HTTP service by real workers: an answer that is lost, and one that repeats secrets."""
+"""Deployments to an HTTP service by real workers: lost answers, secrets that are repeated, callbacks, and nobody there."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from werkzeug.serving import make_server
 
+from api.app import create_app
 from orchestrator.config import Settings
+from orchestrator.services import deployments, pipelines, releases
 from tests.acceptance.fleet import Fleet, eventually
 from tests.acceptance.test_workers import ended
 from tests.acceptance.tool import deploy, workers, world
@@ -77,3 +82,64 @@ def test_a_secret_that_a_receiver_repeats_is_in_no_record(
     assert failure.startswith("it refuses with status 400: what is {")
     assert "'PASSWORD': '***'" in failure
     assert not worker.says("correct-horse-battery")
+
+
+@contextmanager
+def web(settings: Settings) -> Iterator[str]:
+    """The API at a port of its own."""
+    server = make_server("127.0.0.1", 0, create_app(settings), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+def test_a_receiver_calls_back_when_a_run_is_over(
+    world: World, workers: Fleet, settings: Settings, receiver: Receiver, tmp_path: Path
+) -> None:
+    goes_on, may_end = tmp_path / "goes-on", tmp_path / "may-end"
+    with web(settings) as url:
+        workers.worker(CALLBACK_URL=url)
+        target = f"{at(str(receiver.settings()['url']), receiver.secret)}, callback: true"
+        script = f"touch {goes_on}\nuntil test -e {may_end}; do sleep 0.1; done\necho it is over"
+        deployment = deploy(world, target, script)
+        eventually(goes_on.exists, "the run has begun")
+        assert world.scalar("SELECT called_back FROM attempts WHERE deployment_id = :id", id=deployment) == 0
+        may_end.touch()
+        assert ended(world, deployment) == "succeeded"
+    assert world.scalar("SELECT called_back FROM attempts WHERE deployment_id = :id", id=deployment) == 1
+    assert world.stored_log(deployment) == b"it is over\n"
+
+
+def test_a_service_that_is_not_there_is_left_out_and_the_others_are_done(
+    world: World, workers: Fleet, receiver: Receiver
+) -> None:
+    with scripted_server() as gone:
+        nowhere = f"{gone.url}/runs"
+    targets = ", ".join(
+        f"{{name: {name}, {at(url, receiver.secret)}}}"
+        for name, url in (("away", nowhere), ("here", str(receiver.settings()["url"])))
+    )
+    source = (
+        f"application: tool\nenvironments:\n  lab:\n    targets: [{targets}]\n"
+        "    strategy: {kind: rolling, unreachable: {skip: 1}}\ndeploy: [{run: 'true'}]\n"
+    )
+    with world.database.transaction() as session:
+        pipelines.apply(session, name="tool", source=source, actor=world.actor)
+        releases.create(session, name="tool", version="1", artifact="", changes="", actor=world.actor)
+        deployment = deployments.request(
+            session, application="tool", version="1", environment="lab", reason="", actor=world.actor
+        ).id
+    workers.worker(SLICE_SECONDS="2")
+    assert ended(world, deployment) == "failed"
+    assert (
+        world.get(deployment).failure
+        == "1 target could not be reached and was skipped, so all others were done"
+    )
+    statement = "SELECT target_name || ' ' || status FROM steps WHERE deployment_id = :id ORDER BY 1"
+    assert world.column(statement, id=deployment) == ["away skipped", "here succeeded"]
+    failure = world.scalar(
+        "SELECT failure FROM steps WHERE deployment_id = :id AND status = 'skipped'", id=deployment
+    )
+    assert str(failure).startswith("it cannot be reached: ")

@@ -52,6 +52,33 @@ def test_changes_come_without_being_asked_for(site: Site) -> None:
         assert asked[1] == [], "the dashboard asked again although the stream told it"
 
 
+def test_the_list_of_deployments_changes_by_itself_keeps_its_filter_and_is_true_after_back(
+    site: Site,
+) -> None:
+    name = site.application(PIPELINE, "1.0.0", "3.0.0")
+    running = site.deploy(name, "3.0.0")
+    site.wait(running, "running")
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.person("viewer"))
+        page.goto("/deployments")
+        page.get_by_label("Application").fill(name)
+        page.get_by_role("button", name="Filter").click()
+        row = page.locator(f"#deployment-{running}")
+        expect(row).to_contain_text("running")
+        is_streamed(page)
+        next_one = site.deploy(name, "1.0.0")
+        expect(page.locator(f"#deployment-{next_one}")).to_contain_text("pending")
+        row.get_by_role("link").click()
+        site.api("POST", f"/deployments/{running}/cancel", {})
+        site.wait(next_one, "succeeded")
+        page.go_back()
+        expect(row).to_contain_text("cancelled")
+        expect(page.locator("tbody tr")).to_have_count(2)
+        expect(page.get_by_label("Application")).to_have_value(name)
+        page.reload()
+        expect(page.locator("tbody tr").first).to_contain_text("succeeded")
+
+
 def test_without_the_stream_pages_ask_again_and_with_it_they_stop(site: Site) -> None:
     name = site.application(PIPELINE, "1.0.0", "3.0.0")
     running = site.deploy(name, "3.0.0")

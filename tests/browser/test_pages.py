@@ -21,6 +21,9 @@ environments:
     targets: [{name: web-a, kind: command}, {name: web-b, kind: command}]
     strategy: {kind: rolling, batch: 1}
     approvals: [{role: operator}]
+  lab:
+    targets: [{name: lab-a, kind: command}, {name: lab-b, kind: command}]
+    strategy: {kind: canary, canary: 1, promote: manual}
 deploy:
   - run: |
       echo "installing $RELEASE_VERSION on $TARGET_NAME"
@@ -42,6 +45,8 @@ def pages(site: Site) -> dict[str, str]:
     site.wait(site.deploy(broken, "1.0.0"), "succeeded")
     failed = site.deploy(broken, "1.2.0")
     site.wait(failed, "failed")
+    held = site.deploy(shop, "1.0.0", "lab")
+    site.wait(held, "paused")
     pending = site.deploy(shop, "1.0.0", "production", by=deployer)
     running = site.deploy(shop, "1.3.0")
     site.wait(running, "running")
@@ -53,6 +58,8 @@ def pages(site: Site) -> dict[str, str]:
     site.api("POST", "/windows/", {**rules, "name": "office hours", "weekly": weekly})
     site.api("POST", "/freezes/", {**rules, "name": "the fair", "dated": dated})
     release = site.api("GET", f"/releases/?name={shop}")["items"][0]["id"]
+    again = {"environment": "production", "cron": "0 9 * * tue", "zone": "Europe/Berlin"}
+    schedule = site.api("POST", "/schedules/", {**again, "application": shop, "reason": "each week"})["id"]
     told = {"name": "the chat", "settings": {"url": "https://hooks.example/x"}, "events": ["deployment.*"]}
     hook = site.api("POST", "/webhooks/", told)["id"]
     delivery = site.api("POST", f"/webhooks/{hook}/test", {})["id"]
@@ -65,6 +72,7 @@ def pages(site: Site) -> dict[str, str]:
         "failed": f"/deployments/{failed}",
         "pending": f"/deployments/{pending}",
         "running": f"/deployments/{running}",
+        "held": f"/deployments/{held}",
         "log": f"/deployments/{failed}/steps/{step}#L50",
         "inbox": "/inbox",
         "insights": "/insights?environment=staging",
@@ -76,12 +84,16 @@ def pages(site: Site) -> dict[str, str]:
         "calendar": "/calendar?environment=production",
         "calendar-week": "/calendar?environment=production&view=week",
         "rule": "/calendar/rules/new?environment=production",
+        "schedule": f"/calendar/schedules/new?replaces={schedule}",
         "locks": "/locks?all=true",
         "releases": "/releases",
         "release": f"/releases/{release}",
         "applications": "/applications",
         "application": f"/applications/{shop}",
         "targets": f"/targets?application={shop}",
+        "targets-past": "/targets?environment=staging&at=2090-01-01T12:00&zone=Europe/Berlin",
+        "targets-none": "/targets?environment=staging&at=2020-01-01T12:00&zone=UTC",
+        "target": "/targets/1",
         "webhooks": "/webhooks",
         "webhook": f"/webhooks/{hook}",
         "delivery": f"/webhooks/{hook}/deliveries/{delivery}",

@@ -22,6 +22,20 @@ deploy:
       while [ "$RELEASE_VERSION" = 3.0.0 ]; do sleep 0.1; done
 """
 
+CANARY = """\
+application: NAME
+environments:
+  staging:
+    targets: [{name: web-a, kind: command}, {name: web-b, kind: command}, {name: web-c, kind: command}]
+    strategy: {kind: canary, canary: 1, promote: manual}
+    drift: {http: "SITE/health/live", expect: $RELEASE_VERSION, every: 1h}
+  production:
+    targets: [{name: web-a, kind: command}]
+    after: staging
+deploy:
+  - run: echo "installing $RELEASE_VERSION on $TARGET_NAME"
+"""
+
 
 def ground(page: Page) -> str:
     return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
@@ -240,3 +254,72 @@ def test_what_a_script_groups_folds_and_unfolds_for_who_is_led_there(site: Site)
         page.evaluate("location.hash = '#L3'")
         expect(page.locator("#L3")).to_be_in_viewport()
         expect(page.locator("#L1")).to_contain_text("unpacking <b>it</b>")
+
+
+def test_a_canary_is_promoted_from_the_inbox_and_what_differs_is_found(site: Site) -> None:
+    name = site.application(CANARY.replace("SITE", site.url), "1.0.0")
+    made = site.deploy(name, "1.0.0")
+    site.wait(made, "paused")
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.person("deployer"))
+        page.get_by_role("link", name="Inbox").click()
+        page.get_by_role("link", name=f"Look at it and decide about {name}").click()
+        expect(page.get_by_role("region", name="Why it is paused")).to_contain_text("1 of ")
+        page.get_by_role("button", name=f"Promote {name} 1.0.0 in staging").click()
+        expect(page.locator(".big")).to_have_text("succeeded", timeout=60_000)
+        page.get_by_role("link", name="3 of 3 targets").click()
+        page.get_by_role("button", name=f"Check now what runs of {name} in staging").click()
+        differs = page.locator("tr", has_text="web-b").get_by_text("differs")
+        expect(differs).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("not answered yet")).to_have_count(0, timeout=60_000)
+        page.get_by_role("link", name="web-b").click()
+        expect(page.get_by_role("region", name="Deployments")).to_contain_text(f"{name} 1.0.0 #{made}")
+        page.goto("/")
+        expect(page.locator(f"#app-{name}")).to_contain_text("3 targets differ")
+
+
+def test_targets_are_shown_as_they_were_on_the_clocks_of_who_looks(site: Site) -> None:
+    name = site.application(CANARY.replace("SITE", site.url), "1.0.0")
+    made = site.deploy(name, "1.0.0")
+    site.wait(made, "paused")
+    with site.visitor(timezone_id="Asia/Tokyo") as visitor:
+        page = visitor.log_in(site.person("viewer"))
+        page.goto(f"/targets?application={name}&environment=staging")
+        expect(page.get_by_label("Times of")).to_have_value("Asia/Tokyo")
+        page.get_by_label("As it was").fill("2020-02-03T04:05")
+        page.get_by_role("button", name="Show").click()
+        expect(page.get_by_text("Mon 2020-02-03 04:05 (Asia/Tokyo)")).to_be_visible()
+        expect(page.get_by_role("heading", name="Nothing ran there yet")).to_be_visible()
+        page.get_by_label("As it was").fill("2090-02-03T04:05")
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("tbody tr")).to_have_count(1)
+        expect(page.locator("tbody tr")).to_contain_text("1.0.0")
+        page.go_back()
+        expect(page.get_by_label("As it was")).to_have_value("2020-02-03T04:05")
+
+
+def test_a_recurring_deployment_is_made_changed_and_removed_by_hand(site: Site) -> None:
+    name = site.application(CANARY.replace("SITE", site.url), "1.0.0")
+    with site.visitor(timezone_id="Europe/Berlin") as visitor:
+        page = visitor.log_in(site.person("deployer"))
+        page.goto("/calendar?environment=production")
+        page.get_by_role("link", name="New recurring deployment").click()
+        expect(page.get_by_label("Times of")).to_have_value("Europe/Berlin")
+        page.get_by_label("Application").fill(name)
+        page.get_by_label(re.compile("^When")).fill("0 9 * *")
+        expect(page.locator("#check")).to_contain_text("It cannot be made like that")
+        page.get_by_label(re.compile("^When")).fill("0 9 * * tue")
+        expect(page.locator("#check")).to_contain_text("which has to succeed in staging first")
+        page.get_by_label("It takes").select_option("staging")
+        expect(page.locator("#check")).to_contain_text("It would deploy on Tue")
+        expect(page.locator("#check")).not_to_contain_text("which has to succeed")
+        page.get_by_role("button", name="Make it").click()
+        recurring = page.get_by_role("region", name="Recurring deployments").locator("tr", has_text=name)
+        expect(recurring).to_contain_text("takes what is in staging")
+        recurring.get_by_role("link", name="Edit").click()
+        expect(page.locator("#check")).to_contain_text("It would deploy on Tue")
+        page.get_by_label(re.compile("^When")).fill("0 10 * * wed")
+        page.get_by_role("button", name="Replace it").click()
+        expect(recurring).to_contain_text("0 10 * * wed")
+        recurring.get_by_role("button", name="Remove").click()
+        expect(page.locator("tr", has_text=name)).to_have_count(0)

@@ -15,6 +15,9 @@ def main() -> int:
     """Run what was asked for; 1 if any promise was broken, with the evidence kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--faults", type=int, default=100, help="how many faults")
+    parser.add_argument(
+        "--rate", type=float, default=campaign.FAULTS_A_SECOND, help="how many of them a second, on average"
+    )
     parser.add_argument("--restarts", type=int, help="instead: how many rolling restarts of all processes")
     parser.add_argument("--backlog", type=int, help="instead: how many backlogs that starting workers find")
     parser.add_argument("--seed", type=int, default=None, help="draws the same faults again")
@@ -40,7 +43,7 @@ def _run(given: argparse.Namespace, place: Path, seed: int) -> Report:
         return scenarios.restarts(place, rounds=given.restarts, seed=seed, say=say)
     if given.backlog:
         return scenarios.backlog(place, rounds=given.backlog, seed=seed, say=say)
-    return campaign.run(place, faults=given.faults, seed=seed, say=say)
+    return campaign.run(place, faults=given.faults, seed=seed, say=say, rate=given.rate)
 
 
 def say(text: str) -> None:

@@ -24,8 +24,16 @@ _TOLD_SECONDS = 30.0
 """How long after the end of everything followers may take to come to theirs."""
 
 
-def run(folder: Path, *, faults: int, seed: int, say: Say, mix: Mix | None = None) -> Report:
-    """Break things so many times, let them heal, and report."""
+def run(
+    folder: Path,
+    *,
+    faults: int,
+    seed: int,
+    say: Say,
+    mix: Mix | None = None,
+    rate: float = FAULTS_A_SECOND,
+) -> Report:
+    """Break things so many times, `rate` faults a second on average, let them heal, and report."""
     begun = clock.monotonic()
     with site(folder, seed=seed, say=say) as made:
         working = drivers(made.desk, made.observer, seed=seed, mix=mix or Mix())
@@ -38,29 +46,43 @@ def run(folder: Path, *, faults: int, seed: int, say: Say, mix: Mix | None = Non
         made.observer.listeners.append(recoveries.look)
         injector = Injector(made.installed, made.observer, Hunter(made.installed), recoveries, ability)
         threading.Event().wait(min(_WARM_UP_SECONDS, faults / 5))
-        _inject(injector, faults=faults, seed=seed, say=say)
+        before = processor_seconds()
+        _inject(injector, plan(faults, seed, made.installed.shape.workers, rate=rate), say=say)
+        spare = idle_share(before, processor_seconds())
         heal_all(made.installed)
         made.observer.watch_standstills()
         say("everything is healed; what is open is brought to its end")
         open_ids = drain(made, working, crowd)
         report = _judge(made, crowd, injector, recoveries, open_ids)
         report.seed, report.seconds = seed, clock.monotonic() - begun
+        report.extra["faults a second, on average; processors idle meanwhile"] = f"{rate:g}, {spare:.0%}"
         report.extra["runs whose end a person was asked about"] = f"{operator.answers}"
         (folder / "faults").write_text("\n".join(injector.log) + "\n")
         return report
 
 
-def plan(faults: int, seed: int, workers: tuple[str, ...]) -> list[tuple[float, Planned]]:
+def plan(faults: int, seed: int, workers: tuple[str, ...], *, rate: float) -> list[tuple[float, Planned]]:
     """So many faults, each with the pause before it."""
     rng = random.Random(seed)
-    return [(min(rng.expovariate(FAULTS_A_SECOND), 3.0), draw(rng, workers)) for _ in range(faults)]
+    return [(min(rng.expovariate(rate), 4.8 / rate), draw(rng, workers)) for _ in range(faults)]
 
 
-def _inject(injector: Injector, *, faults: int, seed: int, say: Say) -> None:
+def processor_seconds() -> tuple[int, int]:
+    """What this machine's processors did since it started: idle, and altogether (proc(5), in ticks)."""
+    ticks = [int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
+
+
+def idle_share(before: tuple[int, int], after: tuple[int, int]) -> float:
+    """How much of the processors nobody used between two looks."""
+    return (after[0] - before[0]) / max(after[1] - before[1], 1)
+
+
+def _inject(injector: Injector, planned: list[tuple[float, Planned]], *, say: Say) -> None:
     pause = threading.Event()
     with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="fault") as hands:
         under_way = []
-        for number, (wait, fault) in enumerate(plan(faults, seed, injector.installed.shape.workers), start=1):
+        for number, (wait, fault) in enumerate(planned, start=1):
             pause.wait(wait)
             under_way.append(hands.submit(injector.inject, fault))
             if number % 50 == 0:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from orchestrator.domain.moves import Again, Batch, Move, Shift, lay_out_moves
 from orchestrator.domain.plan import PlannedAction
 from orchestrator.domain.undoing import Started, undo_waves
-from orchestrator.strategies.base import Candidate, InvalidStrategyError, MovesTraffic, Surroundings
+from orchestrator.strategies.base import (
+    Candidate,
+    InvalidStrategyError,
+    LeavesOut,
+    MovesTraffic,
+    Surroundings,
+)
 
 INSTALLED = {entry.name: entry.load() for entry in entry_points(group="orchestrator.strategies")}
 
@@ -28,6 +34,12 @@ SETTINGS: dict[str, st.SearchStrategy[Any]] = {
     "zone": st.sampled_from(["zone", "rank", "absent"]),
     "bake": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
     "max_unavailable": st.one_of(st.integers(1, 60), st.integers(1, 100).map(lambda number: f"{number}%")),
+    "unreachable": st.one_of(
+        st.just("count"),
+        st.one_of(st.integers(1, 60), st.integers(1, 100).map(lambda number: f"{number}%")).map(
+            lambda most: {"skip": most}
+        ),
+    ),
     "side": st.sampled_from(["side", "zone"]),
     "keep": st.integers(1, 86_400).map(lambda seconds: f"{seconds}s"),
     "canary": _size,
@@ -113,6 +125,18 @@ class TestStrategy:
         assert strategy.max_parallel >= 1
         assert strategy.max_failures(count) >= 0
         assert strategy.max_batch_failures is None or strategy.max_batch_failures >= 0
+
+    @given(data=st.data(), count=st.integers(1, 500))
+    def test_whoever_leaves_targets_out_says_how_many_and_says_it_again(
+        self, kind: str, data: st.DataObject, count: int
+    ) -> None:
+        strategy = made(kind, data)
+        if not isinstance(strategy, LeavesOut):
+            return
+        most, fewer = strategy.max_skipped(count), strategy.max_skipped(count - 1)
+        assert (most is None) == ("unreachable" not in strategy.settings())
+        assert most is None or (fewer is not None and 0 <= fewer <= most)
+        assert INSTALLED[kind].from_settings(strategy.settings()).max_skipped(count) == most
 
     def test_an_unknown_setting_is_refused_and_named(self, kind: str) -> None:
         with pytest.raises(InvalidStrategyError) as caught:

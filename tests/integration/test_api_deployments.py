@@ -277,6 +277,26 @@ def test_logs_of_one_step_are_those_of_that_step_only(world: ApiWorld) -> None:
     assert world.admin.get(f"/deployments/{first['id']}/logs?step={steps[1]['id']}").status_code == 404
 
 
+def test_waves_come_with_how_many_of_their_steps_are_where(world: ApiWorld) -> None:
+    name = world.application("1.0")
+    run(world, world.deploy(name, "1.0")["id"])
+    made = world.deploy(name, "1.0", "production")["id"]
+    assert begin(world, made) is not None
+    found = world.admin.get(f"/deployments/{made}/waves").get_json()
+    schemas.WavePage().load(found)
+    told = [
+        (each["wave"], each["batch"], each["title"], each["running"], each["waiting"])
+        for each in found["items"]
+    ]
+    assert told == [(0, 0, "./install", 1, 0), (1, 1, "./install", 0, 1)]
+    first = world.admin.get(f"/deployments/{made}/waves?limit=1").get_json()
+    rest = world.admin.get(f"/deployments/{made}/waves?cursor={first['next_cursor']}").get_json()
+    assert [each["wave"] for each in first["items"] + rest["items"]] == [0, 1]
+    later = world.admin.get(f"/deployments/{made}/waves?first=1").get_json()["items"]
+    assert [each["wave"] for each in later] == [1]
+    assert world.admin.get("/deployments/999999999/waves").status_code == 404
+
+
 def test_steps_and_deployments_come_in_pages(world: ApiWorld) -> None:
     name = world.application("1.0")
     run(world, world.deploy(name, "1.0")["id"])

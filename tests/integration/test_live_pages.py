@@ -97,6 +97,26 @@ def test_what_the_stream_sends_is_what_web_answers(streams: StreamWorld) -> None
     streams.end(claim)
 
 
+def test_the_list_of_deployments_shows_each_change_of_its_rows(streams: StreamWorld) -> None:
+    claim = streams.running()
+    row = f'id="deployment-{claim.work.deployment_id}"'
+    page = opened(streams, "deployments", "application=shop&environment=staging")
+    token = page.browser.get("/").text.partition('name="form_token" value="')[2].partition('"')[0]
+    first = page.until(row, "running</span>")
+    answered = page.browser.get("/deployments/list?application=shop&environment=staging").text
+    assert first == answered.replace(token, "")
+    only_failed = opened(streams, "deployments", f"application=shop&status=failed&junk={NASTY}")
+    assert row not in only_failed.until("id=")
+    streams.end(claim)
+    changed = page.until(row, "succeeded</span>")
+    assert changed.count("<tr ") == 1, "only the row that changed is sent"
+    new = streams.running()
+    page.until(f'id="deployment-{new.work.deployment_id}"', row)
+    streams.end(new)
+    for each in (page, only_failed):
+        each.listener.close()
+
+
 def test_a_freeze_reaches_the_page_of_what_it_stops_and_the_dashboard(streams: StreamWorld) -> None:
     first = streams.running("lab")
     streams.engine.release("7.0.0")

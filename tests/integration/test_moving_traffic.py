@@ -8,7 +8,7 @@ from orchestrator.domain.errors import ConflictError, RuleViolationError
 from orchestrator.domain.statuses import Outcome
 from orchestrator.presenting.deployments import present_whole
 from orchestrator.presenting.explanations import present_explanation
-from orchestrator.services import deployments, explaining, pipelines
+from orchestrator.services import deployments, explaining, pipelines, rollbacks
 from orchestrator.services.attempts import Claim
 from tests.integration.engine_world import PIPELINE, World, worker
 from tests.integration.time_travel import BEGINNING, Clocks, clocks, world
@@ -254,6 +254,49 @@ def test_scripts_are_undone_newest_first_before_a_rollback(world: World, clocks:
     row = world.get(bad)
     assert row.status == "failed"
     assert "what it changed was put back; shop 1.0.0 is put back by deployment" in str(row.failure)
+
+
+def test_a_rollback_of_what_has_ended_runs_no_undo_and_says_which(world: World, clocks: Clocks) -> None:
+    use(world, "{kind: rolling, batch: 1}", targets=THREE)
+    play(world, world.request("1.0.0", "production"))
+    use(world, "{kind: rolling, batch: 1}", targets=THREE, run="    undo: ./uninstall\n")
+    ended = world.request("1.1.0", "production")
+    play(world, ended)
+    with world.database.transaction() as session:
+        back = rollbacks.request(session, ended, actor=world.actor, reason="")
+    assert not any("undo" in each for each in play(world, back))
+    assert world.status(back) == "succeeded"
+    told = (
+        "SELECT data -> 'not_undone' FROM events WHERE deployment_id = :id AND kind = 'deployment.requested'"
+    )
+    assert world.scalar(told, id=back) == ["undo ./install"]
+
+
+@pytest.mark.parametrize("fails", [("", ""), ("blue", "no new requests")])
+def test_a_side_whose_traffic_alone_is_moved_has_what_it_had(
+    world: World, clocks: Clocks, fails: tuple[str, str]
+) -> None:
+    use(world, "{kind: blue-green}", targets=SIDES)
+    play(world, world.request("1.0.0", "production"))
+    play(world, world.request("1.0.0", "production"))
+    play(world, world.request("1.1.0", "production"), fail=fails)
+    assert installed(world) == ["blue 1.0.0", "green 1.1.0"]
+
+
+def test_a_target_that_was_only_taken_out_of_the_traffic_has_what_it_had(
+    world: World, clocks: Clocks
+) -> None:
+    use(world, "{kind: rolling, batch: 1}", targets=THREE)
+    play(world, world.request("1.0.0", "production"))
+    play(world, world.request("1.1.0", "production"), fail=("web-a", "./install"))
+    assert installed(world) == ["web-a 1.0.0", "web-b 1.0.0", "web-c 1.0.0"]
+
+
+def installed(world: World) -> list[object]:
+    return world.column("""
+        SELECT t.name || ' ' || r.version FROM installations i JOIN targets t ON t.id = i.target_id
+        JOIN releases r ON r.id = i.release_id WHERE t.environment = 'production' ORDER BY t.name
+    """)
 
 
 def test_behind_what_is_irreversible_nobody_goes_back_without_being_told_to(

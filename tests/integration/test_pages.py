@@ -296,6 +296,10 @@ def test_a_deployment_is_scheduled_and_overrides_windows_by_form(world: ApiWorld
     made = world.admin.get(f"/deployments/?application={name}").get_json()["items"][0]
     assert made["scheduled_for"] == f"{at}:00Z"
     assert made["reason"] == "because"
+    there = {**form, "zone": "Asia/Kathmandu"}  # a quarter to six hours ahead of UTC
+    assert send(client, token, "/deploy", **there) == 303
+    made = world.admin.get(f"/deployments/?application={name}").get_json()["items"][0]
+    assert made["scheduled_for"] == f"{at[:11]}00:45:00Z"
     deployer, _ = world.browser("deployer")
     assert "override_windows" not in deployer.get(f"/deploy?application={name}&environment=staging").text
     assert send(client, token, "/deploy", **{**form, "scheduled_for": "soon"}) == 422

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
 from orchestrator.repositories import deployments as rows
-from orchestrator.repositories import waking
+from orchestrator.repositories import installations, waking
 from orchestrator.services import deployments
 from tests.integration.engine_world import World, worker
 
@@ -101,3 +101,48 @@ def test_nothing_that_the_engine_does_reads_a_whole_table(world: World, executed
             if found := whole_reads(plan[0]["Plan"]):
                 reads[statement] = found
     assert reads == {}
+
+
+def test_what_ran_where_at_an_instant_is_found_without_reading_the_history(
+    world: World, executed: dict[str, Any]
+) -> None:
+    """10,000 deployments went to the target before, each tenth with another release."""
+    world.release("0.9.0")
+    with world.database.transaction() as session:
+        session.execute(text("SET LOCAL session_replication_role = replica"))
+        session.execute(
+            text("UPDATE deployments SET release_id = (SELECT max(id) FROM releases) WHERE id % 10 = 0")
+        )
+        session.execute(
+            text("UPDATE plans SET document = (SELECT document FROM plans ORDER BY deployment_id LIMIT 1)")
+        )
+        session.execute(
+            text("""
+            UPDATE steps s SET status = 'succeeded', started_at = now(), ended_at = now() - make_interval(secs => 20000 - s.id)
+            FROM deployments d WHERE d.id = s.deployment_id AND d.status = 'succeeded'
+        """)
+        )
+    with world.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in TABLES:
+            connection.execute(text(f"ANALYZE {table}"))
+    executed.clear()
+    with world.database.reading() as session:
+        found = installations.page_at(session, "staging", application=None, at=None, skip=0, limit=100)
+    assert [row.target for row in found] == ["web-a"]
+    ((statement, parameters),) = executed.items()
+    with world.database.engine.connect() as connection:
+        cursor = connection.connection.cursor()
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+        answer = cursor.fetchone()
+    assert answer is not None
+    plan = (answer[0] if isinstance(answer[0], list) else json.loads(answer[0]))[0]["Plan"]
+    assert whole_reads(plan) == []
+    assert set(ways(plan, "steps")) == {"ix_steps_history"}
+
+
+def ways(plan: dict[str, Any], table: str) -> Iterator[str]:
+    """The indexes by which a plan comes into a table."""
+    if plan.get("Relation Name") == table:
+        yield str(plan.get("Index Name"))
+    for inner in plan.get("Plans", ()):
+        yield from ways(inner, table)

@@ -59,6 +59,8 @@ class Book:
     """When who said yes to which deployment last: (deployment, person)."""
     needs: dict[str, list[Need]] = field(default_factory=dict)
     """Of each environment."""
+    halted: set[str] = field(default_factory=set)
+    """Environments in which going back went wrong, and nobody has said since that it goes on."""
 
     def against(self, deployment_id: int, environment: str, *, at: datetime) -> Iterator[str]:
         """What forbids that a deployment starts there at this time. What nobody asked for is an automatic rollback: nothing."""

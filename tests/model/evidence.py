@@ -38,6 +38,7 @@ _TABLES = {
     "writes": "SELECT n, attempt_id, token, held FROM chaos.writes WHERE token <> held ORDER BY n",
     "events": """SELECT subject, seq, deployment_id, kind, actor_id, at, data, encode(hash, 'hex') AS hash
         FROM events WHERE deployment_id IS NOT NULL ORDER BY id""",
+    "halts": "SELECT id, environment FROM locks WHERE created_by IS NULL AND released_at IS NULL ORDER BY id",
     "clock": "SELECT set_back_seconds FROM virtual.time",
 }
 _ALL = ", ".join(
@@ -79,6 +80,8 @@ class Evidence:
     writes: list[Any]
     """Every write to an attempt by a worker that held a lease on it under another token than the last."""
     events: list[Any]
+    halts: list[Any]
+    """Locks that the orchestrator set itself, and that nobody released."""
     clock: list[Any]
     """One row: by how much Postgres' clock was set back so far, all times together."""
 
@@ -147,6 +150,7 @@ def worth_meeting(now: Evidence, site: Site) -> Iterator[str]:
     yield from ("lease taken over" for change in now.tokens if change.old)
     yield from (event.kind for event in now.events if event.kind.startswith("step."))
     yield from (f"pending, held by {row.held_by}" for row in now.deployments if row.held_by)
+    yield from ("stands still" for event in now.events if event.kind == "deployment.halted")
     yield from ("paused" for change in now.statuses if change.new == "paused")
     yield from ("started while in doubt" for new, _ in site.overlaps)
     yield from ("aborted before it started" for run in site.runs.values() if run.name not in site.starts)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from hypothesis import note
@@ -12,12 +11,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orchestrator.domain.windows import RuleKind
 from tests.model import shapes
+from tests.model.changes import Changes
 from tests.model.evidence import Evidence, collect, worth_meeting
 from tests.model.harness import Harness
 from tests.model.invariants import violations
 from tests.model.process import Process
 from tests.model.puppets import Puppet
-from tests.model.settling import MOST_POINTS, settle
+from tests.model.settling import MOST_POINTS, second, settle
 from tests.model.system import NODES, VERSIONS, Sent, System
 
 MOST_DEPLOYMENTS = 8
@@ -89,9 +89,7 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         self.system: System = self.harness.fresh_system()
         self.evidence = collect(self.system.database.engine)
-        self._ended_steps: dict[int, str] = {}
-        self._answers = 0
-        self._started: set[int] = set()
+        self._changes = Changes(self.system.book)
         self._edges = ExitStack()
         self._edges.enter_context(self.system.running())
 
@@ -151,6 +149,11 @@ class Model(RuleBasedStateMachine):
     @disturbance(which=some)
     def release_a_lock(self, which: int) -> None:
         self.system.unlock(pick(list(self.system.book.locks), which))
+
+    @precondition(lambda self: self.evidence.halts)
+    @disturbance(which=some)
+    def let_go_on(self, which: int) -> None:
+        self.system.let_go_on(pick(self.evidence.halts, which))
 
     @precondition(lambda self: len(self.system.book.stretches) < MOST_GATES)
     @disturbance(
@@ -271,6 +274,12 @@ class Model(RuleBasedStateMachine):
     def reboot(self, which: int) -> None:
         pick(self.system.site.living, which).lost = True
 
+    @disturbance(seconds=st.integers(2, 25))
+    def fail_whatever_runs(self, seconds: int) -> None:
+        """As when what all depend on is broken: deployments fail, and the rollbacks of them."""
+        for _ in range(seconds):
+            second(self.system, code=1)
+
     @disturbance(output=st.binary(min_size=1, max_size=7))
     def write(self, output: bytes) -> None:
         for run in self.system.site.living:
@@ -292,43 +301,12 @@ class Model(RuleBasedStateMachine):
     def _look(self) -> Evidence:
         """What is so now; fails if anything of it must not be."""
         self.evidence = collect(self.system.database.engine)
-        found = violations(self.evidence, self.system.site) + self._changed_ends(self.evidence)
-        found += self._forbidden_starts(self.evidence)
+        found = violations(self.evidence, self.system.site) + self._changes.look(self.evidence)
         assert not found, "\n".join(found)
         return self.evidence
 
     def _failed(self) -> bool:
         return bool(violations(self.evidence, self.system.site))
-
-    def _changed_ends(self, now: Evidence) -> list[str]:
-        """Steps that had ended and are something else now, though nobody said since that their targets are to be tried again."""
-        found = []
-        heard, self._answers = self._answers, len(now.tries_again)
-        tried_again = {place for places in now.tries_again[heard:] for place in places}
-        for step in now.steps:
-            before = self._ended_steps.get(step.id, step.status)
-            reopened = (
-                before in {"failed", "skipped"} and (step.deployment_id, step.target_name) in tried_again
-            )
-            if before != step.status and not reopened:
-                found.append(f"step {step.id} was {before} and is {step.status}")
-            if step.status in {"succeeded", "failed", "skipped", "cancelled"}:
-                self._ended_steps[step.id] = step.status
-            else:
-                self._ended_steps.pop(step.id, None)
-        return found
-
-    def _forbidden_starts(self, now: Evidence) -> list[str]:
-        """I11: starts since the last look; whatever anybody said was said before them, for a rule begins with that."""
-        fresh = [row for row in now.deployments if row.started_at and row.id not in self._started]
-        self._started |= {row.id for row in fresh}
-        return [
-            f"I11: deployment {row.id} started at {row.started_at} in {row.environment}: {why}"
-            for row in fresh
-            for why in self.system.book.against(
-                row.id, row.environment, at=datetime.fromisoformat(row.started_at)
-            )
-        ]
 
     @property
     def _awaiting_approval(self) -> list[int]:

@@ -45,6 +45,8 @@ def settle(system: System, look: Callable[[], Evidence]) -> None:
 def _agree_to_everything(system: System, now: Evidence) -> None:
     for lock_id in list(system.book.locks):
         system.unlock(lock_id)
+    for halt in now.halts:
+        system.let_go_on(halt)
     for rule_id in list(system.book.stretches):
         system.allow_no_more(rule_id)
     for row in now.deployments:
@@ -65,13 +67,13 @@ def _let_all_end(system: System, look: Callable[[], Evidence], *, patience: floa
             before, since = progress, system.clocks.seconds
         waited = system.clocks.seconds - since
         assert waited <= patience, f"no progress for {waited:g} s: {can_go_on}"
-        _second(system)
+        second(system)
 
 
-def _second(system: System) -> None:
-    """One second in which everybody does what is to be done."""
+def second(system: System, *, code: int = 0) -> None:
+    """One second in which everybody does what is to be done, and whatever runs ends with this code."""
     for run in list(system.site.living):
-        system.site.end(run, 0)
+        system.site.end(run, code)
     system.let_time_pass(1.0)
     system.tick()
     for process in system.processes:
@@ -106,6 +108,7 @@ def _can_go_on(now: Evidence, system: System) -> list[str]:
         if row.status == "pending":
             promoted = all((row.release_id, name) in good for name in row.promote_after)
             held = any(system.book.against(row.id, row.environment, at=system.clocks.postgres))
+            held = held or row.environment in system.book.halted
             waits = row.environment in busy or held or not (promoted or row.rolls_back_id)
         if row.status not in TERMINAL and not waits:
             found.append(f"deployment {row.id} is {row.status}, wakes in {row.wakes_in} s")

@@ -186,6 +186,11 @@ class System:
         self._ask(lambda session: locks.release(session, lock_id, actor=self.actor))
         del self.book.locks[lock_id]
 
+    def let_go_on(self, halt: SimpleNamespace) -> None:
+        """Release what the orchestrator locked itself."""
+        self._ask(lambda session: locks.release(session, halt.id, actor=self.actor))
+        self.book.halted.remove(halt.environment)
+
     def allow(self, kind: RuleKind, environment: str, *, begins: int, lasts: int) -> None:
         """Make a window or a freeze that begins in so many seconds by Postgres' clock, and lasts for so many."""
         start = self.clocks.postgres.replace(microsecond=0) + timedelta(seconds=begins)

@@ -118,7 +118,9 @@ def test_another_try_begins_only_when_the_last_is_certainly_over_and_harmless(
     assert (verdict.retry_at is not None) == (verdict.status is S.READY)
     if verdict.status is S.READY:
         assert certainly_over and not cancelling
-        assert outcome in {Outcome.FAILED, Outcome.TIMED_OUT} or (outcome is Outcome.LOST and idempotent)
+        assert outcome in {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNREACHABLE} or (
+            outcome is Outcome.LOST and idempotent
+        )
         assert attempt <= max(retries, 1)
         assert verdict.retry_at is not None
         assert timedelta() <= verdict.retry_at - NOW <= timedelta(minutes=1)

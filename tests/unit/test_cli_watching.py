@@ -241,6 +241,27 @@ def test_a_terminal_gets_bars_steps_and_the_log_without_its_escapes(cli: Cli) ->
     assert "✓" in drawn
 
 
+def test_a_terminal_is_shown_the_waves_around_the_current_one(cli: Cli) -> None:
+    cli.on("GET", D, deployment("succeeded", steps=200, waves=90, wave=89, succeeded=200))
+    cli.on("GET", f"{D}/steps", listed()).on("GET", f"{D}/logs", log(cursor="c0", complete=True))
+    counts = dict.fromkeys(("failed", "running", "skipped", "cancelled", "unknown", "waiting", "ready"), 0)
+    last = {
+        "wave": 89,
+        "batch": 89,
+        "action": "run",
+        "title": "./install",
+        "total": 2,
+        "succeeded": 2,
+        **counts,
+    }
+    cli.on("GET", f"{D}/waves", listed(last))
+    code, drawn = on_terminal(cli, "deployments", "watch", "42")
+    assert code == 0, drawn
+    assert "90 ./install" in drawn
+    (asked,) = cli.server.got("GET", f"/api/v1{D}/waves")
+    assert (asked.query["first"], asked.query["limit"]) == ("86", "4")
+
+
 def test_a_terminal_gets_a_drawn_table_with_relative_times(cli: Cli) -> None:
     cli.on("GET", "/deployments/", listed(deployment("failed", requested_at="2000-01-01T00:00:00Z")))
     code, drawn = on_terminal(cli, "deployments", "list")

@@ -18,6 +18,11 @@ from orchestrator.targets.http import HttpTarget
         ({"url": "https://me:pw@deployer.example", "secret": "/secret"}, "url", "user and a password"),
         ({"url": "https://deployer.example/?a=b", "secret": "/secret"}, "url", "end with its path"),
         ({"url": "https://deployer.example", "secrets": "/secret"}, "secrets", "did you mean 'secret'"),
+        (
+            {"url": "https://deployer.example", "secret": "/secret", "callback": "yes"},
+            "callback",
+            "true or false",
+        ),
     ],
 )
 def test_setting_that_cannot_work_is_refused(settings: dict[str, Any], field: str, hint: str) -> None:

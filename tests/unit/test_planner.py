@@ -192,8 +192,8 @@ def test_a_plan_with_any_part_replaced_is_read_or_refused_but_never_breaks(data:
 
 
 def test_a_newer_format_says_which_version_is_needed() -> None:
-    document = {**to_document(planned(pipeline())), "format": 5}
-    with pytest.raises(PlanUnreadableError, match="has format 5 and this version reads formats up to 4"):
+    document = {**to_document(planned(pipeline())), "format": 6}
+    with pytest.raises(PlanUnreadableError, match="has format 6 and this version reads formats up to 5"):
         from_document(document)
 
 
@@ -295,3 +295,19 @@ def test_a_plan_that_asks_or_waits_is_read_back_and_an_older_version_can_tell_th
         from_document({**to_document(asks), "answer_seconds": 0})
     with pytest.raises(PlanUnreadableError):
         from_document({**to_document(waits), "waits": [0]} if len(waits.waits()) > 1 else {})
+
+
+@pytest.mark.parametrize(("unreachable", "skipped"), [("count", 0), ({"skip": 2}, 2)])
+def test_a_plan_that_says_what_becomes_of_unreachable_targets_is_read_back(
+    unreachable: Any, skipped: int
+) -> None:
+    strategy = StrategySpec(kind="rolling", settings={"unreachable": unreachable})
+    plan = planned(pipeline(strategy=strategy))
+    assert plan.max_skipped == skipped
+    document = to_document(plan)
+    assert (document["format"], document["max_skipped"]) == (5, skipped)
+    assert from_document(document) == plan
+    with pytest.raises(PlanUnreadableError):
+        from_document({**document, "format": 4})
+    with pytest.raises(PlanUnreadableError):
+        from_document({**document, "max_skipped": -1})

@@ -225,3 +225,47 @@ def test_where_too_many_are_down_in_another_zone_no_other_is_taken_out() -> None
     given = [Candidate("web-a", {"zone": "n"}), Candidate("web-b", {"zone": "s"}, down=True)]
     with pytest.raises(RuleViolationError, match="1 targets are down and at most 1 may be unavailable"):
         Rolling.from_settings({"zone": "zone", "max_unavailable": 1}).batches(given)
+
+
+@pytest.mark.parametrize(
+    ("unreachable", "count", "skipped"),
+    [
+        ("count", 10, 0),
+        ({"skip": 2}, 10, 2),
+        ({"skip": "2"}, 1, 2),
+        ({"skip": "10%"}, 25, 2),
+        ({"skip": "10%"}, 9, 0),
+        ({"skip": "100%"}, 7, 7),
+    ],
+)
+def test_so_many_targets_that_cannot_be_reached_are_left_out(
+    unreachable: object, count: int, skipped: int
+) -> None:
+    strategy = Rolling.from_settings({"unreachable": unreachable})
+    assert strategy.max_skipped(count) == skipped
+    assert Rolling.from_settings(strategy.settings()) == strategy
+
+
+def test_a_person_is_asked_about_them_where_nothing_is_said() -> None:
+    assert Rolling.from_settings({}).max_skipped(10) is None
+    assert "unreachable" not in Rolling.from_settings({}).settings()
+
+
+@pytest.mark.parametrize(
+    ("unreachable", "field"),
+    [
+        ("skip", "unreachable"),
+        (2, "unreachable"),
+        (None, "unreachable"),
+        ({}, "unreachable"),
+        ({"skip": 1, "count": 1}, "unreachable"),
+        ({"skip": 0}, "unreachable/skip"),
+        ({"skip": "0%"}, "unreachable/skip"),
+        ({"skip": "101%"}, "unreachable/skip"),
+        ({"skip": True}, "unreachable/skip"),
+    ],
+)
+def test_what_is_to_become_of_them_is_said_in_one_of_two_ways(unreachable: object, field: str) -> None:
+    with pytest.raises(InvalidStrategyError) as caught:
+        Rolling.from_settings({"unreachable": unreachable})
+    assert caught.value.field == field

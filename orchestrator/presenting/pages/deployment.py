@@ -19,6 +19,8 @@ from orchestrator.services.actors import Actor
 MOST_STEPS, MOST_WAVES, MOST_EVENTS = 200, 100, 200
 TAIL_LINES, MOST_TAILS = 15, 3
 MOST_RELEASES = 10
+BLUE_GREEN = "blue-green"
+"""Whose one wait between two waves is that in which the old side is kept as it was."""
 _WRONG = (StepStatus.FAILED, StepStatus.UNKNOWN)
 
 
@@ -26,24 +28,27 @@ def read(session: Session, deployment_id: int, *, actor: Actor) -> tuple[Row[Any
     """The deployment, and all that may change on its page for whoever looks. Raises NotFoundError."""
     found = explaining.explain(session, deployment_id, actor=actor)
     row = found.row
-    verbs = acting.verbs(found, actor)
+    verbs, holds = acting.verbs(found, actor), acting.may_go_on(row)
     about = {
         "row": row,
         "shown": present(row, found.closed),
         "why": present_explanation(found),
         "ended": DeploymentStatus(row.status) in TERMINAL,
         "verbs": verbs,
+        "holds": holds,
+        "keeps": holds and row.strategy == BLUE_GREEN and row.next_wave_at is not None,
         "confirm": {verb for verb in verbs if acting.has_to_confirm(row, verb, actor)},
     }
     pieces = {
         "head": render(
             "deployment_head.html",
             release=releases.get(session, row.release_id),
+            touched=steps.touched(session, row.id) if about["ended"] and row.started_at else None,
             brings=releases.since_the_last(session, row.id, limit=MOST_RELEASES),
             **about,
         ),
         "why": render("deployment_why.html", **about),
-        **dict(_progress(session, row)),
+        **dict(_progress(session, row, asks=acting.ANSWER in verbs and (row.n_unknown or 0) > 1)),
         "trail": render(
             "deployment_trail.html",
             row=row,
@@ -53,12 +58,13 @@ def read(session: Session, deployment_id: int, *, actor: Actor) -> tuple[Row[Any
     return row, View(pieces, "deployment_live.html")
 
 
-def _progress(session: Session, row: Row[Any]) -> Iterator[tuple[str, Markup]]:
+def _progress(session: Session, row: Row[Any], *, asks: bool) -> Iterator[tuple[str, Markup]]:
+    """`asks`: what became of each step that is unknown, one by one."""
     urgent = steps.most_urgent(session, row.id, limit=MOST_STEPS)
     wrong = [step for step in urgent if step.status in _WRONG]
     running = [step for step in urgent if step.status == StepStatus.RUNNING]
     tails = _tails(session, row, wrong[:MOST_TAILS] + running[:MOST_TAILS])
-    yield "wrong", render("deployment_wrong.html", row=row, steps=wrong, tails=tails)
+    yield "wrong", render("deployment_wrong.html", row=row, steps=wrong, tails=tails, asks=asks)
     others: dict[int, list[Row[Any]]] = {}
     for step in urgent:
         if step.status not in _WRONG:

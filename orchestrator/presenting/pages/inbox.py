@@ -4,16 +4,30 @@ from sqlalchemy.orm import Session
 
 from orchestrator.presenting.explanations import present_explanation
 from orchestrator.presenting.pages.rendering import View, render
-from orchestrator.services import acting, overview
+from orchestrator.repositories import gates
+from orchestrator.services import acting, locks, overview
 from orchestrator.services.actors import Actor
+
+ASKED = frozenset({acting.APPROVE, acting.ANSWER, acting.PROMOTE})
+"""What only people can say."""
+MOST_HALTS = 50
 
 
 def read(session: Session, *, actor: Actor) -> View:
-    """Approvals and questions that are open."""
+    """Approvals and questions that are open, and slots that stand still until somebody says that they go on."""
+    halts = gates.halts(session, limit=MOST_HALTS)
     found = [
         (each.row, present_explanation(each), acting.verbs(each, actor))
         for each in overview.inbox(session, actor=actor)
     ]
-    mine = [each for each in found if acting.APPROVE in each[2] or acting.ANSWER in each[2]]
+    mine = [each for each in found if not ASKED.isdisjoint(each[2])]
     others = [each for each in found if each not in mine]
-    return View({"items": render("inbox_items.html", mine=mine, others=others)}, "inbox_frame.html")
+    releasable = [each for each in halts if locks.may_release(each, actor)]
+    items = render(
+        "inbox_items.html",
+        mine=mine,
+        others=others,
+        halts=releasable,
+        halts_of_others=[each for each in halts if each not in releasable],
+    )
+    return View({"items": items}, "inbox_frame.html")

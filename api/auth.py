@@ -91,8 +91,8 @@ def permission_of(view: Callable[..., Any]) -> Permission | None:
 
 def authenticate() -> Actor:
     """Who sent this request. Raises UnauthenticatedError."""
-    header = request.headers.get("Authorization")
-    actor, _ = credentials.admit(header, tokens=services().tokens, lookup=services().lookups)
+    ours, header = services(), request.headers.get("Authorization")
+    actor, _ = credentials.admit(header, tokens=ours.tokens, lookup=ours.lookups)
     g.actor = actor
     return actor
 

@@ -9,7 +9,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session
 
-from api.metrics import CACHE
+from api.metrics import note_lookup
 from api.oidc import Provider
 from api.quotas import Quotas
 from api.rates import LoginRates
@@ -61,7 +61,7 @@ def init(app: Flask, settings: Settings) -> None:
     tune(engine, settings)
     app.extensions[_KEY] = Services(
         settings=settings,
-        cache=Cache(settings.redis_url, note_lookup=lambda result: CACHE.labels(result).inc()),
+        cache=Cache(settings.redis_url, note_lookup=note_lookup),
         passwords=PasswordHasher(settings.bcrypt_rounds),
         cursors=Cursors(settings.secret_key),
         lookups=Lookups(settings, on_restart=engine.dispose),

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 
-from flask import Response, g, request
+from flask import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -11,7 +12,6 @@ from prometheus_client.registry import REGISTRY, Collector
 from sqlalchemy import Row
 
 from api.serving import FOLDER
-from orchestrator import clock
 
 REQUESTS = Histogram(
     "release_manager_http_request_seconds",
@@ -76,11 +76,26 @@ class Figures(Collector):
         yield depth
 
 
-def observe(response: Response) -> None:
+def observe(asked: Request, status: int, seconds: float) -> None:
     """Count a request that is answered now."""
-    route = request.url_rule.rule if request.url_rule is not None else "none"
-    taken = clock.monotonic() - g.begun
-    REQUESTS.labels(request.method, route, str(response.status_code)).observe(taken)
+    route = asked.url_rule.rule if asked.url_rule is not None else "none"
+    _answers(asked.method, route, status).observe(seconds)
+
+
+def note_lookup(result: str) -> None:
+    """Count a look into the cache."""
+    _lookups(result).inc()
+
+
+# prometheus_client looks for the one with these labels under a lock.
+@cache
+def _answers(method: str, route: str, status: int) -> Histogram:
+    return REQUESTS.labels(method, route, str(status))
+
+
+@cache
+def _lookups(result: str) -> Counter:
+    return CACHE.labels(result)
 
 
 def exposition(figures: Collector) -> Response:

@@ -29,6 +29,9 @@ class OrjsonParser(FlaskParser):
         "query": ma.RAISE,
     }
 
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        return super().load_querystring(req, schema) if req.query_string else core.missing
+
     def _raw_load_json(self, req: Request) -> Any:
         body = req.get_data(cache=True)
         if not body:

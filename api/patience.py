@@ -1,7 +1,9 @@
 """A gunicorn worker that waits for each client only so long, and not at the cost of the others: `-k api.patience.Worker`."""
 
+import select
 import selectors
 import socket
+import threading
 from collections import deque
 from concurrent.futures import Future
 from functools import partial
@@ -20,6 +22,8 @@ from orchestrator.presenting.problems import PROBLEM_JSON, document
 
 LEAVING_SECONDS = 2.0
 """How long a client has to read the end of an answer after which its connection ends."""
+LINGER_SECONDS = 0.01
+"""How long a thread that nobody else waits for stays with a connection whose client may ask again at once."""
 _READ_BYTES = 65_536
 _TOO_LONG = {
     LimitRequestLine: (HTTPStatus(414), "uri_too_long", "URI Too Long"),
@@ -61,22 +65,52 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     At the end of a connection it waits for the client in its one thread that accepts, and all others wait as well. Here
     who is leaving is looked after beside them.
+    After each request it hands the connection to that thread, and gets it back with the next request: the two ways cost
+    as much as a small request. Here a thread waits for that one for a moment, if no connection waits for a thread.
     """
 
     def init_process(self) -> None:
         """Begin, with the settings that the application will read as well."""
         self.request_seconds = Settings.from_env().request_seconds
         self.leaving: deque[Any] = deque()
+        self.waiting = 0
+        """Connections that wait for a thread."""
+        self.counting = threading.Lock()
+        self.lingering = threading.Semaphore(self.cfg.threads // 2)
         super().init_process()
 
+    def enqueue_req(self, conn: Any) -> None:
+        """Let a thread serve a connection."""
+        with self.counting:
+            self.waiting += 1
+        super().enqueue_req(conn)
+
     def handle(self, conn: Any) -> Any:
-        """Serve one request of a connection."""
-        arriving = getattr(conn, "arriving", None)
-        if arriving is not None:
-            arriving.begin()
-        elif not conn.initialized and not self.cfg.is_ssl:
-            conn.arriving = conn.sock = _Arriving(conn.sock, self.request_seconds)
-        return super().handle(conn)
+        """Serve one request of a connection, and those that follow it at once."""
+        with self.counting:
+            self.waiting -= 1
+        if not hasattr(conn, "arriving"):
+            conn.arriving = None if self.cfg.is_ssl else _Arriving(conn.sock, self.request_seconds)
+            conn.sock = conn.arriving or conn.sock
+        while True:
+            if conn.arriving is not None:
+                conn.arriving.begin()
+            goes_on = super().handle(conn)
+            if goes_on is not True or conn.arriving is None or not self._asks_again(conn):
+                return goes_on
+
+    def _asks_again(self, conn: Any) -> bool:
+        """Whether the next request comes while this thread waits for it. Half of the threads never do so."""
+        if self.waiting or not self.alive or conn.parser.unreader.buf.getvalue():
+            return False
+        if not self.lingering.acquire(blocking=False):
+            return False
+        try:
+            coming = select.poll()
+            coming.register(conn.sock, select.POLLIN)
+            return bool(coming.poll(LINGER_SECONDS * 1000))
+        finally:
+            self.lingering.release()
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
         """Go on with the connection after a request, or begin to end it."""

@@ -18,7 +18,10 @@ def json_response(value: Any, status: int = 200, *, headers: Mapping[str, str] |
 
 def raw_response(body: bytes, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Response:
     """An answer with JSON that is written already."""
-    return Response(body, status=status, headers=headers, mimetype=JSON)
+    response = Response(body, status=status, mimetype=JSON)
+    for name, value in (headers or {}).items():
+        response.headers.add(name, value)
+    return response
 
 
 def tag_of(body: bytes) -> str:

@@ -10,8 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from orchestrator.config import Settings
-from orchestrator.metrics import measure_queries
-from orchestrator.prepared import prepare_statements
+from orchestrator.prepared import execute_by
 
 _AFTER_COMMIT = "orchestrator.after_commit"
 
@@ -46,9 +45,7 @@ def make_engine(settings: Settings, **options: Any) -> Engine:
 
 def tune(engine: Engine, settings: Settings) -> None:
     """What every engine of ours does, whoever made it."""
-    measure_queries(engine)
-    if settings.db_prepare:
-        prepare_statements(engine)
+    execute_by(engine, prepares=settings.db_prepare)
 
 
 class Lookups:

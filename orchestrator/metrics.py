@@ -1,12 +1,8 @@
 """What processes of every kind count for Prometheus. What only one kind has is counted in a `metrics.py` of its package."""
 
 from functools import lru_cache
-from typing import Any
 
 from prometheus_client import Counter, Histogram
-from sqlalchemy import Engine, event
-
-from orchestrator import clock
 
 QUERIES = Histogram(
     "release_manager_query_seconds",
@@ -20,21 +16,11 @@ DEPLOYMENTS = Counter(
     ["environment", "status"],
 )
 VERBS = ("select", "insert", "update", "delete", "with")
-_BEGUN = "orchestrator.begun"
 
 
-def measure_queries(engine: Engine) -> None:
-    """Let this engine's statements be timed; one that fails is not counted."""
-    event.listen(engine, "before_cursor_execute", _begin)
-    event.listen(engine, "after_cursor_execute", _end)
-
-
-def _begin(connection: Any, *_details: Any) -> None:
-    connection.info[_BEGUN] = clock.monotonic()
-
-
-def _end(connection: Any, _cursor: Any, statement: str, *_details: Any) -> None:
-    _histogram_of(statement).observe(clock.monotonic() - connection.info[_BEGUN])
+def observe_query(statement: str, seconds: float) -> None:
+    """Count a statement that Postgres has answered; one that fails is not counted."""
+    _histogram_of(statement).observe(seconds)
 
 
 @lru_cache(maxsize=2048)

@@ -55,12 +55,13 @@ def build_plan(
     strategy = strategies(spec.strategy.kind).from_settings(spec.strategy.settings)
     weight = spec.traffic.weight if spec.traffic else None
     around = Surroundings(full_weight=weight, live=live, going_back=going_back)
-    has_sides = isinstance(strategy, MovesTraffic) and strategy.needs_traffic
+    mover = strategy if isinstance(strategy, MovesTraffic) else None
+    has_sides = mover is not None and mover.needs_traffic
     targets = _chosen(spec, None if has_sides else only_targets)
     variables = pipeline.shared_variables(spec)
     _require_defined(pipeline.deploy, targets, known=GIVEN_NAMES | variables.keys())
     candidates = [Candidate(target.name, target.labels, target.name in down) for target in targets]
-    moves = _moves(strategy, candidates, around)
+    moves = mover.moves(candidates, around) if mover else strategy.batches(candidates, going_back=going_back)
     by_name = {target.name: target for target in targets}
     servers = _servers(spec, targets, variables)
     own, undos = _planned_actions(pipeline.deploy)
@@ -80,7 +81,7 @@ def build_plan(
         max_parallel=strategy.max_parallel,
         max_skipped=strategy.max_skipped(len(targets)) if isinstance(strategy, LeavesOut) else None,
         **_when_it_fails(spec, irreversible=any(action.irreversible for action in pipeline.deploy)),
-        side=strategy.switches_to(candidates, around) if isinstance(strategy, MovesTraffic) else "",
+        side=mover.switches_to(candidates, around) if mover else "",
         variables=variables,
         secrets=pipeline.shared_secrets(spec),
         actions=actions,
@@ -95,12 +96,6 @@ def _when_it_fails(spec: EnvironmentSpec, *, irreversible: bool) -> dict[str, An
         return {"on_failure": PAUSE, "answer_seconds": LONGEST_ANSWER_SECONDS, "unanswered": FAIL}
     unanswered = FAIL if irreversible else spec.unanswered
     return {"on_failure": spec.on_failure, "answer_seconds": spec.answer_seconds, "unanswered": unanswered}
-
-
-def _moves(strategy: Strategy, candidates: Sequence[Candidate], around: Surroundings) -> Sequence[Move]:
-    if isinstance(strategy, MovesTraffic):
-        return strategy.moves(candidates, around)
-    return strategy.batches(candidates, going_back=around.going_back)
 
 
 def _in_order(moves: Sequence[Move]) -> list[str]:

@@ -1,16 +1,21 @@
-"""Prepared statements for psycopg2, which has none of its own: Postgres parses and plans each statement once a connection.
+"""How statements are executed: timed, and prepared, so that Postgres parses and plans each once a connection.
 
-Parsing and planning is about half of what our statements cost Postgres. A statement is prepared when a connection
-executes it the second time. Not behind pgbouncer's transaction pooling: DB_PREPARE=false.
+psycopg2 prepares nothing by itself, and parsing and planning is about half of what our statements cost Postgres. A statement
+is prepared when a connection executes it the second time. Not behind pgbouncer's transaction pooling: DB_PREPARE=false.
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Engine, TextClause, TextualSelect, column, event
+import psycopg2
+from sqlalchemy import Connection, Engine, Result, TextClause, event
+from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.orm import Session
+
+from orchestrator import clock, metrics
 
 MOST = 200
 """Prepared statements a connection keeps; ours are fewer."""
@@ -21,28 +26,53 @@ _STAR = re.compile(r"(?:\w\.|SELECT )\*")
 """A row type that a migration may change under a statement that is prepared: Postgres would refuse to execute it."""
 _PARAMETER = re.compile(r"%\((\w+)\)s|%%")
 
-_shaped: dict[TextClause, TextualSelect | TextClause] = {}
+_PREPARES = "orchestrator.prepares"
+"""The execution option that says whether the connections of an engine prepare."""
 
 
-def execute(
-    place: Session | Connection, statement: TextClause, params: Mapping[str, Any]
-) -> CursorResult[Any]:
-    """Execute a statement that names its columns, at a third of the cost: which those are is looked at once a process.
+@dataclass(slots=True)
+class _Hot:
+    """A statement as psycopg2 takes it, and what its rows look like, once it has been executed."""
 
-    For statements of the hot paths; they are constants of their modules.
+    sql: str
+    rows: SimpleResultMetaData | None = None
+
+
+_hot: dict[TextClause, _Hot] = {}
+
+
+def execute(place: Session | Connection, statement: TextClause, params: Mapping[str, Any]) -> Result[Any]:
+    """Execute a statement of a hot path in the transaction that is open, past SQLAlchemy's compiler and result.
+
+    Those cost more than most of our statements cost Postgres. Such statements are constants of their modules, whose
+    text and columns are looked at once a process. Errors, pool and events stay SQLAlchemy's.
     """
     connection = place.connection() if isinstance(place, Session) else place
-    shaped = _shaped.get(statement)
-    if shaped is not None:
-        return connection.execute(shaped, params)
-    result = connection.execute(statement, params)
-    names = result.keys() if result.returns_rows else ()
-    _shaped[statement] = statement.columns(*map(column, names)) if names else statement
-    return result
+    engine = connection.engine
+    if engine.echo:
+        return connection.execute(statement, params)
+    if not connection.in_transaction():
+        connection.begin()
+    hot = _hot.get(statement)
+    if hot is None:
+        hot = _hot[statement] = _Hot(str(statement.compile(dialect=connection.dialect)))
+    cursor = connection.connection.cursor()
+    for listener in engine.dispatch.before_cursor_execute:
+        listener(connection, cursor, hot.sql, params, None, False)
+    try:
+        _run(connection, cursor, hot.sql, params)
+        found = cursor.fetchall() if cursor.description else []
+    except psycopg2.Error as error:
+        # What SQLAlchemy does with an error of its own statements: wraps it, and gives up connections that are lost.
+        connection._handle_dbapi_exception(error, hot.sql, params, cursor, None)
+    if hot.rows is None:
+        hot.rows = SimpleResultMetaData([each[0] for each in cursor.description or ()])
+    return IteratorResult(hot.rows, iter(found))
 
 
-def prepare_statements(engine: Engine) -> None:
-    """Let this engine's connections prepare what they execute again."""
+def execute_by(engine: Engine, *, prepares: bool) -> None:
+    """Let this engine's statements be timed, and its connections prepare what they execute again."""
+    engine.update_execution_options(**{_PREPARES: prepares})
     event.listen(engine, "do_execute", _execute)
 
 
@@ -52,29 +82,39 @@ def is_preparable(statement: str) -> bool:
     return _PREPARABLE.match(statement) is not None and _STAR.search(statement) is None
 
 
-def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
-    """Execute it by its prepared name; None leaves it to SQLAlchemy."""
-    if not _is_ours(context) or not is_preparable(statement):
+def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Execute a statement of SQLAlchemy's in its place."""
+    # Ours are text; what SQLAlchemy makes itself has parameters without types.
+    is_ours = context.compiled is not None and isinstance(context.compiled.statement, TextClause)
+    _run(context.root_connection if is_ours else None, cursor, statement, parameters)
+    return True
+
+
+def _run(connection: Connection | None, cursor: Any, statement: str, parameters: Any) -> None:
+    """Execute and time a statement; None: it is not one to prepare."""
+    begun = clock.monotonic()
+    call = None if connection is None else _call(connection, cursor, statement)
+    cursor.execute(call or statement, parameters)
+    metrics.observe_query(statement, clock.monotonic() - begun)
+
+
+def _call(connection: Connection, cursor: Any, statement: str) -> str | None:
+    """What executes a statement by its prepared name, from the second time on; None: it is sent as it is."""
+    if not connection.get_execution_options().get(_PREPARES):
         return None
-    known: dict[str, str | None] = context.root_connection.info.setdefault(__name__, {})
+    known: dict[str, str | None] = connection.info.setdefault(__name__, {})
+    call = known.get(statement)
+    if call is not None:
+        return call
     if statement not in known:
-        if len(known) >= MOST:
+        if len(known) >= MOST or not is_preparable(statement):
             return None
         known[statement] = None
         if not AT_ONCE:
             return None
-    call = known[statement]
-    if call is None:
-        number = sum(each is not None for each in known.values())
-        call = _prepare(cursor, statement, f"ours_{number}")
-        known[statement] = call
-    cursor.execute(call, parameters)
-    return True
-
-
-def _is_ours(context: Any) -> bool:
-    """Ours are text; what SQLAlchemy makes itself has parameters without types."""
-    return context.compiled is not None and isinstance(context.compiled.statement, TextClause | TextualSelect)
+    number = sum(each is not None for each in known.values())
+    call = known[statement] = _prepare(cursor, statement, f"ours_{number}")
+    return call
 
 
 def _prepare(cursor: Any, statement: str, name: str) -> str:

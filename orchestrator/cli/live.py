@@ -26,7 +26,9 @@ class LiveView:
         self._console = console
         self._lines = LineAssembler()
         self._deployment: Record | None = None
-        self._forget()
+        self._steps: list[Record] = []
+        self._waves: list[Record] = []
+        self._wrong: dict[int, Record] = {}
         self._colours: dict[str, str] = {}
         # Last: it draws as soon as it is made.
         self._live = Live(console=console, get_renderable=self.picture, refresh_per_second=4)
@@ -45,7 +47,7 @@ class LiveView:
         before, self._deployment = self._deployment, deployment
         if before is not None and before["id"] != deployment["id"]:
             self._console.print(picture.head(before))
-            self._forget()
+            self._steps, self._waves, self._wrong = [], [], {}
 
     def steps(self, steps: list[Record]) -> None:
         """Drawn at the next refresh; what went wrong in waves before stays."""
@@ -85,11 +87,6 @@ class LiveView:
         now = {step["id"]: step for step in self._steps}
         steps = list((self._wrong | now).values())
         return picture.draw(deployment, self._waves, steps, height=self._console.height)
-
-    def _forget(self) -> None:
-        self._steps: list[Record] = []
-        self._waves: list[Record] = []
-        self._wrong: dict[int, Record] = {}
 
     def _print(self, lines: list[tuple[str, str]]) -> None:
         if lines:

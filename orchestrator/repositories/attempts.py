@@ -74,6 +74,7 @@ _CALL_BACK = text(
 _RELEASE = text("""
     UPDATE attempts SET lease_until = clock_timestamp(), output_bytes = output_bytes
     WHERE id = :id AND token = :token AND ended_at IS NULL
+    RETURNING id
 """)
 
 # What an attempt's end changes in one go: the attempt, its step, the wave's counts, and what the target has.
@@ -176,8 +177,7 @@ def is_open(session: Session, deployment_id: int, step_id: int, number: int) -> 
 
 def release(session: Session, attempt_id: int, token: int) -> bool:
     """Give the lease back, so that another may claim at once."""
-    done = execute(session, _RELEASE, {"id": attempt_id, "token": token})
-    return bool(done.rowcount)
+    return execute(session, _RELEASE, {"id": attempt_id, "token": token}).first() is not None
 
 
 def end(

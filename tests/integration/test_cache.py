@@ -239,6 +239,21 @@ def test_slow_redis_is_left_alone(store: redis.Redis, proxy: tuple[Proxy, str]) 
     until_hit(cache, b"1", seen)
 
 
+def test_a_connection_that_was_ended_since_is_no_reason_to_miss(
+    store: redis.Redis, proxy: tuple[Proxy, str]
+) -> None:
+    ways, url = proxy
+    seen: list[str] = []
+    cache = Cache(url, note_lookup=seen.append)
+    read(cache, b"1")
+    assert read(cache, b"2") == b"1"
+    ways.turn("web", Mode.CUT)
+    ways.heal()
+    seen.clear()
+    assert read(cache, b"3") == b"1"
+    assert seen == ["hit"]
+
+
 def test_what_could_not_be_forgotten_is_not_read(store: redis.Redis, proxy: tuple[Proxy, str]) -> None:
     ways, url = proxy
     seen: list[str] = []

@@ -1,8 +1,13 @@
 """Statements are prepared on the server: what they answer, and what a migration does to them."""
 
-import pytest
-from sqlalchemy import text
+from dataclasses import replace
+from typing import Any
 
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.prepared import execute, is_preparable
 
@@ -54,10 +59,66 @@ def test_a_hot_statement_may_give_no_rows_and_belongs_to_the_open_transaction(da
     count = text("SELECT count(*) AS many FROM environments WHERE name LIKE 'hot-%'")
     with database.reading() as session:
         for name in ("hot-a", "hot-b"):
-            assert not execute(session, add, {"name": name}).returns_rows
+            assert execute(session, add, {"name": name}).all() == []
         assert execute(session, count, {}).scalar() == 2
         session.rollback()
         assert execute(session, count, {}).scalar() == 0
+
+
+def test_a_hot_statement_is_prepared_and_seen_as_any_other(database: Database) -> None:
+    named = text("SELECT CAST(:n AS int) AS of_a_hot_statement")
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        with database.reading() as session:
+            assert [execute(session, named, {"n": n}).scalar() for n in (1, 2)] == [1, 2]
+            kept = session.execute(NAMES, {"like": "%of_a_hot_statement%"}).scalars().all()
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
+    assert kept == ["PREPARE ours_0 AS SELECT CAST($1 AS int) AS of_a_hot_statement"]
+    assert seen[:2] == ["SELECT CAST(%(n)s AS int) AS of_a_hot_statement"] * 2
+
+
+def test_who_does_not_prepare_executes_hot_statements_all_the_same(settings: Settings) -> None:
+    plain = Database(replace(settings, db_prepare=False))
+    named = text("SELECT CAST(:n AS int) AS plain, '100%' AS all")
+    with plain.reading() as session:
+        assert [execute(session, named, {"n": n}).one() for n in (1, 2)] == [(1, "100%"), (2, "100%")]
+        assert session.execute(NAMES, {"like": "%"}).scalars().all() == []
+    plain.close()
+
+
+def test_what_postgres_refuses_is_an_error_of_sqlalchemy_s(database: Database) -> None:
+    add = text("INSERT INTO environments (name) VALUES (:name)")
+    with database.reading() as session:
+        execute(session, add, {"name": "twice"})
+        with pytest.raises(IntegrityError):
+            execute(session, add, {"name": "twice"})
+        session.rollback()
+        assert execute(session, text("SELECT 1 AS afterwards"), {}).scalar() == 1
+
+
+def test_one_lost_connection_is_enough_for_all_that_postgres_has_ended(
+    database: Database, settings: Settings
+) -> None:
+    number = text("SELECT pg_backend_pid() AS number")
+    end = text("SELECT pg_terminate_backend(CAST(:number AS int))")
+    with database.reading() as first, database.reading() as second:
+        lost = [execute(each, number, {}).scalar() for each in (first, second)]
+    other = Database(settings)
+    with other.reading() as session:
+        for each in lost:
+            session.execute(end, {"number": each})
+    other.close()
+    with database.reading() as session, pytest.raises(OperationalError) as caught:
+        execute(session, number, {})
+    assert caught.value.connection_invalidated
+    with database.reading() as first, database.reading() as second:
+        assert not {execute(each, number, {}).scalar() for each in (first, second)} & set(lost)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import socket
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -94,6 +95,24 @@ def test_a_connection_is_used_again_with_patience_for_each_request(port: int) ->
         assert (answer.status, bool(answer.read())) == (200, True)
         assert connection.sock.getsockname() == first
     connection.close()
+
+
+def test_who_asks_again_and_again_does_not_keep_the_threads_from_others(port: int) -> None:
+    """More of them than there are threads, each asking until one has been answered often: the others have been, too."""
+    often, done = 100, [0] * (4 * THREADS)
+
+    def ask(number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+        while max(done) < often:
+            connection.request("GET", "/health/live")
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.read())) == (200, True)
+            done[number] += 1
+        connection.close()
+
+    with ThreadPoolExecutor(len(done)) as clients:
+        list(clients.map(ask, range(len(done))))
+    assert min(done) >= often / 10, done
 
 
 def test_who_does_not_hang_up_costs_the_others_nothing(port: int) -> None:

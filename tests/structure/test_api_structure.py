@@ -35,6 +35,7 @@ PUBLIC = {
     "/api/v1/hooks/github/<id:hook_id>",
     "/api/v1/hooks/gitlab/<id:hook_id>",
     "/api/v1/hooks/generic/<id:hook_id>",
+    "/api/v1/targets/callbacks/<run>",
     "/login",
     "/live",
     "/login/oidc",

@@ -89,6 +89,8 @@ def _recorded(way: Way) -> "_KnownHosts":
         known = _read(way.known_hosts, stat.st_mtime_ns, stat.st_size, stat.st_ino)
     except FileNotFoundError:
         known = _KnownHosts()
+    except OSError as error:
+        raise TargetError(f"{way.known_hosts} on the worker cannot be read: {error.strerror}") from error
     if not known.has(way.hop.host, way.hop.port):
         raise HostKeyError(_about_key(way, "is not recorded"))
     return known

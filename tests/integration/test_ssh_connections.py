@@ -13,7 +13,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from orchestrator.targets.base import Absent, Command, Exited, Poll, TargetUnreachableError
+from orchestrator.targets.base import Absent, Command, Exited, Poll, TargetError, TargetUnreachableError
 from orchestrator.targets.ssh import SshTarget
 from orchestrator.targets.ssh_hosts import AccessRefusedError, HostKeyError
 from orchestrator.testing import follow, new_run
@@ -151,6 +151,13 @@ def test_recorded_keys_are_read_as_openssh_reads_them(host: Sshd) -> None:
         known.write(f"@revoked {place} {kind} {key}\n")
     with pytest.raises(HostKeyError):
         target_of(host, host="LOCALHOST").poll(new_run(), 0)
+
+
+def test_recorded_keys_that_cannot_be_read_are_said(host: Sshd) -> None:
+    host.known_hosts.unlink()
+    host.known_hosts.mkdir()
+    with pytest.raises(TargetError, match="cannot be read: Is a directory"):
+        target_of(host).poll(new_run(), 0)
 
 
 def test_a_key_that_is_none_is_said_and_not_shown(host: Sshd, tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ broker_transport_options = {
     "socket_keepalive": True,
     "health_check_interval": 10,
 }
-broker_pool_limit = 4
+# Opened when they are needed. Each of Flower's threads (at most 32) holds one while it waits for a second to ask workers with:
+# with no more than threads it stands still for ever, and shows nothing.
+broker_pool_limit = 50
 
 beat_max_loop_interval = 1
 beat_schedule = {

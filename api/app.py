@@ -98,6 +98,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
+def close(app: Flask) -> None:
+    """End what it does beside answering; it answers nothing from now on."""
+    health_checks.close(app)
+    extensions.close(app)
+
+
 def _with_security_headers(serve: WSGIApplication) -> WSGIApplication:
     """Add those headers that an answer does not have, whoever made it."""
 
@@ -150,9 +156,11 @@ def _declares(app: Flask, endpoint: str) -> bool:
 
 def _observe(app: Flask) -> None:
     """Give each request an id, each answer its headers, and the log one line for both."""
+    pulse = extensions.services_of(app).pulse
 
     @app.before_request
     def begin() -> None:
+        pulse.begin()
         asked, kept = _behind(request), _behind(g)
         sent = asked.headers.get(REQUEST_ID, "")
         kept.request_id = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
@@ -172,6 +180,7 @@ def _observe(app: Flask) -> None:
 
     @app.teardown_request
     def close_span(_error: BaseException | None) -> None:
+        pulse.end()
         if opened := g.pop("span", None):
             opened.__exit__(None, None, None)
 

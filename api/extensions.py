@@ -17,9 +17,10 @@ from api.sessions import Sessions
 from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
 from orchestrator.config import Settings
-from orchestrator.db import Lookups, engine_options, tune
+from orchestrator.db import Lookups, engine_options, make_engine, tune
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.models import Base
+from orchestrator.pulse import Pulse
 from orchestrator.security import PasswordHasher, Vault
 from orchestrator.services.cursors import Cursors
 from orchestrator.services.tokens import TokenReader
@@ -41,6 +42,7 @@ class Services:
     passwords: PasswordHasher
     cursors: Cursors
     lookups: Lookups
+    pulse: Pulse
     tokens: TokenReader
     login_rates: LoginRates
     sessions: Sessions
@@ -59,12 +61,17 @@ def init(app: Flask, settings: Settings) -> None:
     with app.app_context():
         engine = db.engine
     tune(engine, settings)
+    lookups = Lookups(settings, on_restart=engine.dispose)
+    pulse = Pulse(make_engine(settings, isolation_level="AUTOCOMMIT"))
+    pulse.guard(engine)
+    pulse.guard(lookups.engine)
     app.extensions[_KEY] = Services(
         settings=settings,
         cache=Cache(settings.redis_url, note_lookup=note_lookup),
         passwords=PasswordHasher(settings.bcrypt_rounds),
         cursors=Cursors(settings.secret_key),
-        lookups=Lookups(settings, on_restart=engine.dispose),
+        lookups=lookups,
+        pulse=pulse,
         tokens=TokenReader(settings.secret_key),
         login_rates=LoginRates(settings.redis_url, settings.login_limit),
         sessions=Sessions(settings.redis_url),
@@ -76,9 +83,24 @@ def init(app: Flask, settings: Settings) -> None:
     )
 
 
+def close(app: Flask) -> None:
+    """End what goes on beside the requests, and every connection that nobody uses at this moment."""
+    found = services_of(app)
+    for each in (found.cache, found.quotas, found.login_rates, found.sessions, found.lookups):
+        each.close()
+    with app.app_context():
+        db.engine.dispose()
+    found.pulse.close()
+
+
+def services_of(app: Flask) -> Services:
+    """What the views of an application need."""
+    return cast(Services, app.extensions[_KEY])
+
+
 def services() -> Services:
     """Those of the application that answers now."""
-    return cast(Services, current_app.extensions[_KEY])
+    return services_of(current_app)
 
 
 def provider() -> Provider:

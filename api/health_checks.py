@@ -16,12 +16,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from api.extensions import services_of
 from orchestrator import clock
 from orchestrator.bootstrap import known_revisions
 from orchestrator.config import Settings
+from orchestrator.db import SILENT_MILLISECONDS
+from orchestrator.pulse import Pulse
 from orchestrator.repositories import diagnosis, heartbeats
 
-POSTGRES_SECONDS = 1.0
+POSTGRES_SECONDS = 0.8
 REDIS_SECONDS = 0.5
 SILENCE_SECONDS = 15.0
 OK, DOWN, UNKNOWN = "ok", "down", "unknown"
@@ -55,15 +58,20 @@ class Database:
 class Probe:
     """Asks on connections and threads of its own, so that a busy pool is not taken for an outage."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, pulse: Pulse) -> None:
         self._engine = create_engine(
             settings.sqlalchemy_url,
             isolation_level="AUTOCOMMIT",
             pool_size=1,
             max_overflow=1,
             pool_timeout=POSTGRES_SECONDS,
-            connect_args={"connect_timeout": 2, "options": "-c timezone=UTC -c statement_timeout=900"},
+            connect_args={
+                "connect_timeout": 2,
+                "tcp_user_timeout": SILENT_MILLISECONDS,
+                "options": "-c timezone=UTC -c statement_timeout=700",
+            },
         )
+        pulse.guard(self._engine)
         self._redis: redis.Redis = redis.Redis.from_url(
             settings.redis_url,
             socket_timeout=REDIS_SECONDS,
@@ -72,6 +80,13 @@ class Probe:
         )
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health-postgres")
         self._redis_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health-redis")
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._redis_threads.shutdown(wait=False, cancel_futures=True)
+        self._engine.dispose()
+        self._redis.close()
 
     def both(self) -> tuple[Database, Found]:
         """Ask Postgres and Redis at the same time; never longer than POSTGRES_SECONDS."""
@@ -149,7 +164,13 @@ def _milliseconds_since(begun: float) -> float:
 
 def init(app: Flask, settings: Settings) -> None:
     """Give the application its probe."""
-    app.extensions[_KEY] = Probe(settings)
+    app.extensions[_KEY] = Probe(settings, services_of(app).pulse)
+
+
+def close(app: Flask) -> None:
+    """End it."""
+    found: Probe = app.extensions[_KEY]
+    found.close()
 
 
 def probe() -> Probe:

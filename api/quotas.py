@@ -17,8 +17,6 @@ from orchestrator.services.actors import Actor
 
 WINDOW_SECONDS = 60
 TELL_SECONDS = 1.0
-THREAD = "quotas"
-"""The name of the one that tells: it lives for the second in between."""
 MOST_TALLIES = 100_000
 """Beyond it a process forgets what it counted: whoever sends from so many addresses is not stopped by counting."""
 
@@ -84,8 +82,18 @@ class Quotas:
         self._lock = threading.Lock()
         self._telling = threading.Lock()
         self._tallies: dict[_Key, _Tally] = {}
-        self._is_due = False
+        self._teller: threading.Timer | None = None
+        """Tells in a while; None: there is nothing to tell."""
         self._is_alone = False
+
+    def close(self) -> None:
+        """Tell what is not told yet, and close the connections."""
+        with self._lock:
+            teller = self._teller
+        if teller is not None:
+            teller.cancel()
+            self.tell()
+        self._redis.close()
 
     def spend(self, actor: Actor) -> Standing:
         """Count a request of a login or a token; those of one user's logins together."""
@@ -108,9 +116,8 @@ class Quotas:
             if is_allowed:
                 current.untold += 1
                 used += 1
-            if not self._is_due:
-                self._is_due = True
-                self._tell_later()
+            if self._teller is None:
+                self._teller = self._tell_later()
             counted = current.total
         reset = math.ceil(WINDOW_SECONDS - passed)
         if is_allowed:
@@ -125,10 +132,11 @@ class Quotas:
             found = self._tallies[key] = _Tally()
         return found
 
-    def _tell_later(self) -> None:
+    def _tell_later(self) -> threading.Timer:
         timer = threading.Timer(TELL_SECONDS, self.tell)
-        timer.daemon, timer.name = True, THREAD
+        timer.daemon = True
         timer.start()
+        return timer
 
     def tell(self) -> None:
         """Tell Redis what was counted since, and learn what all have counted. A second after the next request it is done again."""
@@ -138,7 +146,7 @@ class Quotas:
     def _tell(self) -> None:
         oldest = int(self._now() // WINDOW_SECONDS) - 1
         with self._lock:
-            self._is_due = False
+            self._teller = None
             self._tallies = {key: each for key, each in self._tallies.items() if key[1] >= oldest}
             sent = [(key, each, each.untold) for key, each in self._tallies.items() if each.untold]
         try:

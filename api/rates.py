@@ -33,17 +33,21 @@ class LoginRates:
 
     def __init__(self, redis_url: str, limit: int) -> None:
         self._limit = limit
-        store = Redis.from_url(
+        self._redis = Redis.from_url(
             redis_url,
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
         self._shared = MovingWindowRateLimiter(
-            RedisStorage(redis_url, connection_pool=store.connection_pool, key_prefix="rates")
+            RedisStorage(redis_url, connection_pool=self._redis.connection_pool, key_prefix="rates")
         )
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._own_until = 0.0
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
 
     def check(self, account: str) -> None:
         """Count one more login. Raises TooManyRequestsError before anything costly is done."""

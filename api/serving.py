@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+
 from orchestrator import log
 from orchestrator.config import Settings
 from orchestrator.domain.errors import MisconfiguredError
@@ -45,6 +47,15 @@ def _name_folder() -> None:
     Path(named).mkdir(parents=True, exist_ok=True)
     for left in Path(named).glob("*.db"):
         left.unlink()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """A process is about to end: what it counted of requests is told, and nothing is begun any more."""
+    from api.app import close  # noqa: PLC0415  # see above
+
+    served = getattr(worker, "wsgi", None)
+    if isinstance(served, Flask):
+        close(served)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

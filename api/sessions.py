@@ -40,6 +40,10 @@ class Sessions:
             retry=Retry(NoBackoff(), 0),
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
     def begin(self, sign_in_id: str) -> WebSession:
         """A new one, for a day. Raises UnavailableError while Redis is away."""
         made = WebSession(secrets.token_urlsafe(32), sign_in_id, secrets.token_urlsafe(32))

@@ -13,6 +13,7 @@ from bench import (
     openings,
     pages,
     pending,
+    serving,
     streams,
     web,
 )
@@ -30,9 +31,11 @@ MEASUREMENTS = {
     "listing": listing.measure,
     "mixed": mixed.measure,
     "fleet": fleet.measure,
+    "serving": serving.measure,
 }
-ONLY_BY_NAME = {"listing", "fleet"}
-"""The one takes many minutes and some 7 GB of disk while it runs, the other an sshd and what it installs from PyPI."""
+ONLY_BY_NAME = {"listing", "fleet", "serving"}
+"""The first takes many minutes and some 7 GB of disk while it runs, the second an sshd and what it installs from PyPI, and the
+third is asked once for a kind of machine."""
 
 
 def main(names: list[str]) -> int:

@@ -21,15 +21,29 @@ class Request:
     status: int = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How many requests were answered in a second, and how long each took in milliseconds."""
+
+    rate: float
+    taken: list[float]
+
+
 def rate(request: Request, *, seconds: float, connections: int) -> float:
     """Requests answered in a second. Raises AssertionError on any other status than the one expected."""
-    numbers, done, wrong = count(), [], []
+    return send(request, seconds=seconds, connections=connections).rate
+
+
+def send(request: Request, *, seconds: float, connections: int) -> Answered:
+    """Keep so many connections busy. Raises AssertionError on any other status than the one expected."""
+    numbers, wrong = count(), []
+    taken: list[float] = []
     stop = time.monotonic() + seconds
 
     def go() -> None:
         connection = http.client.HTTPConnection(urlsplit(request.url).netloc, timeout=30)
-        answered = 0
         while time.monotonic() < stop:
+            sent = time.perf_counter()
             connection.request(
                 request.method, request.path, request.body(next(numbers)), dict(request.headers)
             )
@@ -38,8 +52,7 @@ def rate(request: Request, *, seconds: float, connections: int) -> float:
             if answer.status != request.status:
                 wrong.append((answer.status, said[:300]))
                 break
-            answered += 1
-        done.append(answered)
+            taken.append((time.perf_counter() - sent) * 1000)
 
     threads = [threading.Thread(target=go) for _ in range(connections)]
     begun = time.monotonic()
@@ -48,4 +61,4 @@ def rate(request: Request, *, seconds: float, connections: int) -> float:
     for thread in threads:
         thread.join()
     assert not wrong, wrong[0]
-    return sum(done) / (time.monotonic() - begun)
+    return Answered(len(taken) / (time.monotonic() - begun), taken)

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from bench import world
 from bench.web import answers
-from bench.world import World
 
 SECONDS = 60.0
 WARM_SECONDS = 10.0
@@ -75,9 +74,8 @@ class Load:
         return statistics.quantiles(self.taken, n=100)[98]
 
 
-def resident_mib(ours: World) -> float:
-    """What the web processes hold in memory, with what they share counted once for each."""
-    master = ours.pids("web")
+def resident_mib(master: list[int]) -> float:
+    """What the processes under gunicorn's hold in memory, with what they share counted once for each."""
     found = [pid for pid in Path("/proc").iterdir() if pid.name.isdigit() and _parent(pid) in master]
     pages = sum(int((pid / "statm").read_text().split()[1]) for pid in found)
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -106,10 +104,10 @@ def measure() -> list[tuple[str, str, str]]:
             bare.send(f"http://127.0.0.1:{port}", tokens.access, ("/bare",), seconds=WARM_SECONDS)
         paths = tuple(f"/api/v1/{path}" for path in READS)
         Load().send(ours.stack.url, tokens.access, paths, seconds=WARM_SECONDS)
-        before = resident_mib(ours)
+        before = resident_mib(ours.pids("web"))
         world.say("mixed: a minute")
         mixed.send(ours.stack.url, tokens.access, paths, seconds=SECONDS)
-        after = resident_mib(ours)
+        after = resident_mib(ours.pids("web"))
     sent = sum(mixed.statuses.values())
     wrong = sum(n for status, n in mixed.statuses.items() if status not in (200, 202))
     return [

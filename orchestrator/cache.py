@@ -112,6 +112,12 @@ class _Lines:
         self._idle.append(line)
         return answer
 
+    def close(self) -> None:
+        """End those that nobody uses at this moment."""
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().disconnect()
+
     def _take(self) -> Any:
         """One that is free; a new one if there is none, or Redis has ended it since."""
         with suppress(IndexError):
@@ -140,6 +146,14 @@ class Cache:
         self._lock = threading.Lock()
         self._unforgotten: set[str] = set()
         self._loads: dict[Miss, _Load] = {}
+        self._repairing: threading.Timer | None = None
+
+    def close(self) -> None:
+        """Try no more to forget what could not be forgotten, and close the connections."""
+        if self._repairing is not None:
+            self._repairing.cancel()
+        self._lines.close()
+        self._redis.close()
 
     def read(self, key: str, *, namespace: str, seconds: int, load: Callable[[], bytes]) -> bytes:
         """What is kept under a key; else what `load` reads from Postgres, which is kept. Raises what `load` raises.
@@ -258,7 +272,7 @@ class Cache:
             self._repair_later()
 
     def _repair_later(self) -> None:
-        timer = threading.Timer(REPAIR_SECONDS, self._repair)
+        timer = self._repairing = threading.Timer(REPAIR_SECONDS, self._repair)
         timer.daemon = True
         timer.start()
 

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from orchestrator.config import Settings
 from orchestrator.prepared import execute_by
 
+SILENT_MILLISECONDS = 10_000
+"""After which a connection is given up whose other side does not even confirm what was sent: it is cut off."""
 _AFTER_COMMIT = "orchestrator.after_commit"
 
 T = TypeVar("T")
@@ -31,6 +33,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "keepalives_count": 3,
+            "tcp_user_timeout": SILENT_MILLISECONDS,
             "options": "-c timezone=UTC -c lock_timeout=10000 -c idle_in_transaction_session_timeout=15000",
         },
     }

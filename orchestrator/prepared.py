@@ -65,6 +65,8 @@ def execute(place: Session | Connection, statement: TextClause, params: Mapping[
     except psycopg2.Error as error:
         # What SQLAlchemy does with an error of its own statements: wraps it, and gives up connections that are lost.
         connection._handle_dbapi_exception(error, hot.sql, params, cursor, None)
+    for listener in engine.dispatch.after_cursor_execute:
+        listener(connection, cursor, hot.sql, params, None, False)
     if hot.rows is None:
         hot.rows = SimpleResultMetaData([each[0] for each in cursor.description or ()])
     return IteratorResult(hot.rows, iter(found))

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import resource
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -56,6 +57,8 @@ def main(argv: Sequence[str]) -> int:
     except OrchestratorError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1
+    # uvicorn takes the signal while it serves, and raises it again when all is done: that is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _allow_open_files(settings.stream_limit + SPARE_FILES)
     app = create_app(settings)
     metrics_port.serve(settings)

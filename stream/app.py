@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from orchestrator import log
 from orchestrator.config import Settings
-from orchestrator.db import Database
+from orchestrator.db import Database, make_engine
 from orchestrator.domain.errors import (
     FieldProblem,
     InvalidInputError,
@@ -28,6 +28,7 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.presenting import problems
 from orchestrator.presenting.json import dumps
+from orchestrator.pulse import Pulse
 from orchestrator.services.actors import Actor
 from orchestrator.services.cursors import Cursors
 from orchestrator.services.tokens import TICKET
@@ -57,16 +58,18 @@ class Streaming:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = Database(settings)
+        self._pulse = Pulse(make_engine(settings, isolation_level="AUTOCOMMIT"))
+        self._pulse.guard(self._database.engine)
         self._cursors = Cursors(settings.secret_key)
-        self._store = Store(settings, self._database)
+        self._store = Store(settings, self._database, self._pulse)
         self.hub = Hub(most_followers=settings.stream_limit)
-        self.views = Views(ViewLooker(self._database))
+        self.views = Views(ViewLooker(self._database), self._pulse)
         self.visiting = Visiting(self.hub, self.views, self._store, queue_bytes=settings.stream_queue_bytes)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """What reads for all, from the start of the process to its end."""
-        reader = Reader(self.hub, Looker(self._database, self._cursors))
+        reader = Reader(self.hub, Looker(self._database, self._cursors), self._pulse)
         going_on = (reader.run(), self.views.run(), self._beat())
         tasks = [asyncio.create_task(each) for each in going_on]
         for task in tasks:
@@ -78,6 +81,7 @@ class Streaming:
                 task.cancel()
             self._store.close()
             self._database.close()
+            self._pulse.close()
 
     async def _beat(self) -> None:
         """Keep idle connections alive."""

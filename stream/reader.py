@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from orchestrator import clock, log
+from orchestrator.pulse import Pulse
 from stream.hub import Hub
 from stream.looking import Asked, Found, Looker
 from stream.metrics import LOOKS
@@ -27,9 +28,10 @@ _logger = log.get(__name__)
 class Reader:
     """Runs until it is cancelled. Looks happen in one thread of its own, one at a time."""
 
-    def __init__(self, hub: Hub, looker: Looker) -> None:
+    def __init__(self, hub: Hub, looker: Looker, pulse: Pulse) -> None:
         self._hub = hub
         self._looker = looker
+        self._pulse = pulse
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
         self._checked_at = clock.monotonic()
         self._away_since: float | None = None
@@ -69,7 +71,8 @@ class Reader:
         """In the thread: while a thousand followers are sent something, an answer waits for its turn."""
         begun = clock.monotonic()
         try:
-            return self._looker.look(asked)
+            with self._pulse.waiting():
+                return self._looker.look(asked)
         finally:
             self._took = clock.monotonic() - begun
 

@@ -16,6 +16,7 @@ from orchestrator.config import Settings
 from orchestrator.db import Database, Lookups
 from orchestrator.domain.access import Permission
 from orchestrator.presenting.logs import MAX_PAGE_BYTES
+from orchestrator.pulse import Pulse
 from orchestrator.repositories import logs, steps, streams
 from orchestrator.services import credentials
 from orchestrator.services.actors import Actor
@@ -34,9 +35,11 @@ T = TypeVar("T")
 class Store:
     """Asks in a few threads, so that any number of followers holds only a few connections."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, pulse: Pulse) -> None:
         self._database = database
         self._lookups = Lookups(settings)
+        self._pulse = pulse
+        pulse.guard(self._lookups.engine)
         self._tokens = TokenReader(settings.secret_key)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="store")
 
@@ -77,7 +80,11 @@ class Store:
 
     async def _ask(self, ask: Callable[[], T]) -> T:
         in_context = partial(copy_context().run, ask)  # so that what is logged says for whom
-        return await asyncio.get_running_loop().run_in_executor(self._threads, in_context)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._wait_for, in_context)
+
+    def _wait_for(self, ask: Callable[[], T]) -> T:
+        with self._pulse.waiting():
+            return ask()
 
     def _admit(self, authorization: str | None) -> tuple[Actor, float]:
         actor, good_until = credentials.admit(authorization, tokens=self._tokens, lookup=self._lookups)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from orchestrator import clock, log
 from orchestrator.presenting.pages.rendering import View
+from orchestrator.pulse import Pulse
 from stream import events
 from stream.followers import Follower
 from stream.metrics import VIEWS
@@ -30,8 +31,9 @@ class _Topic:
 class Views:
     """Runs until it is cancelled. Views are made in one thread of its own, one after the other."""
 
-    def __init__(self, looker: ViewLooker) -> None:
+    def __init__(self, looker: ViewLooker, pulse: Pulse) -> None:
         self._looker = looker
+        self._pulse = pulse
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="views")
         self._topics: dict[ViewKey, _Topic] = {}
         self._seen = asyncio.Event()
@@ -91,7 +93,8 @@ class Views:
     def _timed_look(self, keys: list[ViewKey], sign_ins: set[str]) -> Seen:
         begun = clock.monotonic()
         try:
-            return self._looker.look(keys, sign_ins)
+            with self._pulse.waiting():
+                return self._looker.look(keys, sign_ins)
         finally:
             self._took = clock.monotonic() - begun
             VIEWS.observe(self._took)

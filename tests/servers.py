@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,11 +107,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """The shared servers, started by the first who asks."""
     with connect(shared_folder(tmp_path_factory)) as found:
         yield found
-        from api.quotas import THREAD  # whoever keeps the servers does without
-
-        for thread in threading.enumerate():
-            if thread.name == THREAD:  # it asks Redis once more, of an application whose test is over
-                thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,9 @@ class Fleet:
     def beat(self) -> Process:
         return self._start(["beat", "--schedule", str(self.folder / f"beat{len(self.processes)}")], {})
 
+    def flower(self, port: int, **env: str) -> Process:
+        return self._start(["flower", "--address=127.0.0.1", f"--port={port}"], env)
+
     def _start(self, words: list[str], env: dict[str, str]) -> Process:
         log = self.folder / f"process{len(self.processes)}.log"
         process = Process(self._popen(words, env, log.open("wb")), log)

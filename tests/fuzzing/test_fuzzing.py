@@ -17,6 +17,7 @@ from tests.acceptance.installation import PASSWORD
 from tests.conftest import environment
 from tests.integration.api_world import pipeline_of
 from tests.integration.stream_world import Server, free_port, running
+from tests.oidc_server import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, Oidc, oidc_server
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
@@ -31,12 +32,14 @@ LEAST = 80
 
 @pytest.fixture
 def site(settings: Settings, tmp_path: Path) -> Iterator[str]:
-    """The URL of a web server with an admin, two applications and their deployments, which no worker takes."""
+    """The URL of a web server with an admin, a provider, two applications and their deployments, which no worker takes."""
     port = free_port()
     env = environment(settings.database_url, settings.redis_url, tmp_path) | {"LOG_LEVEL": "ERROR"}
     argv = [*WEB.split(), f"127.0.0.1:{port}", "api.wsgi:app"]
-    server = Server(argv, env, tmp_path / "web.log", port)
-    with running(server):
+    with (
+        oidc_server() as provider,
+        running(Server(argv, env | at(provider), tmp_path / "web.log", port)) as server,
+    ):
         client = Client(server.url, MemoryTokens())
         client.create("/users/", {"email": "ada@example.com", "username": "ada", "password": PASSWORD})
         client.login("ada", PASSWORD)
@@ -45,6 +48,16 @@ def site(settings: Settings, tmp_path: Path) -> Iterator[str]:
             client.create("/releases/", {"name": name, "version": "1"})
             client.request_deployment(name, "1", environment="staging")
         yield server.url
+
+
+def at(provider: Oidc) -> dict[str, str]:
+    """The settings with which people can log in there."""
+    return {
+        "OIDC_ISSUER": provider.issuer,
+        "OIDC_CLIENT_ID": CLIENT_ID,
+        "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+        "OIDC_REDIRECT_URL": REDIRECT_URL,
+    }
 
 
 def fuzz(url: str, report: Path, seed: int, options: str) -> dict[str, Any]:

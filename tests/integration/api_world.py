@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from api.app import create_app
+from api.app import close, create_app
 from orchestrator.config import Settings
 from orchestrator.db import Database
 from tests.conftest import environment, migrate, settings_for
@@ -69,6 +69,7 @@ class ApiWorld:
     database: Database
     redis: redis.Redis
     admin: Person = field(init=False)
+    others: list[Flask] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.register("admin")
@@ -76,6 +77,15 @@ class ApiWorld:
 
     def client(self) -> FlaskClient:
         return self.app.test_client()
+
+    def another(self, **settings: Any) -> Flask:
+        """One more application, which is set otherwise."""
+        self.others.append(create_app(replace(self.settings, **settings)))
+        return self.others[-1]
+
+    def close(self) -> None:
+        for app in (self.app, *self.others):
+            close(app)
 
     def register(self, username: str, role: str | None = None, by: Person | None = None) -> dict[str, Any]:
         body = {"email": f"{username}@example.com", "username": username, "password": PASSWORD}
@@ -153,7 +163,9 @@ def world(
             patch.setenv(variable, value)
         settings = settings_for(url, redis_url, folder)
         database = Database(settings)
-        yield ApiWorld(create_app(settings), settings, database, store)
+        made = ApiWorld(create_app(settings), settings, database, store)
+        yield made
+        made.close()
         database.close()
     store.close()
     postgres_server.drop_database(name)

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +10,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api.app import create_app
 from tests.integration.api_world import ApiWorld
 from tests.oidc_server import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, Oidc, oidc_server
 
@@ -32,16 +30,13 @@ def provider() -> Iterator[Oidc]:
 
 
 def application(world: ApiWorld, provider: Oidc, roles: str = "*=viewer", **more: Any) -> Flask:
-    return create_app(
-        replace(
-            world.settings,
-            oidc_issuer=provider.issuer,
-            oidc_client_id=CLIENT_ID,
-            oidc_client_secret=CLIENT_SECRET,
-            oidc_redirect_url=REDIRECT_URL,
-            oidc_roles=roles,
-            **more,
-        )
+    return world.another(
+        oidc_issuer=provider.issuer,
+        oidc_client_id=CLIENT_ID,
+        oidc_client_secret=CLIENT_SECRET,
+        oidc_redirect_url=REDIRECT_URL,
+        oidc_roles=roles,
+        **more,
     )
 
 

@@ -3,7 +3,6 @@
 import base64
 import itertools
 import json
-from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -11,7 +10,6 @@ import pytest
 from flask_jwt_extended import create_access_token
 from sqlalchemy import text
 
-from api.app import create_app
 from orchestrator.security import derive_key
 from tests.conftest import SECRET_KEY
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, Person, world
@@ -247,7 +245,7 @@ def test_a_hash_of_a_lower_cost_is_renewed_at_the_next_login(world: ApiWorld) ->
             return str(session.execute(text(kept), {"name": name}).scalar_one())[:7]
 
     body = {"username": name, "password": PASSWORD}
-    dearer = create_app(replace(world.settings, bcrypt_rounds=5)).test_client()
+    dearer = world.another(bcrypt_rounds=5).test_client()
     assert cost() == "$2b$04$"
     assert dearer.post(f"{V1}/auth/login", json={**body, "password": "wrong horse"}).status_code == 401
     assert cost() == "$2b$04$"

@@ -4,12 +4,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 
 import pytest
+from flask import Flask
 from sqlalchemy import create_engine, text
 
-from api.app import create_app
 from orchestrator.bootstrap import known_revisions
 from orchestrator.repositories import heartbeats
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, Person, world
@@ -20,7 +19,7 @@ NOWHERE = "postgresql://user:password@127.0.0.1:1/none"
 
 
 def test_without_postgres_the_answer_is_try_again(world: ApiWorld) -> None:
-    client = create_app(replace(world.settings, database_url=NOWHERE)).test_client()
+    client = world.another(database_url=NOWHERE).test_client()
     person = Person(client, world.admin.tokens)
     answers = [
         person.get("/releases/"),
@@ -37,11 +36,16 @@ def test_without_postgres_the_answer_is_try_again(world: ApiWorld) -> None:
     assert client.get("/health/live").status_code == 200
 
 
-PUBLIC_WITHOUT_POSTGRES = {"/docs", "/health/live", "/openapi.json"}
+AWAY_ON_EVERY_ROUTE = {
+    **{f"GET {path}": 200 for path in ("/docs", "/health/live", "/openapi.json")},
+    # What has no body is refused before Postgres is asked.
+    **{f"POST {V1}/{path}": 422 for path in ("auth/login", "auth/oidc", "auth/refresh", "users/")},
+    f"GET {V1}/auth/oidc": 404,  # there is no provider
+}
 
 
-def test_without_postgres_every_route_says_so(world: ApiWorld) -> None:
-    app = create_app(replace(world.settings, database_url=NOWHERE))
+def on_every_route(app: Flask, world: ApiWorld) -> dict[str, int]:
+    """What each route answers the admin that is not 503."""
     headers = {"Authorization": f"Bearer {world.admin.tokens['access_token']}"}
     others = {}
     for rule in app.url_map.iter_rules():
@@ -53,11 +57,12 @@ def test_without_postgres_every_route_says_so(world: ApiWorld) -> None:
             answer = app.test_client().open(path, method=method, headers=headers)
             if answer.status_code != 503:
                 others[f"{method} {rule.rule}"] = answer.status_code
-    needs_a_body = {
-        f"POST {V1}/{path}": 422 for path in ("auth/login", "auth/oidc", "auth/refresh", "users/")
-    }
-    no_provider = {f"GET {V1}/auth/oidc": 404}
-    assert others == {f"GET {path}": 200 for path in PUBLIC_WITHOUT_POSTGRES} | needs_a_body | no_provider
+    return others
+
+
+def test_without_postgres_every_route_says_so(world: ApiWorld) -> None:
+    app = world.another(database_url=NOWHERE)
+    assert on_every_route(app, world) == AWAY_ON_EVERY_ROUTE
 
 
 @contextmanager
@@ -96,7 +101,7 @@ def still_waits(connection: socket.socket) -> bool:
 def test_health_does_not_wait_for_a_postgres_that_keeps_still(world: ApiWorld) -> None:
     with silent() as (port, waiting):
         url = f"postgresql://user:password@127.0.0.1:{port}/none"
-        client = create_app(replace(world.settings, database_url=url)).test_client()
+        client = world.another(database_url=url).test_client()
         assert client.get("/health/live").status_code == 200
         assert not waiting, "whether it lives is asked of nobody"
         ready = client.get("/health/ready")
@@ -110,7 +115,7 @@ def test_health_does_not_wait_for_a_postgres_that_keeps_still(world: ApiWorld) -
 
 def test_health_does_not_wait_for_a_redis_that_keeps_still(world: ApiWorld) -> None:
     with silent() as (port, waiting):
-        client = create_app(replace(world.settings, redis_url=f"redis://127.0.0.1:{port}/0")).test_client()
+        client = world.another(redis_url=f"redis://127.0.0.1:{port}/0").test_client()
         assert client.get("/health/live").status_code == 200
         assert client.get("/health/ready").status_code == 200
         assert not waiting, "requests are served without Redis, so readiness does not ask it"

@@ -1,12 +1,10 @@
 """Applications and releases: recording, reading, and what is kept in Redis."""
 
 import socket
-from dataclasses import replace
 from threading import Thread
 
 import pytest
 
-from api.app import create_app
 from api.schemas import applications as application_schemas
 from api.schemas import environments as environment_schemas
 from api.schemas import releases as schemas
@@ -109,7 +107,7 @@ def test_without_redis_everything_is_served_from_postgres(world: ApiWorld) -> No
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"redis://127.0.0.1:{nobody.getsockname()[1]}/0"
-        client = create_app(replace(world.settings, redis_url=url)).test_client()
+        client = world.another(redis_url=url).test_client()
         person = Person(client, world.admin.tokens)
         assert person.get(f"/releases/{release_id}").get_json()["id"] == release_id
         assert person.get("/releases/").status_code == 200

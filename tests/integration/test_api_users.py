@@ -1,10 +1,12 @@
 """Who may register whom, and what they may change."""
 
+from collections.abc import Iterator
 from threading import Barrier, Thread
 
 import pytest
+from flask import Flask
 
-from api.app import create_app
+from api.app import close, create_app
 from orchestrator.bootstrap import first_admin
 from orchestrator.config import Settings
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, world
@@ -16,8 +18,15 @@ def body_of(username: str, /, **changes: object) -> dict[str, object]:
     return {"email": f"{username}@example.com", "username": username, "password": PASSWORD, **changes}
 
 
-def test_of_two_first_users_at_once_one_becomes_admin(settings: Settings) -> None:
-    app = create_app(settings)
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """One in whose database there is nobody."""
+    made = create_app(settings)
+    yield made
+    close(made)
+
+
+def test_of_two_first_users_at_once_one_becomes_admin(app: Flask) -> None:
     together, statuses = Barrier(2), []
 
     def register(name: str) -> None:
@@ -34,12 +43,11 @@ def test_of_two_first_users_at_once_one_becomes_admin(settings: Settings) -> Non
     assert sorted(statuses, key=str) == [(201, "admin"), (401, None)]
 
 
-def test_the_first_admin_is_made_once(settings: Settings) -> None:
+def test_the_first_admin_is_made_once(app: Flask, settings: Settings) -> None:
     made = first_admin(settings)
     assert made["username"] == "admin"
     assert first_admin(settings) == {}
-    client = create_app(settings).test_client()
-    answer = client.post(f"{V1}/auth/login", json=made)
+    answer = app.test_client().post(f"{V1}/auth/login", json=made)
     assert answer.status_code == 200
 
 

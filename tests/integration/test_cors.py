@@ -1,12 +1,10 @@
 """Pages of other origins: as a browser would ask (Fetch standard, CORS protocol)."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from api.app import create_app
 from orchestrator.config import Settings
 from orchestrator.domain.errors import MisconfiguredError
 from tests.conftest import SECRET_KEY
@@ -18,7 +16,7 @@ OURS, OTHER, EVIL = "https://ui.example.com", "http://localhost:5173", "https://
 
 
 def client(world: ApiWorld, **settings: Any) -> FlaskClient:
-    return create_app(replace(world.settings, **settings)).test_client()
+    return world.another(**settings).test_client()
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
 """The pages: sessions that end when they should, forms that only our pages can send, and text that stays text."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from api.app import create_app
 from tests.integration.api_world import PASSWORD, ApiWorld, pipeline_of, world
 
 __all__ = ["world"]
@@ -36,7 +34,7 @@ def test_a_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use(world: A
 
 
 def test_behind_tls_the_cookie_is_for_this_host_over_tls_only(world: ApiWorld) -> None:
-    client = create_app(replace(world.settings, cookie_secure=True)).test_client()
+    client = world.another(cookie_secure=True).test_client()
     form = {"username": "admin", "password": PASSWORD}
     cookie = client.post("/login", data=form, headers=OURS, base_url="https://localhost").headers[
         "Set-Cookie"
@@ -72,7 +70,7 @@ def test_a_wrong_password_is_said_and_the_name_stays(world: ApiWorld) -> None:
 
 
 def test_logins_are_limited_as_the_apis(world: ApiWorld) -> None:
-    client = create_app(replace(world.settings, login_limit=2)).test_client()
+    client = world.another(login_limit=2).test_client()
     form = {"username": f"limited-{next(NUMBERS)}", "password": "wrong"}
     statuses = [client.post("/login", data=form, headers=OURS).status_code for _ in range(3)]
     assert statuses == [401, 401, 429]
@@ -115,7 +113,7 @@ def test_redis_emptied_means_log_in_again_and_redis_away_is_said(world: ApiWorld
     client, _ = world.browser("viewer")
     world.redis.flushdb()
     assert is_login(client, "/deployments?status=failed")
-    away = create_app(replace(world.settings, redis_url=f"redis://{NOWHERE}/0")).test_client()
+    away = world.another(redis_url=f"redis://{NOWHERE}/0").test_client()
     away.set_cookie("session", "x" * 43)
     answer = away.get("/")
     assert (answer.status_code, answer.mimetype) == (503, "text/html")
@@ -127,7 +125,7 @@ def test_without_postgres_there_is_a_page_that_says_so(world: ApiWorld) -> None:
     cookie = client.get_cookie("session")
     assert cookie is not None
     url = f"postgresql://user:password@{NOWHERE}/none"
-    away = create_app(replace(world.settings, database_url=url)).test_client()
+    away = world.another(database_url=url).test_client()
     away.set_cookie("session", cookie.value)
     answer = away.get("/")
     assert (answer.status_code, answer.mimetype) == (503, "text/html")

@@ -6,7 +6,8 @@ import math
 
 from orchestrator.client.sse import EventParser, ServerEvent
 from orchestrator.config import Settings
-from orchestrator.db import Database
+from orchestrator.db import Database, make_engine
+from orchestrator.pulse import Pulse
 from orchestrator.services.cursors import Cursors
 from stream.events import EventWriter, Key, Mark
 from stream.following import Following
@@ -22,7 +23,9 @@ def test_an_end_that_comes_while_the_status_is_sent_is_shown_too(
     world, cursors = World(database), Cursors(settings.secret_key)
     world.release("1")
     deployment_id = world.request("1")
-    hub, looker, store = Hub(most_followers=1), Looker(database, cursors), Store(settings, database)
+    hub, looker = Hub(most_followers=1), Looker(database, cursors)
+    pulse = Pulse(make_engine(settings))
+    store = Store(settings, database, pulse)
     parser = EventParser()
     seen: list[ServerEvent] = []
 
@@ -46,6 +49,7 @@ def test_an_end_that_comes_while_the_status_is_sent_is_shown_too(
 
     asyncio.run(follow())
     store.close()
+    pulse.close()
     assert [json.loads(each.data)["status"] for each in seen if each.type == "status"] == [
         "pending",
         "succeeded",

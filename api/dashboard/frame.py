@@ -1,6 +1,7 @@
 """What every page has: who looks at it, its headers, its templates, its forms, and its errors as pages."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
@@ -37,6 +38,7 @@ from orchestrator.services.actors import Actor
 COOKIE = "session"
 FORM_TOKEN = "form_token"  # noqa: S105  # the name of a field
 _SAFE = {"GET", "HEAD", "OPTIONS"}
+_DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 _HEADERS = {
     # Not "no-referrer": with it browsers send no Origin along with a form.
     "Referrer-Policy": "same-origin",
@@ -281,6 +283,9 @@ def _not_there(error: HTTPException) -> Response:
     asks_for_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
     if request.path.startswith("/api/") or not asks_for_page:
         return errors.http_problem(error)
+    if request.method in _SAFE:
+        with suppress(OrchestratorError, *_DATABASE_AWAY):  # then it is a page for nobody
+            _who()
     answer = _error_page(HTTPStatus.NOT_FOUND, "There is no such page.", "")
     return _with_headers(answer)
 

@@ -81,6 +81,7 @@ def insights_page() -> Response:
         places=places,
         by=By,
         cards=cards(found),
+        lacking=NOT_ENOUGH,
         duration=_half(found.measures.duration),
         duration_beside=_nine_tenths(found.measures.duration),
         rough=rough_duration,

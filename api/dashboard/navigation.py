@@ -16,13 +16,15 @@ class Place:
     key: str = ""
     is_first: bool = False
     """In the head itself; the others are in its menu."""
+    is_always: bool = False
+    """Also in the head of a narrow window."""
 
 
 PLACES = (
-    Place("/", "Dashboard", key="d", is_first=True),
-    Place("/deployments", "Deployments", key="l", is_first=True),
+    Place("/", "Dashboard", key="d", is_first=True, is_always=True),
+    Place("/deployments", "Deployments", key="l", is_first=True, is_always=True),
     Place("/calendar", "Calendar", key="c", is_first=True),
-    Place("/inbox", "Inbox", key="i", is_first=True),
+    Place("/inbox", "Inbox", key="i", is_first=True, is_always=True),
     Place("/insights", "Insights", key="m", is_first=True),
     Place("/applications", "Applications", key="a"),
     Place("/releases", "Releases", key="r"),

@@ -1,9 +1,11 @@
 """Users, and the API tokens of whoever looks."""
 
 import secrets
+from typing import Any
 
 from flask import Response, request
 
+from api import logins
 from api.auth import current_actor
 from api.dashboard import frame
 from api.dashboard.frame import blueprint
@@ -11,10 +13,13 @@ from api.extensions import services, session
 from api.pagination import PageArgs, window
 from api.schemas import tokens as token_schemas
 from api.schemas import users as schemas
+from api.schemas.auth import NewPassword
 from orchestrator import cache
 from orchestrator.db import after_commit, transaction
 from orchestrator.domain.access import Permission
+from orchestrator.domain.errors import ForbiddenError, InvalidInputError, TooManyRequestsError
 from orchestrator.domain.limits import SCOPES
+from orchestrator.presenting.problems import status_of
 from orchestrator.repositories import api_tokens as token_rows
 from orchestrator.repositories import users as rows
 from orchestrator.security import check_password
@@ -70,6 +75,38 @@ def change_user(user_id: int) -> Response:
         users.change(session(), user_id, users.Changes(**body), actor=current_actor())
         after_commit(session(), lambda: services().cache.forget(cache.USERS))
     return frame.see("/users")
+
+
+@blueprint.route("/password", methods=["GET"])
+@frame.page_for(Permission.SELF)
+def password_page() -> Response:
+    """Ask for the password that they have, and for another one."""
+    return frame.render("password.html", problem="", is_changed=False)
+
+
+@blueprint.route("/password", methods=["POST"])
+@frame.page_for(Permission.SELF)
+def change_password() -> Response:
+    """Give whoever looks another password; their other logins end, this one goes on."""
+    try:
+        body = _new_password()
+        logins.change_password(current_actor(), current=body["current_password"], wanted=body["password"])
+    except (ForbiddenError, InvalidInputError, TooManyRequestsError) as error:
+        says = (
+            "; ".join(each.detail for each in error.problems) if isinstance(error, InvalidInputError) else ""
+        )
+        return frame.render(
+            "password.html", status_of(error), problem=says or error.message, is_changed=False
+        )
+    return frame.render("password.html", problem="", is_changed=True)
+
+
+def _new_password() -> dict[str, Any]:
+    """What was filled in. Raises InvalidInputError, also where the new one was not typed the same way twice."""
+    body = frame.read_form(NewPassword)
+    if request.form.get("again", "") != body["password"]:
+        raise InvalidInputError("the new password was not typed the same way twice")
+    return body
 
 
 @blueprint.route("/tokens", methods=["GET"])

@@ -14,10 +14,9 @@ from api.schemas import auth as schemas
 from api.schemas import users as user_schemas
 from orchestrator.db import after_commit, transaction
 from orchestrator.domain.access import Permission
-from orchestrator.domain.errors import ForbiddenError, UnauthenticatedError
+from orchestrator.domain.errors import UnauthenticatedError
 from orchestrator.repositories import users as rows
-from orchestrator.security import check_password
-from orchestrator.services import sign_ins, users
+from orchestrator.services import sign_ins
 from orchestrator.services.sign_ins import SignedIn
 from orchestrator.services.tokens import REFRESH
 
@@ -93,19 +92,7 @@ def logout(body: dict[str, Any]) -> Response:
 @blueprint.response(204)
 def change_password(body: dict[str, Any]) -> Response:
     """Change your password. Your other logins end; this one goes on."""
-    actor = current_actor()
-    services().login_rates.check(actor.username)
-    check_password(body["password"])
-    candidate = sign_ins.find_candidate(session(), actor.username)
-    session().rollback()  # hashing takes long, and nothing slow is done inside a transaction
-    known = services().passwords.matches(
-        body["current_password"], candidate.password_hash if candidate else None
-    )
-    if candidate is None or not known:
-        raise ForbiddenError("that is not your password")
-    new = services().passwords.hash(body["password"])
-    with transaction(session()):
-        users.change_password(session(), candidate.password_hash, new, actor=actor)
+    logins.change_password(current_actor(), current=body["current_password"], wanted=body["password"])
     return Response(status=204)
 
 

@@ -75,7 +75,8 @@ class ApprovalRule:
         lasting = (
             f"; each yes counts for {format_duration(self.expires_seconds)}" if self.expires_seconds else ""
         )
-        return f"{more} more of {self} must approve, other than who requested it{author}{lasting}"
+        who = f"{self}" if more == self.count else f"{more} more of {self}"
+        return f"{who} must approve, other than who requested it{author}{lasting}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def test_what_two_remedies_do_together_is_said(world: ApiWorld) -> None:
     assert remedies(explained(world.admin, deployment)) == [(f"release lock {lock['id']}", False)]
     forecast = found["forecast"]
     assert forecast["starts_at"] is None
-    assert "1 more of 1 person with the role operator or higher must approve" in forecast["because"]
+    assert "1 person with the role operator or higher must approve" in forecast["because"]
     assert f"{name} 1.0 has to succeed in staging first" in forecast["because"]
 
 

@@ -154,8 +154,8 @@ def test_a_deployment_waits_for_every_rule_and_starts_with_the_last_yes(world: W
     deployment = world.request("1.0.0")
     assert world.advance(deployment, worker()) is None
     assert waits_for(world, deployment) == [
-        "2 more of 2 people with the role operator or higher must approve, other than who requested it",
-        "1 more of 1 person of cleo must approve, other than who requested it",
+        "2 people with the role operator or higher must approve, other than who requested it",
+        "1 person of cleo must approve, other than who requested it",
     ]
     approve(world, deployment, ben)
     approve(world, deployment, ben)

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from tests.integration.api_world import ApiWorld, pipeline_of, world
+from tests.integration.api_world import PASSWORD, ApiWorld, pipeline_of, world
 from tests.integration.test_overview import succeed
 
 __all__ = ["world"]
@@ -241,6 +241,37 @@ def test_admins_add_and_change_users(world: ApiWorld) -> None:
     listed, _ = world.browser("viewer")
     assert "Deactivate" not in listed.get("/users").text
     assert send(client, token, "/users", username=NASTY, email="x", role="viewer") == 422
+
+
+def test_everyone_changes_their_own_password(world: ApiWorld) -> None:
+    client, token = world.browser("viewer")
+    name = re.search(r"Account of ([^\"]+)", client.get("/password").text)
+    assert name is not None
+    other = world.login(name[1])
+    new = {"password": "another battery staple", "again": "another battery staple"}
+    for status, wrong, says in (
+        (403, {**new, "current_password": "not the password"}, "That is not your password."),
+        (422, {**new, "current_password": PASSWORD, "again": "another battery stable"}, "the same way twice"),
+        (422, {"current_password": PASSWORD, "password": "short", "again": "short"}, 'role="alert"'),
+        (422, {"current_password": PASSWORD}, 'role="alert"'),
+    ):
+        answer = client.post("/password", data={"form_token": token, **wrong}, headers=OURS)
+        assert (answer.status_code, says in answer.text) == (status, True), wrong
+        assert "staple" not in answer.text
+    assert other.get("/auth/me").status_code == 200
+    form = {"form_token": token, **new, "current_password": PASSWORD}
+    assert "It was changed" in client.post("/password", data=form, headers=OURS).text
+    assert client.get("/tokens").status_code == 200, "this login goes on"
+    assert other.get("/auth/me").status_code == 401
+    assert world.login(name[1], new["password"]).get("/auth/me").status_code == 200
+
+
+def test_a_page_that_is_not_there_keeps_the_head_of_who_is_logged_in(world: ApiWorld) -> None:
+    client, _ = world.browser("viewer")
+    stranger = world.client()
+    for who, has_head in ((client, True), (stranger, False)):
+        answer = who.get("/nothing", headers={"Accept": "text/html"})
+        assert (answer.status_code, 'aria-label="Main"' in answer.text) == (404, has_head)
 
 
 def test_a_token_is_made_shown_once_and_revoked(world: ApiWorld) -> None:

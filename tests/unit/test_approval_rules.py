@@ -70,7 +70,7 @@ def test_who_recorded_the_release_may_be_left_out() -> None:
     assert not rule.accepts(author, NOW)
     assert rule.accepts(approver("bob"), NOW)
     assert rule.demand(1) == (
-        "1 more of 1 person with the role deployer or higher must approve,"
+        "1 person with the role deployer or higher must approve,"
         " other than who requested it or recorded the release"
     )
 

@@ -34,9 +34,24 @@ def test_sizes(count: int, said: str) -> None:
     assert words.size(count) == said
 
 
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (["mon", "tue", "wed", "thu", "fri"], "Mon to Fri"),
+        (["sat", "sun"], "Sat, Sun"),
+        (["mon", "wed", "thu"], "Mon, Wed, Thu"),
+        (["sun"], "Sun"),
+    ],
+)
+def test_days_of_the_week(days: list[str], said: str) -> None:
+    assert words.weekdays(days) == said
+
+
 def test_spans_and_instants() -> None:
     start = datetime(2026, 11, 28, 16, 0, 30, 999_999, tzinfo=UTC)
     assert words.instant(start) == "2026-11-28 16:00:30 UTC"
+    assert words.minute(start) == "2026-11-28 16:00:30 UTC"
+    assert words.minute(start.replace(second=0)) == "2026-11-28 16:00 UTC"
     assert words.machine(start) == "2026-11-28T16:00:30Z"
     assert words.span(start, start + timedelta(minutes=2, seconds=5)) == "2m5s"
     assert words.span(start, start + timedelta(milliseconds=20)) == "under 1s"

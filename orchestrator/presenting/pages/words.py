@@ -1,10 +1,12 @@
 """How values are said on pages."""
 
 import hmac
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from orchestrator.domain.durations import format_duration
+from orchestrator.domain.window_reading import WEEKDAYS
 
 TONES = {
     "pending": "wait",
@@ -57,6 +59,11 @@ def instant(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def minute(at: datetime) -> str:
+    """An instant; without its seconds where they are 00."""
+    return instant(at).replace(":00 UTC", " UTC") if at.second == 0 else instant(at)
+
+
 def local(at: datetime, zone: str) -> str:
     """An instant on the clocks of a zone, to the minute."""
     return f"{at.astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M}"
@@ -91,6 +98,14 @@ def sentence(text: str) -> str:
     first = text.partition(" ")[0]
     text = f"{first.capitalize()}{text[len(first) :]}" if first in _BEGINNINGS else text
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def weekdays(names: Sequence[str]) -> str:
+    """Days of the week, in order; three or more that follow each other as a range."""
+    places = [WEEKDAYS.index(name) for name in names]
+    if len(places) > 2 and places == list(range(places[0], places[-1] + 1)):
+        return f"{names[0].capitalize()} to {names[-1].capitalize()}"
+    return ", ".join(name.capitalize() for name in names)
 
 
 def plural(count: int, one: str) -> str:

@@ -16,10 +16,12 @@ from bench import (
     serving,
     streams,
     web,
+    wide,
 )
 
 MEASUREMENTS = {
     "deployments": deployments.measure,
+    "wide": wide.measure,
     "web": web.measure,
     "latency": latency.measure,
     "lines": lines.measure,

@@ -2,7 +2,6 @@
 
 import getpass
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from orchestrator.targets.base import Command, Exited, Run, TargetUnreachableError
@@ -24,9 +23,9 @@ def main(folder: str, port: str, parallel: str) -> int:
         name = Run(f"bare-{number}-1", f"bare/{number}", 1)
         while True:
             try:
-                target.start(name, Command("true", {}))
-                while not isinstance(answer := target.poll(name, 0), Exited):
-                    time.sleep(0.01)
+                answer = target.start(name, Command("true", {}))
+                while not isinstance(answer, Exited):
+                    answer = target.poll(name, 0)
             except TargetUnreachableError:
                 continue  # so many at once that this one came to nothing in its time; a second start does nothing
             return answer.code == 0

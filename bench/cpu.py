@@ -14,12 +14,6 @@ def _stat(pid: int) -> tuple[int, float] | None:
     return int(fields[1]), sum(int(field) for field in fields[11:15]) / _TICKS
 
 
-def parent(pid: int) -> int:
-    """Who started it; 1 where that one is gone, 0 where it is itself."""
-    stat = _stat(pid)
-    return stat[0] if stat else 0
-
-
 def seconds(roots: list[int]) -> float:
     """User and system time of these processes, of those below them, and of children that were waited for."""
     stats = {}

@@ -20,6 +20,8 @@ LOOK_SECONDS = 0.1
 SILENCE_SECONDS = 0.6
 """For so long no statement of this process was answered, not even one that asks for nothing: Postgres keeps still."""
 
+_LOOKS = 24
+"""So many times it is looked whether there was an answer, before it is said that there is none."""
 _MOST_CONNECTING = 16
 _logger = log.get(__name__)
 
@@ -98,23 +100,26 @@ class Pulse:
             heard = self._heard
 
     def _hears(self) -> bool:
-        """Whether Postgres answers anything to anybody within SILENCE_SECONDS."""
-        before, until = self._heard, clock.monotonic() + SILENCE_SECONDS
+        """Whether Postgres answers anything to anybody within SILENCE_SECONDS, or longer where this process gets no processor."""
+        before = self._heard
         if self._asking is None or not self._asking.is_alive():
             self._asking = Thread(target=self._ask, name="pulse-asks", daemon=True)
             self._asking.start()
-        while self._heard == before and clock.monotonic() < until:
-            if self._closing.wait(LOOK_SECONDS / 4):
+        for _ in range(_LOOKS):
+            if self._heard != before or self._closing.wait(SILENCE_SECONDS / _LOOKS):
                 return True
         return self._heard != before
 
     def _ask(self) -> None:
         begun = clock.monotonic()
-        with suppress(DBAPIError), self._engine.connect() as connection:
-            connection.exec_driver_sql("SELECT 1")
-        # That it refuses to answer is an answer, too.
-        if clock.monotonic() - begun < SILENCE_SECONDS:
-            self._hear()
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("SELECT 1")
+        except DBAPIError:
+            if clock.monotonic() - begun > SILENCE_SECONDS:
+                return
+            # That it refuses to answer is an answer, too.
+        self._hear()
 
     def _judge(self, *, hears: bool) -> None:
         if hears and self._silence.done():

@@ -14,11 +14,11 @@ from orchestrator import log, prepared
 from orchestrator.config import Settings
 from orchestrator.db import Database, make_engine
 
-pytest.register_assert_rewrite("tests.servers")
+pytest.register_assert_rewrite("tests.servers", "tests.dockerd")
 
 from tests.servers import PostgresServer, worker_id  # noqa: E402  # its asserts are to be rewritten
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.dockerd"]
 
 prepared.AT_ONCE = True  # so that a statement which cannot be prepared fails its test
 

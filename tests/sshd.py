@@ -145,5 +145,8 @@ def _keygen(file: Path) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # it ended meanwhile
     return [each for child in map(int, listed) for each in (*_children(child), child)]

@@ -114,7 +114,7 @@ def drive(
         name=claim.work.run_name,
         fence=claim.work.fence,
         token=claim.token,
-        origin="" if target.node_bound else ours.origin,
+        origin=ours.origin,
         callback=callbacks.of_run(ours.settings, claim.work.run_name) if calls_back else None,
     )
     return _RunAtTarget(slice_, target, run, prepared, artifacts=Artifacts.of(ours.settings)).go()
@@ -253,8 +253,7 @@ class _RunAtTarget:
             return self._abort(Outcome.TIMED_OUT, f"not done after {seconds:g} s")
         if self._first_time:
             self._first_time = False
-            if ended := self._start():
-                return ended
+            return self._start()
         return self._take(self._target.poll(self._run, self._slice.sink.offset))
 
     def _start(self) -> Ended | None:
@@ -265,12 +264,14 @@ class _RunAtTarget:
         if not self._brought():
             return None
         try:
-            self._target.start(replace(self._run, start_by=self._slice.hold.acts_until), self._command)
+            first = self._target.start(
+                replace(self._run, start_by=self._slice.hold.acts_until), self._command
+            )
         except TargetUnreachableError:
             self._may_have_begun = True
             raise
         self._may_have_begun = True
-        return None
+        return None if first is None or self._slice.sink.offset else self._take(first)
 
     def _brought(self) -> bool:
         """Bring what the run needs; False: something else is to be looked at first, and then the rest is brought."""

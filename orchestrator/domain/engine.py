@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestrator.domain.backoff import delay_seconds
 from orchestrator.domain.endings import what_is_missing
 from orchestrator.domain.gates import Blocker, held_by, next_look
-from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus
+from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 
 NUDGE_AGAIN = timedelta(seconds=3)
 """How long a message may be under way before the same one is sent again."""
@@ -64,12 +63,12 @@ class Snapshot:
     is_rollback: bool
     wave_count: int
     wave: WaveCounts
-    waiting_steps: Sequence[int] = ()
-    """The next few waiting steps of the wave, in order (at most HAND_OUT_AT_ONCE)."""
     idle_attempts: Sequence[OpenAttempt] = ()
     """Attempts to nudge, at most a few hundred."""
     next_lease_end: datetime | None = None
     """When the first of the leases that are held would lapse."""
+    timer: datetime | None = None
+    """Only an attempt has ended since the last look, which saw to the others until then: these are not looked up."""
     unstarted_anywhere: bool = False
     """Whether any wave has waiting steps; looked up only while winding down."""
     blockers: Sequence[Blocker] = ()
@@ -133,7 +132,8 @@ class Decision:
     next_wave: bool = False
     next_wave_at: datetime | None = None
     answer_by: datetime | None = None
-    hand_out: tuple[int, ...] = ()
+    hand_out: int = 0
+    """How many of the wave's waiting steps, the first in its order."""
     nudge: tuple[int, ...] = ()
     close_unstarted_as: StepStatus | None = None
     """End every step that was certainly never started, with this status."""
@@ -318,9 +318,9 @@ def _hand_out(snapshot: Snapshot, now: datetime) -> Decision:
     """Start as many of the wave's steps as may run side by side, and nudge what nobody works on."""
     wave = snapshot.wave
     room = snapshot.max_parallel - wave.open
-    hand_out = tuple(snapshot.waiting_steps[: max(0, min(room, HAND_OUT_AT_ONCE))])
+    hand_out = max(0, min(wave.waiting, room, HAND_OUT_AT_ONCE))
     waiting = _wait(snapshot, now)
-    more = len(hand_out) == HAND_OUT_AT_ONCE and room > HAND_OUT_AT_ONCE
+    more = min(wave.waiting, room) > HAND_OUT_AT_ONCE
     wake_at = now if more else min(waiting.wake_at or now + NUDGE_AGAIN, now + NUDGE_AGAIN)
     if not hand_out:
         return waiting
@@ -349,6 +349,8 @@ def _finish(snapshot: Snapshot) -> Decision:
 
 def _wait(snapshot: Snapshot, now: datetime) -> Decision:
     """Nudge what nobody works on and is due; wake when the next lease may lapse or the next retry is due."""
+    if snapshot.timer is not None:
+        return Decision(wake_at=snapshot.timer)
     due = tuple(a.id for a in snapshot.idle_attempts if a.not_before <= now)
     later = [a.not_before for a in snapshot.idle_attempts if a.not_before > now]
     if snapshot.next_lease_end is not None:
@@ -356,40 +358,3 @@ def _wait(snapshot: Snapshot, now: datetime) -> Decision:
     if due or not later:
         later.append(now + NUDGE_AGAIN)
     return Decision(nudge=due, wake_at=min(later))
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the end of an attempt means for its step. `retry_at`: try once more, not before then."""
-
-    status: StepStatus
-    retry_at: datetime | None = None
-
-
-def judge(  # noqa: PLR0911  # a list of cases reads best
-    outcome: Outcome,
-    now: datetime,
-    *,
-    attempt: int,
-    retries: int,
-    idempotent: bool,
-    cancelling: bool,
-    certainly_over: bool = True,
-) -> Verdict:
-    """What becomes of a step whose attempt (the `attempt`-th) ended. A lost one is tried again only if that is harmless.
-
-    `certainly_over`: nothing of the attempt can still be alive. Where that is not known, only a person may go on.
-    """
-    if outcome is Outcome.SUCCEEDED:
-        return Verdict(StepStatus.SUCCEEDED)
-    if not certainly_over:
-        return Verdict(StepStatus.UNKNOWN)
-    if cancelling:
-        return Verdict(StepStatus.CANCELLED)
-    if outcome is Outcome.LOST and not idempotent:
-        return Verdict(StepStatus.UNKNOWN)
-    if outcome is Outcome.LOST and attempt <= max(retries, 1):
-        return Verdict(StepStatus.READY, now)
-    if outcome is not Outcome.ABORTED and attempt <= retries:
-        return Verdict(StepStatus.READY, now + timedelta(seconds=delay_seconds(attempt)))
-    return Verdict(StepStatus.FAILED)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.domain.statuses import STEP_TERMINAL, Outcome, StepStatus
 from orchestrator.prepared import execute
+from orchestrator.repositories import engine
 
 
 class Renewed(NamedTuple):
@@ -78,13 +79,12 @@ _RELEASE = text("""
 """)
 
 # What an attempt's end changes in one go: the attempt, its step, the wave's counts, and what the target has.
-_END: dict[StepStatus, TextClause] = {
-    new: text(f"""
-    WITH ended AS (
-        UPDATE attempts SET ended_at = clock_timestamp(), lease_until = NULL, outcome = :outcome,
+END = """
+    ended AS (
+        UPDATE attempts a SET ended_at = clock_timestamp(), lease_until = NULL, outcome = :outcome,
             exit_code = :exit_code, failure = :failure
-        WHERE id = :id AND token = :token AND ended_at IS NULL
-        RETURNING step_id
+        {after} WHERE a.id = :id AND a.token = :token AND a.ended_at IS NULL
+        RETURNING a.step_id
     ), settled AS (
         UPDATE steps s SET status = :status, exit_code = :exit_code, failure = :failure,
             ended_at = CASE WHEN :is_over THEN clock_timestamp() END
@@ -102,11 +102,17 @@ _END: dict[StepStatus, TextClause] = {
                 THEN installations.since ELSE EXCLUDED.since END,
             release_id = EXCLUDED.release_id
     )
-    SELECT 1 FROM settled
-""")
+"""
+_END: dict[StepStatus, TextClause] = {
+    new: text(f"WITH {END.format(new=new, after='')} SELECT 1 FROM settled")
     for new in StepStatus
     if new is not StepStatus.RUNNING
 }
+
+_LOCK_AND_SUCCEED = text(f"""
+    WITH locked AS ({engine.LOCK}), {END.format(new=StepStatus.SUCCEEDED, after="FROM locked")}
+    SELECT {engine.LOCKED}, EXISTS (SELECT 1 FROM settled) AS is_recorded FROM locked
+""")
 
 _RUNS = """
     unnest(CAST(:names AS text[]), CAST(:steps AS bigint[]), CAST(:numbers AS bigint[])) AS run(name, step, number)
@@ -206,6 +212,33 @@ def end(
         "installs": installs,
     }
     return execute(session, _END[step], params).first() is not None
+
+
+def lock_and_succeed(
+    session: Session,
+    deployment_id: int,
+    attempt_id: int,
+    token: int,
+    *,
+    exit_code: int | None,
+    installs: bool,
+) -> Row[Any] | None:
+    """Record a success as `end` does, in the statement that locks its deployment; as `engine.lock` gives it.
+
+    `is_recorded` says what `end` does; the counts are those from before.
+    """
+    params = {
+        "deployment_id": deployment_id,
+        "id": attempt_id,
+        "token": token,
+        "outcome": str(Outcome.SUCCEEDED),
+        "exit_code": exit_code,
+        "failure": None,
+        "status": str(StepStatus.SUCCEEDED),
+        "is_over": True,
+        "installs": installs,
+    }
+    return engine.first_or_again(session, _LOCK_AND_SUCCEED, params)
 
 
 def outlived(session: Session, names: Sequence[str]) -> list[Row[Any]]:

@@ -1,6 +1,6 @@
 """What the engine reads and writes under a deployment's row lock. Statements are bounded whatever the number of targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -10,20 +10,17 @@ import orjson
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
-from orchestrator.domain.engine import HAND_OUT_AT_ONCE, OpenAttempt
+from orchestrator.domain.engine import OpenAttempt
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.models.deployment import Deployment
 from orchestrator.prepared import execute
 from orchestrator.repositories.columns import columns
 from orchestrator.repositories.events import FROM_JSON
+from orchestrator.repositories.waking import WAKE_WAITING
 
-_LOCK = text(f"""
+LOCK = f"""
     SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, r.artifact_sha256, clock_timestamp() AS now,
         w.waiting, w.ready, w.running, w.unknown, w.batch, w.wait_seconds, w.asks,
-        CASE WHEN w.waiting > 0 THEN ARRAY(
-            SELECT s.id FROM steps s WHERE s.deployment_id = d.id AND s.wave_index = d.wave_index
-              AND s.status = 'waiting' ORDER BY s.position LIMIT :most)
-        ELSE '{{}}' END AS waiting_steps,
         (SELECT u.username FROM users u WHERE u.id = d.requested_by) AS requested_by_name,
         (SELECT pr.version FROM deployments p JOIN releases pr ON pr.id = p.release_id
          WHERE p.application_id = d.application_id AND p.environment = d.environment AND p.status = 'succeeded'
@@ -31,9 +28,16 @@ _LOCK = text(f"""
     FROM deployments d
     JOIN releases r ON r.id = d.release_id
     JOIN waves w ON w.deployment_id = d.id AND w.index = d.wave_index
-    WHERE d.id = :id
+    WHERE d.id = :deployment_id
     FOR NO KEY UPDATE OF d, w
-""")
+"""
+"""The deployment with its current wave, for as long as the transaction lasts; also the first part of larger statements."""
+LOCKED = (
+    columns(Deployment, "locked")
+    + ", locked.version, application, artifact, artifact_sha256, now, waiting, ready, running, unknown, batch, wait_seconds,"
+    " asks, requested_by_name, previous_version"
+)
+_LOCK = text(LOCK)
 
 _IDLE_ATTEMPTS = text("""
     SELECT id, step_id, token > 0 AS claimed, not_before, node
@@ -52,22 +56,47 @@ _UNSTARTED = text("SELECT EXISTS (SELECT 1 FROM waves WHERE deployment_id = :id 
 
 _BATCH_FAILURES = text("SELECT sum(failed)::bigint FROM waves WHERE deployment_id = :id AND batch = :batch")
 
+# The first may be taken at once: what `attempts.claim` does to one that nobody can have taken before.
 _HAND_OUT = """
-    WITH handed AS (
-        UPDATE steps SET status = 'ready', attempt = attempt + 1
-        WHERE id = ANY(:steps) AND status = 'waiting' RETURNING id, deployment_id, wave_index, attempt
+    WITH next AS (
+        SELECT id, :takes AND row_number() OVER (ORDER BY position) = 1 AS is_taken FROM (
+            SELECT id, position FROM steps WHERE deployment_id = :id AND wave_index = :wave AND status = 'waiting'
+            ORDER BY position LIMIT :count) first
+    ), handed AS (
+        UPDATE steps s SET status = CASE WHEN is_taken THEN 'running' ELSE 'ready' END, attempt = attempt + 1,
+            started_at = CASE WHEN is_taken THEN coalesce(started_at, clock_timestamp()) ELSE started_at END
+        FROM next WHERE s.id = next.id
+        RETURNING s.id, s.deployment_id, s.wave_index, s.position, s.action_index, s.attempt, s.target_id, s.target_name,
+            s.target, is_taken
     ), counted AS (
-        UPDATE waves SET waiting = waiting - (SELECT count(*) FROM handed), ready = ready + (SELECT count(*) FROM handed)
+        UPDATE waves SET waiting = waiting - n, ready = ready + n - taken, running = running + taken
+        FROM (SELECT count(*) AS n, count(*) FILTER (WHERE is_taken) AS taken FROM handed) h
         WHERE deployment_id = :id AND index = :wave
-    ), {others} woken AS (
-        UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id
+    ){others}{written}, made AS (
+        INSERT INTO attempts (deployment_id, step_id, number, token, worker, node, lease_until, started_at)
+        SELECT handed.deployment_id, handed.id, attempt, CASE WHEN is_taken THEN nextval('fencing_tokens') ELSE 0 END,
+            CASE WHEN is_taken THEN :worker END,
+            CASE WHEN document #>> ARRAY['actions', action_index::text, 'kind'] = 'run'
+                AND target ->> 'kind' = ANY(:bound_kinds) THEN :node END,
+            CASE WHEN is_taken THEN clock_timestamp() + make_interval(secs => :lease_seconds) END,
+            CASE WHEN is_taken THEN clock_timestamp() END
+        FROM handed {only_if} LEFT JOIN plans p ON is_taken AND p.deployment_id = handed.deployment_id
+        ORDER BY position
+        RETURNING id, step_id, number, token, node, output_bytes, left_out_bytes
     )
-    INSERT INTO attempts (deployment_id, step_id, number)
-    SELECT deployment_id, handed.id, attempt FROM handed JOIN woken ON woken.id = deployment_id ORDER BY handed.id
-    RETURNING id
+    SELECT made.id, step_id, number, token, node, output_bytes, left_out_bytes, handed.deployment_id, wave_index, action_index,
+        target_id, target_name, target, document, is_taken AS started_now, 0.0::float AS age_seconds,
+        0.0::float AS untaken_seconds
+    FROM made JOIN handed ON handed.id = step_id LEFT JOIN plans p ON is_taken AND p.deployment_id = handed.deployment_id
+    ORDER BY made.id
 """
 
-_WRITE = "{others}UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id"
+_WOKEN = ", woken AS (UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id)"
+
+_WRITE = """
+    WITH written AS (UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id){others}
+    SELECT {woken} FROM written
+"""
 
 _CLOSE_UNSTARTED = text("""
     WITH withdrawn AS (
@@ -140,6 +169,8 @@ class Change:
     values: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     hold: Hold | None = None
+    wakes: Mapping[str, Any] = field(default_factory=dict)
+    """Who waits for it: the parameters of `waking.WAKE_WAITING`; empty: nobody."""
 
     def __bool__(self) -> bool:
         return bool(self.new or self.values or self.events)
@@ -154,7 +185,7 @@ class Change:
 
     def params(self) -> dict[str, Any]:
         """What `assignments` and the events refer to."""
-        params = {**self.values, "old": str(self.old)}
+        params = {**self.values, **self.wakes, "old": str(self.old)}
         if self.new is not None:
             params["status"] = str(self.new)
         if self.events:
@@ -166,17 +197,28 @@ class Change:
         return params
 
     def others(self) -> str:
-        """What is written beside the row, as parts of a WITH that others follow."""
+        """What is written beside the row, as parts that follow others in a WITH."""
         begins = self.old is DeploymentStatus.PENDING and self.new is DeploymentStatus.RUNNING
         parts = {
             "noted": FROM_JSON if self.events else "",
             "left_behind": _LEAVE if begins else "",
             "held": _HOLD if self.hold else "",
+            "others": WAKE_WAITING if self.wakes else "",
         }
-        return "".join(f"{name} AS ({part}), " for name, part in parts.items() if part)
+        return "".join(f", {name} AS ({part})" for name, part in parts.items() if part)
 
     def _ends(self) -> bool:
         return self.new in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Who takes the first attempt that is handed out. `bound_kinds`: kinds of target whose runs live on its node."""
+
+    worker: str
+    node: str
+    bound_kinds: Sequence[str]
+    lease_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +230,16 @@ class IdleAttempt(OpenAttempt):
 
 def lock(session: Session, deployment_id: int) -> Row[Any] | None:
     """The deployment and its current wave, locked until the transaction ends; None where there is none."""
-    return execute(session, _LOCK, {"id": deployment_id, "most": HAND_OUT_AT_ONCE}).one_or_none()
+    return first_or_again(session, _LOCK, {"deployment_id": deployment_id})
+
+
+def first_or_again(session: Session, statement: TextClause, params: Mapping[str, Any]) -> Row[Any] | None:
+    """What a statement that begins with `LOCK` finds.
+
+    A deployment that went on to its next wave while this waited for its row is not found at first: the statement sees the old wave.
+    """
+    row = execute(session, statement, params).one_or_none()
+    return row if row is not None else execute(session, statement, params).one_or_none()
 
 
 def idle_attempts(session: Session, deployment_id: int) -> list[IdleAttempt]:
@@ -214,12 +265,24 @@ def batch_failures(session: Session, deployment_id: int, batch: int) -> int:
 
 
 def hand_out(
-    session: Session, deployment_id: int, wave: int, steps: Sequence[int], *, change: Change
-) -> list[int]:
-    """Make waiting steps ready, each with a new attempt, and write the change of their deployment; the attempts' ids."""
-    statement = _hand_out(change.assignments(), others=change.others())
-    params = change.params() | {"id": deployment_id, "wave": wave, "steps": list(steps)}
-    made = list(execute(session, statement, params).scalars())
+    session: Session, deployment_id: int, wave: int, count: int, *, change: Change, taker: Taker | None
+) -> list[Row[Any]]:
+    """Make the next waiting steps ready, each with a new attempt, and write the change of the deployment; the attempts.
+
+    With a `taker` the first of them runs, under a token, and its row has all that `attempts.claim` gives.
+    """
+    statement = _hand_out(change.assignments() if change else "", others=change.others())
+    params = change.params() | {
+        "id": deployment_id,
+        "wave": wave,
+        "count": count,
+        "takes": taker is not None,
+        "worker": taker.worker if taker else None,
+        "node": taker.node if taker else None,
+        "bound_kinds": list(taker.bound_kinds) if taker else [],
+        "lease_seconds": taker.lease_seconds if taker else 0.0,
+    }
+    made = list(execute(session, statement, params))
     if not made:
         raise RuntimeError(f"deployment {deployment_id} or its steps changed although the row was locked")
     return made
@@ -250,19 +313,23 @@ def count_move(session: Session, deployment_id: int, wave: int, *, old: StepStat
     session.execute(_WAVE_MOVE[old, new], {"id": deployment_id, "wave": wave})
 
 
-def write(session: Session, deployment_id: int, change: Change) -> None:
-    """Write the change of a locked deployment."""
-    statement = _write(change.assignments(), others=change.others())
-    if execute(session, statement, change.params() | {"id": deployment_id}).first() is None:
+def write(session: Session, deployment_id: int, change: Change) -> list[int]:
+    """Write the change of a locked deployment; the deployments that it woke."""
+    statement = _write(change.assignments(), others=change.others(), wakes=bool(change.wakes))
+    row = execute(session, statement, change.params() | {"id": deployment_id}).first()
+    if row is None:
         raise RuntimeError(f"deployment {deployment_id} changed although its row was locked")
+    return list(row.woken)
 
 
 @cache
 def _hand_out(assignments: str, *, others: str) -> TextClause:
-    return text(_HAND_OUT.format(others=others, assignments=assignments))
+    written = _WOKEN.format(assignments=assignments) if assignments else ""
+    only_if = "JOIN woken ON woken.id = handed.deployment_id" if assignments else ""
+    return text(_HAND_OUT.format(others=others, written=written, only_if=only_if))
 
 
 @cache
-def _write(assignments: str, *, others: str) -> TextClause:
-    together = f"WITH {others.removesuffix(', ')} " if others else ""
-    return text(_WRITE.format(others=together, assignments=assignments))
+def _write(assignments: str, *, others: str, wakes: bool) -> TextClause:
+    woken = "ARRAY(SELECT id FROM others)" if wakes else "'{}'::bigint[]"
+    return text(_WRITE.format(others=others, assignments=assignments, woken=f"{woken} AS woken"))

@@ -43,7 +43,7 @@ _WAKE_CLOSED = text("""
 """)
 
 # Ascending in the queue's own order, so that two endings never wait for each other.
-_WAKE_WAITING = text("""
+WAKE_WAITING = """
     UPDATE deployments SET wake_at = clock_timestamp(), held_until = least(held_until, clock_timestamp())
     WHERE status = 'pending' AND id IN (
         (SELECT id FROM deployments
@@ -55,7 +55,8 @@ _WAKE_WAITING = text("""
         SELECT id FROM deployments WHERE release_id = :release_id AND status = 'pending' AND :environment = ANY(promote_after)
     )
     RETURNING id
-""")
+"""
+"""Wakes whom `waiting` says; part of the statement that writes what they wait for."""
 
 
 # As above: one that is due may be looking at the checks as they were.
@@ -90,29 +91,20 @@ def wake_held(
     return list(session.execute(_WAKE_HELD, params).scalars())
 
 
-def wake_waiting(
-    session: Session,
-    *,
-    deployment_id: int,
-    application_id: int,
-    environment: str,
-    priority: int,
-    only_behind: bool,
-    release_id: int | None,
-) -> list[int]:
-    """Wake the first in the slot's queue (`only_behind`: the first behind this one).
+def waiting(
+    *, application_id: int, environment: str, priority: int, only_behind: bool, release_id: int | None
+) -> dict[str, Any]:
+    """Parameters of `WAKE_WAITING`: the first in the slot's queue (`only_behind`: the first behind the deployment itself).
 
     With a release: also every deployment of it that waits for its promotion.
     """
-    params = {
-        "id": deployment_id,
+    return {
         "application_id": application_id,
         "environment": environment,
         "priority": priority,
         "only_behind": only_behind,
         "release_id": release_id,
     }
-    return list(execute(session, _WAKE_WAITING, params).scalars())
 
 
 def wake_closed(session: Session, environment: str) -> list[int]:

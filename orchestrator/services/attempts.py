@@ -6,9 +6,9 @@ from typing import Any, Self
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from orchestrator.domain.engine import Verdict, judge
 from orchestrator.domain.errors import LeaseLostError, PlanOfAnotherVersionError, PlanUnreadableError
 from orchestrator.domain.statuses import Outcome, StepStatus
+from orchestrator.domain.verdicts import Verdict, judge
 from orchestrator.repositories import attempts, engine, logs, steps
 from orchestrator.services import execution, work
 from orchestrator.services.execution import Locked
@@ -23,6 +23,10 @@ class Worker:
     node: str
     lease_seconds: float
     node_lost_seconds: float
+
+    def taker(self) -> engine.Taker:
+        """As one who takes what is handed out for the first time."""
+        return engine.Taker(self.name, self.node, work.node_bound_kinds(), self.lease_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ def advance(session: Session, deployment_id: int, worker: Worker | None) -> Clai
     held = execution.lock(session, deployment_id)
     if held is None:
         return None
-    return _take_one(session, held, execution.proceed(session, held), worker)
+    return _go_on(session, held, worker)
 
 
 def claim(session: Session, attempt_id: int, worker: Worker) -> Claim | None:
@@ -122,12 +126,17 @@ def claim(session: Session, attempt_id: int, worker: Worker) -> Claim | None:
     return _claim(session, held, attempt_id, worker) if held is not None else None
 
 
-def _take_one(session: Session, held: Locked, ids: list[int], worker: Worker | None) -> Claim | None:
-    """Claim the first that this worker can, send the others on. Raises PlanOfAnotherVersionError."""
-    nodes = (
-        {a.id: a.node for a in engine.idle_attempts(session, held.id)} if len(ids) > 1 or not worker else {}
-    )
+def _go_on(
+    session: Session, held: Locked, worker: Worker | None, *, only_succeeded: bool = False
+) -> Claim | None:
+    """Let it make its next moves: a worker takes one attempt, the others are sent on. Raises PlanOfAnotherVersionError."""
+    held.taker = worker.taker() if worker is not None else None
+    ids = execution.proceed(session, held, only_succeeded=only_succeeded)
     taken: Claim | None = None
+    if worker is not None and (row := held.taken) is not None:
+        taken = _taken(session, held, row.id, row, worker)
+    alone = len(ids) == 1 and taken is None and worker is not None
+    nodes = {} if alone or not ids else {a.id: a.node for a in engine.idle_attempts(session, held.id)}
     for attempt_id in ids:
         if taken is None and worker is not None:
             taken = _claim(session, held, attempt_id, worker)
@@ -155,6 +164,11 @@ def _claim(session: Session, held: Locked, attempt_id: int, worker: Worker) -> C
         return None
     if row.started_now:
         execution.note_step(held, row.wave_index, old=StepStatus.READY, new=StepStatus.RUNNING)
+    return _taken(session, held, attempt_id, row, worker)
+
+
+def _taken(session: Session, held: Locked, attempt_id: int, row: Row[Any], worker: Worker) -> Claim | None:
+    """The claim on what was taken; None: nobody knows what it is to do. Raises PlanOfAnotherVersionError."""
     try:
         todo = work.read(row, held.row)
     except PlanUnreadableError as error:
@@ -219,19 +233,50 @@ def finish(session: Session, claim: Claim, ended: Ended, worker: Worker | None) 
 
     A second call, after a commit whose answer was lost, does nothing. Raises LeaseLostError.
     """
-    todo = claim.work
-    held = execution.lock(session, todo.deployment_id)
-    if held is None:
-        raise LeaseLostError(f"deployment {todo.deployment_id} is gone")
-    if ended.output is not None and not ended.output.is_nothing:
-        if attempts.ended_under(session, claim.attempt_id, claim.token):
-            return None
-        write_output(session, claim, ended.output)
-    if not _settle(session, held, _Try.of(claim), ended):
+    held, recorded = _record(session, claim, ended)
+    if not recorded:
         if attempts.ended_under(session, claim.attempt_id, claim.token):
             return None
         raise LeaseLostError(f"attempt {claim.attempt_id} is no longer ours")
-    return _take_one(session, held, execution.proceed(session, held), worker)
+    succeeded = ended.outcome is Outcome.SUCCEEDED
+    return _go_on(session, held, worker, only_succeeded=succeeded)
+
+
+def _record(session: Session, claim: Claim, ended: Ended) -> tuple[Locked, bool]:
+    """Record the end, with the deployment locked; False where it was not ours, or was recorded before. Raises LeaseLostError."""
+    output = ended.output if ended.output is not None and not ended.output.is_nothing else None
+    if ended.outcome is Outcome.SUCCEEDED and output is None:
+        return _record_success(session, claim, ended)
+    held = _require(execution.lock(session, claim.work.deployment_id), claim)
+    if output is not None:
+        if attempts.ended_under(session, claim.attempt_id, claim.token):
+            return held, False
+        write_output(session, claim, output)
+    return held, _settle(session, held, _Try.of(claim), ended)
+
+
+def _record_success(session: Session, claim: Claim, ended: Ended) -> tuple[Locked, bool]:
+    """As `_record`, for the commonest end in one statement."""
+    todo = claim.work
+    row = attempts.lock_and_succeed(
+        session,
+        todo.deployment_id,
+        claim.attempt_id,
+        claim.token,
+        exit_code=ended.exit_code,
+        installs=todo.installs,
+    )
+    held = _require(execution.locked(row) if row is not None else None, claim)
+    recorded = row is not None and bool(row.is_recorded)
+    if recorded:
+        execution.note_step(held, todo.wave_index, old=StepStatus.RUNNING, new=StepStatus.SUCCEEDED)
+    return held, recorded
+
+
+def _require(held: Locked | None, claim: Claim) -> Locked:
+    if held is None:
+        raise LeaseLostError(f"deployment {claim.work.deployment_id} is gone")
+    return held
 
 
 def _settle(session: Session, held: Locked, tried: _Try, ended: Ended) -> bool:

@@ -1,6 +1,6 @@
 """The engine's shell: lock the row, load the snapshot, decide, write; what is to be sent goes out after the commit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from orchestrator.domain.windows import WhenClosed
 from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
 from orchestrator.repositories import deployments, engine, health, promotions, waking
 from orchestrator.repositories import undoing as undoing_rows
-from orchestrator.repositories.engine import Change
+from orchestrator.repositories.engine import Change, Taker
 from orchestrator.services import halting, rollbacks, undoing
 from orchestrator.services.records import DeploymentRecorder
 from orchestrator.services.standing import standing
@@ -40,6 +40,10 @@ class Locked:
     wave: WaveCounts
     failed_targets: int
     held_by: str | None
+    taker: Taker | None = None
+    """Who takes the first attempt that is handed out, once."""
+    taken: Row[Any] | None = None
+    """That attempt, as `attempts.claim` gives it."""
 
     @property
     def id(self) -> int:
@@ -66,8 +70,11 @@ class Locked:
 def lock(session: Session, deployment_id: int) -> Locked | None:
     """Take the deployment's row for this transaction; None where there is none."""
     row = engine.lock(session, deployment_id)
-    if row is None:
-        return None
+    return locked(row) if row is not None else None
+
+
+def locked(row: Row[Any]) -> Locked:
+    """The deployment of a row that this transaction has locked."""
     recorder = DeploymentRecorder(row.id, seq=row.event_seq, head=bytes(row.event_hash))
     return Locked(
         row=row,
@@ -81,10 +88,12 @@ def lock(session: Session, deployment_id: int) -> Locked | None:
 
 
 def flush(session: Session, held: Locked) -> None:
-    """Write what is to be written of the row; does nothing where that is nothing."""
+    """Write what is to be written of the row, and nudge whom that wakes; does nothing where that is nothing."""
     change = held.take_change()
-    if change:
-        engine.write(session, held.id, change)
+    if not change:
+        return
+    for deployment_id in engine.write(session, held.id, change):
+        nudge_advance(session, deployment_id, f"deployment {deployment_id}, after {held.label}")
 
 
 def look_again(session: Session, held: Locked) -> None:
@@ -97,14 +106,20 @@ def look_again(session: Session, held: Locked) -> None:
     held.wave = WaveCounts(row.wave_index, row.waiting, row.ready, row.running, row.unknown)
 
 
-def proceed(session: Session, held: Locked) -> list[int]:
-    """Decide and write until nothing more is to be done now; the attempts that were handed out or are to be nudged.
+def proceed(session: Session, held: Locked, *, only_succeeded: bool = False) -> list[int]:
+    """Decide and write until nothing more is to be done now; the attempts that were handed out or are to be nudged, but for
+    that which `held.taker` took.
 
-    The caller either claims one of them in the same transaction or sends it on with `nudge`.
+    The caller either claims one of them in the same transaction or sends it on with `nudge`. `only_succeeded`: nothing has
+    happened but that. Then the open attempts are left to `wake_at`, or each end would nudge again what is under way.
     """
     attempts: list[int] = []
+    timer = max(held.row.wake_at, held.row.now) if only_succeeded and held.row.wake_at else None
     for _ in range(MOST_MOVES):
-        decision = decide(_snapshot(session, held), held.row.now)
+        decision = decide(_snapshot(session, held, timer), held.row.now)
+        if decision.wake_at is not None and decision.wake_at != timer:
+            held.change.values["wake_at"] = decision.wake_at
+        timer = None
         attempts += _apply(session, held, decision)
         if not decision.again:
             flush(session, held)
@@ -128,7 +143,7 @@ def nudge_advance(session: Session, deployment_id: int, text: str) -> None:
     send_after_commit(session, Message(TaskName.ADVANCE, deployment_id, text))
 
 
-def _snapshot(session: Session, held: Locked) -> Snapshot:
+def _snapshot(session: Session, held: Locked, timer: datetime | None) -> Snapshot:
     row, wave = held.row, held.wave
     pending = held.status is DeploymentStatus.PENDING
     expired = pending and row.expires_at is not None and row.expires_at <= row.now
@@ -137,8 +152,11 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
     putting_back = row.undo_from is not None
     winding_down = (held.cancelling or expired or too_many) and not putting_back
     going_on = held.status not in TERMINAL and not pending
-    room = going_on and not winding_down and wave.waiting and wave.open < row.max_parallel
     between = going_on and not winding_down and not putting_back and wave.is_over and not wave.unknown
+    calm = (
+        timer is not None and held.status is DeploymentStatus.RUNNING and not (winding_down or wave.unknown)
+    )
+    looks = going_on and not calm
     return Snapshot(
         id=held.id,
         status=held.status,
@@ -150,9 +168,9 @@ def _snapshot(session: Session, held: Locked) -> Snapshot:
         is_rollback=row.rolls_back_id is not None,
         wave_count=row.wave_count,
         wave=wave,
-        waiting_steps=row.waiting_steps if room else (),
-        idle_attempts=engine.idle_attempts(session, held.id) if going_on and wave.open else (),
-        next_lease_end=engine.next_lease_end(session, held.id) if going_on and wave.running else None,
+        idle_attempts=engine.idle_attempts(session, held.id) if looks and wave.open else (),
+        next_lease_end=engine.next_lease_end(session, held.id) if looks and wave.running else None,
+        timer=timer if calm else None,
         unstarted_anywhere=winding_down and engine.has_unstarted(session, held.id),
         blockers=blockers(session, row, row.now) if pending and not winding_down else (),
         expires_at=row.expires_at,
@@ -218,16 +236,24 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
         values["next_wave_at"] = decision.next_wave_at
     if decision.answer_by is not None:
         values["answer_by"] = decision.answer_by
-    if decision.wake_at is not None:
-        values["wake_at"] = decision.wake_at
     if held.status is DeploymentStatus.PENDING:
         _hold(session, held, decision)
     if decision.status is not None:
         _transition(session, held, decision, decision.status)
     if not decision.hand_out:
         return list(decision.nudge)
-    handed = engine.hand_out(session, held.id, held.wave.index, decision.hand_out, change=held.take_change())
-    return [*handed, *decision.nudge]
+    return [*_hand_out(session, held, decision.hand_out), *decision.nudge]
+
+
+def _hand_out(session: Session, held: Locked, count: int) -> list[int]:
+    wave, change = held.wave, held.take_change()
+    taker, held.taker = held.taker, None
+    handed = engine.hand_out(session, held.id, wave.index, count, change=change, taker=taker)
+    if taker is not None:
+        held.taken = handed.pop(0)
+        wave = replace(wave, waiting=wave.waiting - 1, running=wave.running + 1)
+    held.wave = replace(wave, waiting=wave.waiting - len(handed), ready=wave.ready + len(handed))
+    return [row.id for row in handed]
 
 
 def _begin_to_put_back(session: Session, held: Locked, decision: Decision, ending: str) -> None:
@@ -263,7 +289,7 @@ def _hold(session: Session, held: Locked, decision: Decision) -> None:
         return
     values["held_until"] = decision.wake_at
     if held.held_by is None or (row.held_until is not None and row.held_until <= row.now):
-        _wake(session, held, only_behind=True)
+        held.change.wakes = _waiting_for(held, only_behind=True)
 
 
 def _transition(session: Session, held: Locked, decision: Decision, new: DeploymentStatus) -> None:
@@ -285,10 +311,10 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
     if new is DeploymentStatus.SUCCEEDED and held.row.promotes:
         promotions.add(session, held.id)
     if new in TERMINAL:
+        held.change.wakes = _waiting_for(held, only_behind=old is DeploymentStatus.PENDING)
         flush(session, held)
         if new is DeploymentStatus.SUCCEEDED and held.row.health is not None:
             health.add(session, held.id)
-        _wake(session, held, only_behind=old is DeploymentStatus.PENDING)
 
 
 def _roll_back(session: Session, held: Locked) -> str | None:
@@ -310,19 +336,15 @@ def _halt(session: Session, held: Locked, why: str) -> None:
     held.change.values["failure"] += f"; NOTHING MORE STARTS of {slot} until somebody releases lock {lock_id}"
 
 
-def _wake(session: Session, held: Locked, *, only_behind: bool) -> None:
-    """Wake whoever waits for what just happened: the next in the slot's queue, and promotions of a release that succeeded."""
-    woken = waking.wake_waiting(
-        session,
-        deployment_id=held.id,
+def _waiting_for(held: Locked, *, only_behind: bool) -> dict[str, Any]:
+    """Who waits for what just happened: the next in the slot's queue, and promotions of a release that succeeded."""
+    return waking.waiting(
         application_id=held.row.application_id,
         environment=held.row.environment,
         priority=held.row.priority,
         only_behind=only_behind,
         release_id=held.row.release_id if held.status is DeploymentStatus.SUCCEEDED else None,
     )
-    for deployment_id in woken:
-        nudge_advance(session, deployment_id, f"deployment {deployment_id}, after {held.label}")
 
 
 def request_cancel(session: Session, held: Locked, *, actor_id: int, reason: str) -> bool:

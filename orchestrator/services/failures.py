@@ -34,11 +34,10 @@ def answer(session: Session, held: Locked, *, answer: str, step_id: int | None, 
 
 
 def _try_again(session: Session, held: Locked, failed: list[tuple[int, int]]) -> None:
-    """None but those of this wave: before it, no more had failed than may."""
+    """None but those of this wave: before it, no more had failed than may. As many at a time as may run side by side."""
     for step_id, _ in failed:
-        steps.settle(session, step_id, old=StepStatus.FAILED, new=StepStatus.READY)
-        execution.count_step(session, held, held.wave.index, old=StepStatus.FAILED, new=StepStatus.READY)
-        steps.try_again(session, step_id, not_before=None)
+        steps.settle(session, step_id, old=StepStatus.FAILED, new=StepStatus.WAITING)
+        execution.count_step(session, held, held.wave.index, old=StepStatus.FAILED, new=StepStatus.WAITING)
     steps.unskip(session, held.id, [target for _, target in failed], after_wave=held.wave.index)
     held.failed_targets -= len(failed)
     held.change.values["failed_targets"] = held.failed_targets

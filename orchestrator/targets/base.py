@@ -125,11 +125,13 @@ class Target(Protocol):
         """
         ...
 
-    def start(self, run: Run, command: Command) -> None:
+    def start(self, run: Run, command: Command) -> Poll | None:
         """Create the run under its name, atomically; a second call with the same name does nothing.
 
-        Returns once the name is claimed at the target. A node-bound kind starts nothing after `run.start_by`, however long
-        the worker stood still on the way. Raises StaleTokenError, LateStartError, TargetBusyError, TargetUnreachableError.
+        Returns once the name is claimed at the target; or a little later and then, of a run that is new, what `poll` says
+        from its first byte on, where that costs less than another call. A node-bound kind starts nothing after
+        `run.start_by`, however long the worker stood still on the way.
+        Raises StaleTokenError, LateStartError, TargetBusyError, TargetUnreachableError.
         """
         ...
 

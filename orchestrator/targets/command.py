@@ -142,7 +142,7 @@ class CommandTarget:
         arguments = [
             *(run.name, str(run.token), str(incoming.folder)),
             *(str(self.runs.lock(run.fence)), files.fence_key(run.fence), str(runs)),
-            *(directory or str(runs / run.name / "work"), incoming.cgroup, _uptime(run.start_by)),
+            *(directory or str(runs / run.name / "work"), incoming.cgroup, uptime(run.start_by)),
         ]
         env = {
             "PATH": PATH,
@@ -274,7 +274,7 @@ def _read_answer(reader: int) -> str:
     return "its supervisor did not answer"
 
 
-def _uptime(moment: float) -> str:
+def uptime(moment: float) -> str:
     """A moment of our clock in hundredths of a second of /proc/uptime; empty where there is none."""
     if math.isinf(moment):
         return ""

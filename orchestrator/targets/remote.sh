@@ -1,13 +1,14 @@
 #!/bin/sh
 # What a worker asks of a host about one run. POSIX sh with the small tools of coreutils or busybox, flock and /proc.
 #
-#   sh remote.sh NONCE ROOT ORIGIN start NAME FENCE TOKEN MARK BYTES SCRIPT_BYTES DIRECTORY    stdin: script, env
+#   sh remote.sh NONCE ROOT ORIGIN start NAME FENCE TOKEN MARK BYTES SCRIPT_BYTES DIRECTORY MOST    stdin: script, env
 #   sh remote.sh NONCE ROOT ORIGIN poll  NAME FENCE OFFSET MOST
 #   sh remote.sh NONCE ROOT ORIGIN abort NAME FENCE TOKEN GRACE                          in 1/100 s
 #   sh remote.sh NONCE ROOT ORIGIN take  NAME FENCE SUM VERSION FOLDER SIZE OFFSET BYTES    stdin: a piece; none: only asks
 #
 # Says one line on stdout, behind NONCE because login scripts may talk too, and after it a run's output, byte for byte:
-#   start: started | exists | stale SEEN | busy HOLDER | cut     poll: absent | running BYTES | exited CODE BYTES | lost WHY
+#   start: exists | stale SEEN | busy HOLDER | cut | started, or what poll says of it by then
+#   poll: absent | running BYTES | exited CODE BYTES | lost WHY
 #   abort: done | stale SEEN                               take: whole | part HAVE | busy HOLDER | cut | wrong
 #   any: failed WHY
 # ROOT/ORIGIN holds runs/, locks/ and incoming/ as on a worker's node, for each installation its own. The worker may be gone before the answer is.
@@ -16,13 +17,15 @@ set -u
 umask 077
 trap : HUP PIPE
 variable=DEPLOYMENT_RUN_ID
+begun=
 
 say() {
     printf '%s %s\n' "$nonce" "$*"
 }
 
+# A run that has begun is not called failed by what fails after it.
 fail() {
-    say "failed $*"
+    say "${begun:-failed $*}"
     exit 0
 }
 
@@ -37,7 +40,7 @@ read_token() {
 }
 
 start() {
-    token=$1 mark=$2 bytes=$3 script_bytes=$4 directory=$5
+    token=$1 mark=$2 bytes=$3 script_bytes=$4 directory=$5 most=$6
     [ ! -d "$folder" ] || { say exists; return; }
     incoming=$root/incoming/$mark
     new=$incoming/$name
@@ -64,11 +67,21 @@ start() {
     rm -rf "$incoming"
     last=$(printf '%s\n' "$answer" | tail -n 1)
     case $last in
-    started | exists | stale\ * | busy | busy\ *) say "$last" ;;
+    started)
+        begun=started
+        forget
+        linger
+        poll 0 "$most"
+        ;;
+    exists | stale\ * | busy | busy\ *) say "$last" ;;
     *) [ -d "$folder" ] && say exists || fail "the run was not claimed: ${last:-its supervisor died}" ;;
     esac
-    [ "$last" != started ] || forget
 }
+
+# A command that is quick has ended by the first answer: the lock is free when its exit code is there.
+linger() {
+    flock -s -w 0.2 9
+} 9<"$lock" 2>/dev/null
 
 # What this fence ran a week ago and longer. A newer run of it began, so the orchestrator knows how those ended.
 forget() {

@@ -28,10 +28,11 @@ from orchestrator.targets.files import PIECE_BYTES
 from orchestrator.targets.processes import KILL_LIMIT_SECONDS, MARK
 from orchestrator.targets.runs import NAME, exports, fence_key
 from orchestrator.targets.settings import absolute_path, refuse_unknown, variables
-from orchestrator.targets.ssh_transport import CALL_SECONDS, Answer, Connection, Hop
+from orchestrator.targets.ssh_hosts import Hop, Way
+from orchestrator.targets.ssh_remote import CALL_SECONDS, Answer, ask
 
 DEFAULT_ROOT = ".release-manager"
-_KNOWN = ("host", "user", "port", "identity", "jump", "directory", "runs", "variables")
+_KNOWN = ("host", "user", "port", "identity", "jump", "directory", "runs", "variables", "post_quantum")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,252}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _JUMP = re.compile(r"(?:(?P<user>[^@]+)@)?(?P<host>[^\[\]:]+|\[[^\[\]]+\])(?::(?P<port>[0-9]+))?")
@@ -45,7 +46,7 @@ class SshTarget:
     node_bound: ClassVar[bool] = False
     longest_pause_seconds: ClassVar[float] = 2.0
 
-    connection: Connection
+    way: Way
     directory: str = ""
     root: str = DEFAULT_ROOT
     """Where the host keeps runs; a relative path begins in the user's home."""
@@ -54,49 +55,44 @@ class SshTarget:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, runs_dir: str) -> Self:
-        """Take `host` (required), `user`, `port`, `identity`, `jump`, `directory`, `runs` and `variables`.
+        """Take `host` (required), `user`, `port`, `identity`, `jump`, `post_quantum`, `directory`, `runs` and `variables`.
 
         The recorded host keys are in `known_hosts` beside `runs_dir`.
         """
         refuse_unknown(settings, _KNOWN)
         hop = Hop(_host(settings), _user(settings), _port(settings.get("port", 22), "port"))
-        folder = Path(runs_dir).absolute().parent
-        connection = Connection(hop, _jump(settings), absolute_path(settings, "identity"), folder)
+        known_hosts = Path(runs_dir).absolute().with_name("known_hosts")
+        identity, post_quantum = absolute_path(settings, "identity"), _post_quantum(settings)
+        way = Way(hop, _jump(settings), identity, known_hosts, post_quantum)
         root = absolute_path(settings, "runs") or DEFAULT_ROOT
-        return cls(connection, absolute_path(settings, "directory"), root, variables(settings))
+        return cls(way, absolute_path(settings, "directory"), root, variables(settings))
 
-    def start(self, run: Run, command: Command) -> None:
-        """Claim the run's name at the host and start its command under its own supervisor; a second call does nothing."""
+    def start(self, run: Run, command: Command) -> Poll | None:
+        """Claim the run's name at the host and start its command under its own supervisor; a second call does nothing.
+
+        One that has ended within a fifth of a second costs no second call.
+        """
         mark = uuid.uuid4().hex
         script = os.fsencode(command.script)
         own = {"DEPLOYMENT_RUN": run.name, MARK: mark}
         payload = script + exports({**self.variables, **command.env, **own})
         sizes = (str(len(payload)), str(len(script)))
         directory = "" if command.apart else self.directory
-        answer = self._ask(run, "start", str(run.token), mark, *sizes, directory, stdin=payload)
+        words = (str(run.token), mark, *sizes, directory, str(OUTPUT_BYTES))
+        answer = self._ask(run, "start", *words, stdin=payload)
         if answer.word == "stale":
             raise StaleTokenError(f"the target has seen token {answer.rest}, this run has {run.token}")
         if answer.word == "busy":
             raise TargetBusyError(f"run {answer.rest or 'of another worker'} still holds the target")
         if answer.word == "cut":
             raise TargetUnreachableError("the connection was lost before the whole command had arrived")
-        if answer.word not in {"started", "exists"}:
+        if answer.word == "failed":
             raise TargetError(answer.rest)
+        return None if answer.word in {"started", "exists"} else _read(answer, 0)
 
     def poll(self, run: Run, offset: int) -> Poll:
         """Say where the run is; the host ends what a dead supervisor left before it says Lost."""
-        answer = self._ask(run, "poll", str(offset), str(OUTPUT_BYTES))
-        end = offset + len(answer.output)
-        match answer.word:
-            case "absent":
-                return Absent()
-            case "running":
-                return Running(answer.output, end)
-            case "exited":
-                return Exited(int(answer.rest.partition(" ")[0]), answer.output, end)
-            case "lost":
-                return Lost(answer.rest)
-        raise TargetUnreachableError(answer.rest)
+        return _read(self._ask(run, "poll", str(offset), str(OUTPUT_BYTES)), offset)
 
     def abort(self, run: Run, *, grace_seconds: float) -> None:
         """End all that bears the run's mark, also what a command that has ended left behind."""
@@ -144,7 +140,22 @@ class SshTarget:
                 f"{run.name!r} cannot name a run: at most 200 letters, digits, '.', '_' and '-'"
             )
         asked = [run.origin or "alone", verb, run.name, fence_key(run.fence), *words]
-        return self.connection.ask(self.root, asked, stdin=stdin, seconds=seconds)
+        return ask(self.way, self.root, asked, stdin=stdin, seconds=seconds)
+
+
+def _read(answer: Answer, offset: int) -> Poll:
+    """Where a run is, as the host says it to who asked from that byte on."""
+    end = offset + len(answer.output)
+    match answer.word:
+        case "absent":
+            return Absent()
+        case "running":
+            return Running(answer.output, end)
+        case "exited":
+            return Exited(int(answer.rest.partition(" ")[0]), answer.output, end)
+        case "lost":
+            return Lost(answer.rest)
+    raise TargetUnreachableError(answer.rest)
 
 
 def _host(settings: Mapping[str, Any]) -> str:
@@ -165,6 +176,13 @@ def _port(port: object, field_name: str) -> int:
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
         raise SettingsRefusedError(field_name, f"must have a port from 1 to 65535, not {port!r}")
     return port
+
+
+def _post_quantum(settings: Mapping[str, Any]) -> bool:
+    wanted = settings.get("post_quantum", False)
+    if not isinstance(wanted, bool):
+        raise SettingsRefusedError("post_quantum", f"must be true or false, not {wanted!r}")
+    return wanted
 
 
 def _jump(settings: Mapping[str, Any]) -> Hop | None:

@@ -1,225 +1,298 @@
-"""Calls a host by OpenSSH's `ssh`: connections that are kept and shared, pinned host keys, and what its failures mean."""
+"""Carries calls to hosts: an event loop in a thread of its own keeps the connections of this process, which all threads share."""
 
-import hashlib
+import asyncio
+import atexit
+import logging
 import os
-import secrets
-import shlex
-import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+import resource
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from orchestrator.targets.base import TargetError, TargetUnreachableError
+import asyncssh
 
-CONNECT_SECONDS = 10
-KEPT_SECONDS = 60
+from orchestrator.targets import ssh_login
+from orchestrator.targets.base import TargetUnreachableError
+from orchestrator.targets.ssh_hosts import Done, Way
+
+KEPT_SECONDS = 60.0
 """How long a connection stays open that nobody uses."""
-CALL_SECONDS = 45.0
-_FROM_US = ("PATH", "HOME", "SSH_AUTH_SOCK")
-_HERE = Path(__file__).parent
-_PROGRAMS = ("supervisor.sh", "remote.sh")
-
-# Into a folder of its own and renamed as one; where somebody else was quicker, theirs is the same.
-_INSTALL = """umask 077; t={folder}.{nonce}; mkdir -p "$t" && cat >"$t/all" &&
-[ "$(wc -c <"$t/all")" -eq {size} ] && head -c {first} "$t/all" >"$t/supervisor.sh" &&
-tail -c +{second} "$t/all" >"$t/remote.sh" && rm "$t/all" && {{ [ -d {folder} ] || mv "$t" {folder}; }}
-rm -rf "$t" {folder}/"${{t##*/}}"; [ -f {folder}/remote.sh ]"""
-
-
-class HostKeyError(TargetError):
-    """The host's key is not the recorded one."""
+MOST_KEPT = 1000
+SESSIONS = 10
+"""How many calls share a connection: what sshd allows unless it is told otherwise."""
+ALIVE_SECONDS, ALIVE_TIMES = 5, 3
+"""While calls wait: how long a host may be silent before it is asked for a sign of life, and how often in vain."""
+LATE_SECONDS = 30.0
+"""How late the loop may be with its own time limits."""
+_LOOKUPS = 32
+"""Threads that ask for addresses and read keys; each may wait for a server of names."""
 
 
-class AccessRefusedError(TargetError):
-    """The host lets nobody in with what the worker has."""
+def call(way: Way, command: str, stdin: bytes, *, seconds: float) -> Done:
+    """Run a command line at a host, for any thread. Raises HostKeyError, AccessRefusedError, TargetUnreachableError."""
+    return _Thread.running().run(way, command, stdin, seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One host on the way, and as whom it is entered."""
+class _Session(asyncssh.SSHClientSession[bytes]):
+    """What one command line wrote, and how it ended."""
 
-    host: str
-    user: str = ""
-    port: int = 22
+    def __init__(self) -> None:
+        self.stdout, self.stderr = bytearray(), bytearray()
+        self.code: int | None = None
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def __str__(self) -> str:
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.user}@" * bool(self.user) + name + f":{self.port}" * (self.port != 22)
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        (self.stdout if datatype is None else self.stderr).extend(data)
 
+    def exit_status_received(self, status: int) -> None:
+        self.code = status
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What `remote.sh` said: a word with what belongs to it, and a run's output."""
-
-    word: str
-    rest: str
-    output: bytes
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
 
 
-@dataclass(frozen=True)
-class Connection:
-    """How a host is reached. `folder` is the worker's own: there are the recorded host keys and the sockets of its connections."""
+@dataclass(eq=False, slots=True)
+class _Kept:
+    """One open connection."""
 
-    hop: Hop
-    jump: Hop | None
-    identity: str
-    folder: Path
+    connection: asyncssh.SSHClientConnection
+    by: "_Kept | None"
+    """The connection to the host in between."""
+    users: int = 0
+    """Calls that go through it now, and connections to hosts behind it."""
+    spoilt: bool = False
+    """It did not answer in time: nobody takes it any more."""
+    ending: asyncio.TimerHandle | None = None
 
     @property
-    def known_hosts(self) -> Path:
-        """The recorded host keys."""
-        return self.folder / "known_hosts"
+    def is_good(self) -> bool:
+        return not (self.spoilt or self.connection.is_closed())
 
-    def ask(
-        self, root: str, words: Sequence[str], *, stdin: bytes = b"", seconds: float = CALL_SECONDS
-    ) -> Answer:
-        """Let the host's `remote.sh` do something; it is brought there if it is not there.
 
-        Raises HostKeyError, AccessRefusedError, TargetUnreachableError.
-        """
-        home = f"{root}/bin/{_digest()}"
-        for again in (True, False):
-            nonce = secrets.token_hex(8)
-            command = shlex.join(["exec", "sh", f"{home}/remote.sh", nonce, root, *words])
-            done = self._run(command, stdin, seconds)
-            if answer := _read(done.stdout, nonce):
-                return answer
-            if nonce.encode() in done.stdout:
-                raise TargetUnreachableError(
-                    f"the connection to {self.hop} was lost in the middle of an answer"
-                )
-            if again:
-                self._install(home, nonce)
-        raise TargetError(f"{self.hop} cannot run {home}/remote.sh: {_last_line(done.stderr)}")
+@dataclass(eq=False, slots=True)
+class _Host:
+    """The connections of one way."""
 
-    def _install(self, home: str, nonce: str) -> None:
-        first, second = ((_HERE / name).read_bytes() for name in _PROGRAMS)
-        script = _INSTALL.format(
-            folder=shlex.quote(home),
-            nonce=nonce,
-            size=len(first) + len(second),
-            first=len(first),
-            second=len(first) + 1,
-        )
-        done = self._run(shlex.join(["exec", "sh", "-c", script]), first + second, CALL_SECONDS)
-        if done.returncode != 0:
-            raise TargetError(f"{self.hop} does not take {home}: {_last_line(done.stderr)}")
+    kept: list[_Kept] = field(default_factory=list)
+    opening: "asyncio.Task[None] | None" = None
+    most: int = SESSIONS
+    """How many calls may share a connection, as far as is known."""
 
-    def _run(self, command: str, stdin: bytes, seconds: float) -> "subprocess.CompletedProcess[bytes]":
-        """Run a command line there. Raises as `ask` does where `ssh` itself failed."""
-        sockets = self.folder / "ssh"
-        sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+class _Pool:
+    """All connections. Lives in the event loop: nothing here is called by another thread."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[Way, _Host] = {}
+        self._idle = 0
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most_kept = MOST_KEPT if files == resource.RLIM_INFINITY else min(MOST_KEPT, files // 2)
+
+    async def call(self, way: Way, command: str, stdin: bytes, seconds: float) -> Done:
         try:
-            done = subprocess.run(
-                [*self._words, command],
-                input=stdin,
-                capture_output=True,
-                check=False,
-                cwd=sockets,  # sockets by short names: a path to one has at most 107 bytes
-                env={name: os.environ[name] for name in _FROM_US if name in os.environ},
-                start_new_session=True,
-                timeout=seconds,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise TargetUnreachableError(f"{self.hop} did not answer within {seconds:g} s") from error
-        except OSError as error:
-            raise TargetError(f"OpenSSH's ssh cannot be started on the worker: {error.strerror}") from error
-        if done.returncode == 255:
-            raise self._failure(done.stderr + self._said_by_proxy(sockets))
+            async with asyncio.timeout(seconds):
+                while True:
+                    done = await self._try(way, command, stdin)
+                    if done is not None:
+                        return done
+        except TimeoutError as error:
+            raise TargetUnreachableError(f"{way.hop} did not answer within {seconds:g} s") from error
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        for kept in [each for host in self._hosts.values() for each in host.kept]:
+            kept.connection.abort()
+        opening = [host.opening for host in self._hosts.values() if host.opening is not None]
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+
+    async def _try(self, way: Way, command: str, stdin: bytes) -> Done | None:
+        """Call the host over one connection; None: it lets no more calls share it, so there will be another."""
+        kept = await self._take(way)
+        try:
+            done = await _run(kept, command, stdin)
+        except asyncssh.ChannelOpenError as error:
+            if kept.users == 1 or not kept.is_good:
+                raise TargetUnreachableError(f"{way} takes no call: {error.reason}") from error
+            self._host(way).most = kept.users - 1
+            return None
+        except (asyncssh.Error, OSError) as error:
+            raise TargetUnreachableError(f"the connection to {way} was lost: {error}") from error
+        finally:
+            self._give_back(way, kept)
+        if done is None:
+            raise TargetUnreachableError(f"the connection to {way} was lost in the middle of a call")
         return done
 
-    def _said_by_proxy(self, sockets: Path) -> bytes:
-        """Why the host in between let nobody through: where connections are kept, `ssh` drops what its proxy says."""
-        if self.jump is None:
-            return b""
+    def _host(self, way: Way) -> _Host:
+        return self._hosts.setdefault(way, _Host())
+
+    async def _take(self, way: Way, *, to_pass: bool = False) -> _Kept:
+        """A connection with room for one more call, opened if there is none; any may be passed through to a host behind."""
+        while True:
+            host = self._host(way)
+            for kept in host.kept:
+                if kept.is_good and (to_pass or kept.users < host.most):
+                    self._begin_use(kept)
+                    return kept
+            if host.opening is None:
+                host.opening = asyncio.create_task(self._open(way, host))
+                host.opening.add_done_callback(_retrieve)
+            await asyncio.shield(host.opening)
+
+    async def _open(self, way: Way, host: _Host) -> None:
+        """Add a connection to the host's; whoever waits for it takes it then, or part of it."""
+        by: _Kept | None = None
+        jump = way.to_jump()
         try:
-            return (sockets / self._proxy_said).read_bytes()
-        except FileNotFoundError:
-            return b""
+            if jump is not None:
+                by = await self._take(jump, to_pass=True)
+            connection = await ssh_login.connect(way, by.connection if by else None)
+            kept = _Kept(connection, by)
+            host.kept.append(kept)
+            self._keep(way, kept)
+        except BaseException:
+            if jump is not None and by is not None:
+                self._give_back(jump, by)
+            raise
+        finally:
+            host.opening = None
+            self._forget(way, host)
 
-    def _failure(self, stderr: bytes) -> TargetError:
-        said = stderr.decode(errors="replace")
-        scan = (
-            f"look who answers there, then record its key with `releasectl targets scan` ({self.known_hosts})"
+    def _begin_use(self, kept: _Kept) -> None:
+        if kept.ending is not None:
+            kept.ending.cancel()
+            kept.ending = None
+            self._idle -= 1
+            kept.connection.set_keepalive(ALIVE_SECONDS, ALIVE_TIMES)
+        kept.users += 1
+
+    def _give_back(self, way: Way, kept: _Kept) -> None:
+        kept.users -= 1
+        if kept.users == 0:
+            self._rest(way, kept)
+
+    def _rest(self, way: Way, kept: _Kept) -> None:
+        """Nobody uses it: keep it for a while, unless it is of no use any more or there are many."""
+        if not kept.is_good or self._idle >= self._most_kept:
+            self._end(way, kept)
+        else:
+            self._keep(way, kept)
+
+    def _keep(self, way: Way, kept: _Kept) -> None:
+        self._idle += 1
+        kept.connection.set_keepalive(0)
+        kept.ending = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._expire, way, kept)
+
+    def _expire(self, way: Way, kept: _Kept) -> None:
+        kept.ending = None
+        self._idle -= 1
+        self._end(way, kept)
+
+    def _end(self, way: Way, kept: _Kept) -> None:
+        if kept.spoilt:
+            kept.connection.abort()
+        else:
+            kept.connection.close()
+        host = self._host(way)
+        host.kept.remove(kept)
+        self._forget(way, host)
+        jump = way.to_jump()
+        if jump is not None and kept.by is not None:
+            self._give_back(jump, kept.by)
+
+    def _forget(self, way: Way, host: _Host) -> None:
+        """Of a host without a connection nothing is remembered."""
+        if not host.kept and host.opening is None:
+            self._hosts.pop(way, None)
+
+
+async def _run(kept: _Kept, command: str, stdin: bytes) -> Done | None:
+    """Run a command line over a connection; None where that was lost before it ended. Raises ChannelOpenError, OSError."""
+    session = _Session()
+    try:
+        channel, _ = await kept.connection.create_session(
+            lambda: session, command, encoding=None, request_pty=False
         )
-        if "IDENTIFICATION HAS CHANGED" in said:
-            return HostKeyError(f"the key of {self._way()} is not the recorded one: {scan}")
-        if "Host key verification failed" in said:
-            return HostKeyError(f"the key of {self._way()} is not recorded: {scan}")
-        if "Permission denied" in said or "Too many authentication failures" in said:
-            return AccessRefusedError(f"{self._way()} lets the worker not in: {_last_line(stderr)}")
-        return TargetUnreachableError(f"{self._way()} cannot be reached: {_last_line(stderr)}")
-
-    def _way(self) -> str:
-        return f"{self.hop} by {self.jump}" if self.jump else str(self.hop)
-
-    @cached_property
-    def _words(self) -> list[str]:
-        """The command line of `ssh` up to what is to be done; a connection is shared by those whose words are the same."""
-        options = [*self._options(), *self._proxy(), "-p", str(self.hop.port), *_as(self.hop)]
-        socket = hashlib.sha256("\0".join([*options, self.hop.host]).encode()).hexdigest()[:16]
-        shared = ["ControlMaster=auto", f"ControlPath={socket}", f"ControlPersist={KEPT_SECONDS}"]
-        return ["ssh", "-T", *options, *(f"-o{each}" for each in shared), self.hop.host]
-
-    def _options(self) -> list[str]:
-        options = [
-            "BatchMode=yes",
-            "StrictHostKeyChecking=yes",
-            f"UserKnownHostsFile={_path(str(self.known_hosts))}",
-            "GlobalKnownHostsFile=none",
-            "UpdateHostKeys=no",
-            "CheckHostIP=no",
-            "LogLevel=ERROR",
-            f"ConnectTimeout={CONNECT_SECONDS}",
-            "ServerAliveInterval=5",
-            "ServerAliveCountMax=3",
-        ]
-        if self.identity:
-            options += [f"IdentityFile={_path(self.identity)}", "IdentitiesOnly=yes"]
-        return ["-F", "none", *(f"-o{each}" for each in options)]
-
-    def _proxy(self) -> list[str]:
-        """By a command, not `-J`: that would look for the keys of the host in between in the worker's home."""
-        if self.jump is None:
-            return []
-        words = ["ssh", *self._options(), "-p", str(self.jump.port), *_as(self.jump)]
-        command = shlex.join([*words, "-W", "TO", self.jump.host]).replace("%", "%%")
-        return [f"-oProxyCommand={command.replace(' TO ', ' [%h]:%p ')} 2>{self._proxy_said}"]
-
-    @property
-    def _proxy_said(self) -> str:
-        return hashlib.sha256(self._way().encode()).hexdigest()[:16] + ".said"
-
-
-def _as(hop: Hop) -> list[str]:
-    return ["-l", hop.user] if hop.user else []
-
-
-def _path(path: str) -> str:
-    """A path as `ssh` reads it in an option."""
-    return '"' + path.replace("%", "%%") + '"'
-
-
-def _digest() -> str:
-    """The name of what is brought to hosts, by its content."""
-    return hashlib.sha256(b"\0".join((_HERE / name).read_bytes() for name in _PROGRAMS)).hexdigest()[:16]
-
-
-def _read(stdout: bytes, nonce: str) -> Answer | None:
-    """The answer behind the nonce, None where there is none or not the whole of it."""
-    _, found, said = stdout.partition(nonce.encode() + b" ")
-    line, newline, output = said.partition(b"\n")
-    if not found or not newline:
+    except asyncio.CancelledError:
+        kept.spoilt = True  # whether the host opens one for us yet is not known
+        raise
+    try:
+        with suppress(BrokenPipeError):  # it ended without reading: its exit code says why
+            if stdin:
+                channel.write(stdin)
+            channel.write_eof()
+        await session.over
+    finally:
+        channel.abort()
+    if session.code is None:
         return None
-    word, _, rest = line.decode(errors="replace").partition(" ")
-    if word in {"running", "exited"}:
-        length = int(rest.rpartition(" ")[2])
-        if len(output) < length:
-            return None
-        output = output[:length]
-    return Answer(word, rest, output)
+    return Done(session.code, bytes(session.stdout), bytes(session.stderr))
 
 
-def _last_line(said: bytes) -> str:
-    return said.decode(errors="replace").strip().rpartition("\n")[2].strip() or "it said nothing"
+def _retrieve(task: "asyncio.Task[None]") -> None:
+    """Those who waited for it have what it raised; where nobody does any more, nobody misses it."""
+    if not task.cancelled():
+        task.exception()
+
+
+class _Thread:
+    """The event loop of this process."""
+
+    _lock = threading.Lock()
+    _running: "_Thread | None" = None
+
+    def __init__(self) -> None:
+        logging.getLogger("asyncssh").setLevel(
+            logging.CRITICAL
+        )  # what fails is raised; the rest are command lines
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="ssh lookup"))
+        self._pool = _Pool()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ssh", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def running(cls) -> "_Thread":
+        """The one of this process, started at the first call."""
+        with cls._lock:
+            if cls._running is None:
+                cls._running = cls()
+            return cls._running
+
+    @classmethod
+    def forget(cls) -> None:
+        """In a forked process: its parent's thread is not there."""
+        cls._lock, cls._running = threading.Lock(), None
+
+    @classmethod
+    def stop(cls) -> None:
+        """Drop the connections; what was started at hosts goes on."""
+        with cls._lock:
+            running, cls._running = cls._running, None
+        if running is not None:
+            running._end()
+
+    def run(self, way: Way, command: str, stdin: bytes, seconds: float) -> Done:
+        """Call a host for the thread that waits here."""
+        calling = asyncio.run_coroutine_threadsafe(self._pool.call(way, command, stdin, seconds), self._loop)
+        try:
+            return calling.result(seconds + LATE_SECONDS)
+        except TimeoutError as error:
+            calling.cancel()
+            raise TargetUnreachableError(f"{way} is not called: the worker does not come to it") from error
+        except CancelledError as error:
+            raise TargetUnreachableError(f"{way} is not called any more: the worker ends") from error
+
+    def _end(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._pool.close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+atexit.register(_Thread.stop)
+os.register_at_fork(after_in_child=_Thread.forget)

@@ -1,6 +1,7 @@
 """What every kind of target keeps together with real workers: one start, found again in each phase, nothing left, and the truth."""
 
 import getpass
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tests.acceptance.fleet import Fleet, Process, eventually
 from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
 from tests.acceptance.tool import deploy, workers, world
 from tests.chaos.proxy import Mode, Proxy
+from tests.dockerd import Dockerd, needs_dockerd
 from tests.integration.engine_world import World
 from tests.receiver import receiving
 from tests.servers import is_gone
@@ -34,17 +36,40 @@ class Place:
     def turn(self, mode: Mode) -> None:
         self.line.turn("target", mode, reset=mode is Mode.OPEN)
 
+    def is_gone(self, pid: int) -> bool:
+        """Whether a process that a script there knows by this number has ended."""
+        return is_gone(pid)
+
+    def end(self, leader: int) -> None:
+        """End a script that nobody reaches."""
+        os.killpg(leader, signal.SIGKILL)
+
+
+@dataclass
+class ContainersPlace(Place):
+    """Where processes have numbers of their own."""
+
+    dockerd: Dockerd
+
+    def is_gone(self, pid: int) -> bool:
+        return not self.dockerd.processes(pid)
+
+    def end(self, leader: int) -> None:
+        for pid in self.dockerd.processes(leader):
+            os.kill(pid, signal.SIGKILL)
+
 
 @contextmanager
-def command_place(_folder: Path, _settings: Settings) -> Iterator[Place]:
+def command_place(_folder: Path, _request: pytest.FixtureRequest) -> Iterator[Place]:
     """The worker's own node: no line leads there that could be cut."""
     with Proxy() as line:
         yield Place("kind: command", line)
 
 
 @contextmanager
-def ssh_place(folder: Path, settings: Settings) -> Iterator[Place]:
+def ssh_place(folder: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
     """A real sshd."""
+    settings: Settings = request.getfixturevalue("settings")
     with serving(folder / "sshd") as host, Proxy() as line:
         port = line.link("target", host.port)
         host.record_key(settings.data_dir / "known_hosts", port=port)
@@ -56,24 +81,35 @@ def ssh_place(folder: Path, settings: Settings) -> Iterator[Place]:
 
 
 @contextmanager
-def http_place(folder: Path, _settings: Settings) -> Iterator[Place]:
+def http_place(folder: Path, _request: pytest.FixtureRequest) -> Iterator[Place]:
     """The receiver of the examples."""
     with receiving(folder / "receiver") as receiver, Proxy() as line:
         port = line.link("target", receiver.port)
         yield Place(f"kind: http, url: 'http://127.0.0.1:{port}/runs', secret: {receiver.secret}", line)
 
 
+@contextmanager
+def docker_place(folder: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A real Docker daemon, over TLS; scripts see the folder of the test."""
+    dockerd: Dockerd = request.getfixturevalue("empty_dockerd")
+    with Proxy() as line:
+        port = line.link("target", dockerd.port)
+        settings = dockerd.settings(port=port, volumes=[f"{folder}:{folder}"])
+        yield ContainersPlace(f"kind: docker, {json.dumps(settings)[1:-1]}", line, dockerd)
+
+
 COMMAND = pytest.param(command_place, id="command")
 SSH = pytest.param(ssh_place, id="ssh", marks=needs_sshd)
 HTTP = pytest.param(http_place, id="http")
-EVERY = pytest.mark.parametrize("place", [COMMAND, SSH, HTTP], indirect=True)
-FAR_AWAY = pytest.mark.parametrize("place", [SSH, HTTP], indirect=True)
+DOCKER = pytest.param(docker_place, id="docker", marks=needs_dockerd)
+EVERY = pytest.mark.parametrize("place", [COMMAND, SSH, HTTP, DOCKER], indirect=True)
+FAR_AWAY = pytest.mark.parametrize("place", [SSH, HTTP, DOCKER], indirect=True)
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with ExitStack() as stack:
-        yield stack.enter_context(request.param(tmp_path, settings))
+        yield stack.enter_context(request.param(tmp_path, request))
 
 
 def is_claimed(world: World, deployment: int) -> bool:
@@ -86,13 +122,13 @@ def written(file: Path) -> list[str]:
 
 
 @contextmanager
-def ended_afterwards(ledger: Path) -> Iterator[None]:
+def ended_afterwards(place: Place, ledger: Path) -> Iterator[None]:
     """What goes on at a target that nobody reaches: its scripts, which wrote down who they are."""
     try:
         yield
     finally:
         for leader in written(ledger):
-            os.killpg(int(leader), signal.SIGKILL)
+            place.end(int(leader))
 
 
 def kill_at(phase: str, worker: Process, begun: Callable[[], bool], claimed: Callable[[], bool]) -> None:
@@ -141,7 +177,7 @@ def test_what_a_killed_worker_left_is_ended_by_a_cancel_to_the_last_process(
         deployments.cancel(session, deployment, reason="", actor=world.actor)
     workers.worker()
     assert ended(world, deployment) == "cancelled"
-    assert [pid for pid in map(int, written(ledger)) if not is_gone(pid)] == []
+    assert [pid for pid in map(int, written(ledger)) if not place.is_gone(pid)] == []
 
 
 @FAR_AWAY
@@ -157,10 +193,10 @@ def test_a_cancel_waits_for_a_target_that_is_away_and_then_ends_the_run(
         deployments.cancel(session, deployment, reason="", actor=world.actor)
     eventually(lambda: worker.says("target_trouble"), "the target is away")
     assert world.status(deployment) == "running"
-    assert not is_gone(int(written(ledger)[0]))
+    assert not place.is_gone(int(written(ledger)[0]))
     place.turn(Mode.OPEN)
     assert ended(world, deployment) == "cancelled"
-    assert is_gone(int(written(ledger)[0]))
+    assert place.is_gone(int(written(ledger)[0]))
 
 
 @FAR_AWAY
@@ -177,7 +213,7 @@ def test_a_target_that_stays_away_past_the_limit_makes_the_step_unknown(
     if phase == "in the middle":
         eventually(lambda: written(ledger), "the run has begun")
         place.turn(Mode.CUT)
-    with ended_afterwards(ledger):
+    with ended_afterwards(place, ledger):
         eventually(lambda: world.status(deployment) == "paused", "a person is asked")
     (step,) = world.rows("SELECT status, failure FROM steps WHERE deployment_id = :id", id=deployment)
     assert step[0] == "unknown"

@@ -2,11 +2,12 @@
 
 import base64
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 import redis
@@ -20,11 +21,16 @@ from tests.acceptance.fleet import eventually
 from tests.acceptance.installation import METRICS_TOKEN, PASSWORD, Installation, installation
 from tests.conftest import SECRET_KEY
 from tests.integration.stream_world import Listener
+from tests.integration.test_api_oidc import VERIFIER, question
+from tests.oidc_server import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, Oidc, oidc_server
+from tests.receiver import Receiver, receiving
 
 OF_THE_PIPELINE = "planted-in-the-pipeline-7c1f"
 OF_THE_MAIL_SERVER = "planted-for-mail-2b9e"
+OF_SLACK = "planted-for-slack-5e0d"
+OF_GITHUB = "planted-for-github-a41c"
 IDS = ("1", "2", "3")
-NAMES = ("shop", "lab", "ghost")
+NAMES = ("shop", "lab", "far", "ghost")
 LOADS = """
     SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') ORDER BY 1
@@ -54,45 +60,106 @@ def wait_for_the_end(site: Installation, deployment: int) -> None:
     eventually(lambda: site.client.deployment(deployment)["status"] in ended, "the deployment ends")
 
 
-def plant(site: Installation, settings: Settings, database: Database) -> Secrets:
-    """Give it secrets of every kind, and let runs use and write the one that they are given."""
+def run_with_secrets(site: Installation, settings: Settings, receiver: Receiver) -> None:
+    """Let runs on the worker's node and at an HTTP service use and write the secret that they are given."""
     folder = settings.secrets_folder / "shop"
     folder.mkdir(parents=True)
     (folder / "TOKEN").write_text(OF_THE_PIPELINE)
     (folder / "TOKEN").chmod(0o600)
-    for version, end in (("1", "true"), ("2", "exit 3")):
+    url = f"http://127.0.0.1:{receiver.port}/runs"
+    for version, environment, end in (("1", "lab", "true"), ("2", "lab", "exit 3"), ("3", "far", "true")):
         source = (
             "application: shop\nsecrets: [TOKEN]\nenvironments:\n  lab:\n    targets: [{name: one, kind: command}]\n"
+            f"  far:\n    targets: [{{name: two, kind: http, url: '{url}', secret: {receiver.secret}}}]\n"
             f'deploy:\n  - run: |\n      test -n "$TOKEN"; echo "it is $TOKEN"; {end}\n'
         )
         site.client.apply_pipeline("shop", source.encode())
         site.client.create("/releases/", {"name": "shop", "version": version})
-        made = site.client.request_deployment("shop", version, environment="lab")["id"]
+        made = site.client.request_deployment("shop", version, environment=environment)["id"]
         wait_for_the_end(site, made)
-    settings_of_hook = {"url": "https://receiver.invalid/told"}
-    webhook = site.client.create("/webhooks/", {"name": "w", "settings": settings_of_hook, "events": ["*"]})
-    hook = site.client.create("/hooks/", {"sender": "github", "application": "shop"})
+
+
+def log_in_at(site: Installation, provider: Oidc) -> dict[str, str]:
+    """Come by way of the provider, once well and once with a code that was used: what nobody else may learn of it."""
+    provider.person |= {"sub": "guest-1", "email": "guest@id.example", "email_verified": True}
+    asked = question("http://127.0.0.1:49152/")
+    back = provider.authorize(f"{provider.issuer}/authorize?{urlencode(asked)}")
+    body = {
+        "code": parse_qs(urlsplit(back).query)["code"][0],
+        "code_verifier": VERIFIER,
+        "nonce": asked["nonce"],
+        "redirect_uri": asked["redirect_uri"],
+    }
+    came = [urllib3.request("POST", f"{site.web.url}/api/v1/auth/oidc", json=body) for _ in range(2)]
+    assert [each.status for each in came] == [200, 401]
+    tokens = came[0].json()
+    given = {f"what the provider gave, {number}": each for number, each in enumerate(provider.given)}
+    assert len(given) == 3, "a code, an access token and an ID token"
+    return given | {
+        "the client's at the provider": CLIENT_SECRET,
+        "the guest's access token": tokens["access_token"],
+        "the guest's refresh token": tokens["refresh_token"],
+    }
+
+
+def make_webhooks(site: Installation) -> dict[str, str]:
+    """One of each kind that holds a secret."""
+    to = {"url": "https://receiver.invalid/told"}
+    webhook = site.client.create("/webhooks/", {"name": "w", "settings": to, "events": ["*"]})
+    rotated = site.client.create(f"/webhooks/{webhook['id']}/rotate", {})
+    slack = {"url": f"https://slack.invalid/services/{OF_SLACK}"}
+    github = {"repository": "octocat/shop", "token": OF_GITHUB, "api_url": "https://github.invalid"}
+    for kind, values in (("slack", slack), ("github", github)):
+        site.client.create("/webhooks/", {"name": kind, "kind": kind, "settings": values, "events": ["*"]})
+    return {
+        "the webhook's first": webhook["secret"],
+        "the webhook's second": rotated["secret"],
+        "Slack's": OF_SLACK,
+        "GitHub's": OF_GITHUB,
+    }
+
+
+def make_hooks(site: Installation) -> dict[str, str]:
+    """One of each kind."""
+    made = {
+        sender: site.client.create("/hooks/", {"sender": sender, "application": "shop"})
+        for sender in ("github", "gitlab", "generic")
+    }
+    return {f"the hook's of {sender}": each["secret"] for sender, each in made.items()}
+
+
+def plant(
+    site: Installation, settings: Settings, database: Database, receiver: Receiver, provider: Oidc
+) -> Secrets:
+    """Give it secrets of every kind, and let it use them."""
+    kept = make_webhooks(site) | log_in_at(site, provider)
+    run_with_secrets(site, settings, receiver)
+    kept |= make_hooks(site)
     token = site.client.create("/tokens/", {"name": "ci", "scopes": ["read"]})
     site.client.create(
         "/users/", {"email": "v@example.com", "username": "vic", "password": PASSWORD, "role": "viewer"}
     )
     with database.reading() as session:
-        hashes = session.execute(text("SELECT username, password_hash FROM users")).all()
+        who_have_one = "SELECT username, password_hash FROM users WHERE username IN ('ada', 'vic')"
+        hashes = session.execute(text(who_have_one)).all()
+    assert len(hashes) == 2
     held = site.tokens.load()
     assert held is not None
     return Secrets(
         {
             "the pipeline's": OF_THE_PIPELINE,
             "the mail server's": OF_THE_MAIL_SERVER,
-            "the webhook's": webhook["secret"],
-            "the hook's": hook["secret"],
+            "the HTTP target's": receiver.secret.read_text().strip(),
+            "Postgres' password": urlsplit(settings.database_url).password or "",
+            "Redis' password": urlsplit(settings.redis_url).password or "",
             "the API token": token["token"],
             "the admin's access token": held.access,
             "the admin's refresh token": held.refresh,
             "the key of everything": SECRET_KEY,
             "the metrics token": METRICS_TOKEN,
             "the password": PASSWORD,
-            **{f"the password's hash of {name}": kept for name, kept in hashes},
+            **{f"the password's hash of {name}": made for name, made in hashes},
+            **kept,
         }
     )
 
@@ -125,7 +192,7 @@ def answers(site: Installation, token: str) -> dict[str, tuple[int, bytes]]:
     for path in [*readable(document), "/metrics", "/docs", "/openapi.json", "/health"]:
         answer = http.request("GET", site.web.url + path, headers=known, redirect=False)
         told[path] = (answer.status, repr(dict(answer.headers)).encode() + answer.data)
-    for number in IDS[:2]:
+    for number in IDS:
         followed = Listener(site.stream.port, f"/api/v1/deployments/{number}/stream", known)
         told[f"stream {number}"] = (
             followed.status,
@@ -158,8 +225,16 @@ def cached(url: str) -> bytes:
 def test_no_secret_is_read_again_anywhere(settings: Settings, database: Database, tmp_path: Path) -> None:
     mail = f"smtp://mail:{OF_THE_MAIL_SERVER}@127.0.0.1:1"
     own = {"SMTP_URL": mail, "SMTP_FROM": "r@example.com", "LOG_LEVEL": "DEBUG"}
-    with installation(settings, tmp_path, **own) as site:
-        secrets = plant(site, settings, database)
+    own |= {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+    with ExitStack() as stack:
+        receiver, provider = (
+            stack.enter_context(receiving(tmp_path / "receiver")),
+            stack.enter_context(oidc_server()),
+        )
+        own |= {"OIDC_ISSUER": provider.issuer, "OIDC_CLIENT_ID": CLIENT_ID, "OIDC_ROLES": "*=viewer"}
+        own |= {"OIDC_CLIENT_SECRET": CLIENT_SECRET, "OIDC_REDIRECT_URL": REDIRECT_URL}
+        site = stack.enter_context(installation(settings, tmp_path, **own))
+        secrets = plant(site, settings, database, receiver, provider)
         tokens = MemoryTokens()
         Client(site.web.url, tokens).login("vic", PASSWORD)
         viewer, admin = tokens.load(), site.tokens.load()
@@ -184,10 +259,12 @@ def test_no_secret_is_read_again_anywhere(settings: Settings, database: Database
     ):
         assert len(written) > 50, "there is something to look at"
     assert b"it is " in told["stream 2"][1]
+    assert b"it is " in told["stream 3"][1]
     places = {f"viewer {path}": said for path, (_, said) in told.items()}
     places |= {f"admin {path}": said for path, (_, said) in by_admin.items()}
     places |= {f"log of {name}": said for name, said in logs.items()}
     places |= {f"table {name}": said for name, said in kept.items()} | {"Redis": noted}
+    assert all(len(each) >= 16 for each in secrets.values.values()), "none is there by chance"
     assert secrets.found_in(b"x" + METRICS_TOKEN.encode()) == ["the metrics token"]
     leaks = {place: found for place, said in places.items() if (found := secrets.found_in(said))}
     assert leaks == {}

@@ -14,11 +14,13 @@ from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.targets import runs as files
 from orchestrator.targets.base import Command, Exited, Run, Target
 from orchestrator.targets.command import CommandTarget
+from orchestrator.targets.docker import DockerTarget, LocalDockerTarget
 from orchestrator.targets.http import HttpTarget
 from orchestrator.targets.noop import NoopTarget
 from orchestrator.targets.processes import Processes
 from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import TargetContract
+from tests.dockerd import Dockerd, needs_dockerd
 from tests.receiver import LOOPBACK, Receiver, receiving
 from tests.sshd import Sshd, needs_sshd, serving
 
@@ -113,6 +115,49 @@ class TestSshTargetOnBusybox(TestSshTarget):
     def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         with serving(tmp_path_factory.mktemp("sshd"), PATH=str(programs_of_busybox(tmp_path_factory))) as it:
             yield it
+
+
+class InContainers:
+    """What scripts know by a number has another one outside."""
+
+    ends_with_its_command = True
+    dockerd: Dockerd
+
+    @pytest.fixture(autouse=True)
+    def know_the_daemon(self, empty_dockerd: Dockerd) -> None:
+        self.dockerd = empty_dockerd
+
+    def is_alive(self, pid: int) -> bool:
+        return bool(self.dockerd.processes(pid))
+
+    def kill_supervisor(self, target: Target, run: Run) -> None:
+        assert isinstance(target, DockerTarget)
+        document = target.engine.ask("GET", f"/containers/alone.{run.name}/json").document
+        os.kill(document["State"]["Pid"], signal.SIGKILL)
+
+
+@needs_dockerd
+class TestLocalDockerTarget(InContainers, TargetContract):
+    """Against a real daemon, by its socket; the scripts see the folder of the test."""
+
+    kind = "docker-local"
+
+    @pytest.fixture
+    def target(self, empty_dockerd: Dockerd, tmp_path: Path) -> Target:
+        settings = empty_dockerd.local_settings(volumes=[f"{tmp_path}:{tmp_path}"])
+        return LocalDockerTarget.from_settings(settings, runs_dir="/nowhere")
+
+
+@needs_dockerd
+class TestDockerTarget(InContainers, TargetContract):
+    """Over TLS."""
+
+    kind = "docker"
+
+    @pytest.fixture
+    def target(self, empty_dockerd: Dockerd, tmp_path: Path) -> Target:
+        settings = empty_dockerd.settings(volumes=[f"{tmp_path}:{tmp_path}"])
+        return DockerTarget.from_settings(settings, runs_dir="/nowhere")
 
 
 class TestHttpTarget(TargetContract):

@@ -11,6 +11,9 @@ from tests.oidc_server import CLIENT_ID, REDIRECT_URL, Oidc
 __all__ = ["provider", "world"]
 
 
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+
+
 def question(redirect_uri: str) -> dict[str, str]:
     """As a client on somebody's machine asks; with the vector of RFC 7636, appendix B."""
     return {
@@ -38,7 +41,7 @@ def test_a_client_on_somebodys_machine_gets_tokens(world: ApiWorld, provider: Oi
     back = provider.authorize(f"{told['authorization_endpoint']}?{urlencode(asked)}")
     body = {
         "code": parse_qs(urlsplit(back).query)["code"][0],
-        "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        "code_verifier": VERIFIER,
         "nonce": asked["nonce"],
         "redirect_uri": asked["redirect_uri"],
     }

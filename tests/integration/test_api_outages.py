@@ -41,6 +41,7 @@ AWAY_ON_EVERY_ROUTE = {
     # What has no body is refused before Postgres is asked.
     **{f"POST {V1}/{path}": 422 for path in ("auth/login", "auth/oidc", "auth/refresh", "users/")},
     f"GET {V1}/auth/oidc": 404,  # there is no provider
+    f"POST {V1}/targets/callbacks/<run>": 404,  # no run is called `1`
 }
 
 

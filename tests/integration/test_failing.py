@@ -20,14 +20,14 @@ BY = BEGINNING + timedelta(hours=1)
 ALL = ["web-a", "web-b", "web-c"]
 
 
-def fails(world: World, targets: list[str], then: str = "rollback", batch: int = 2) -> int:
+def fails(world: World, targets: list[str], then: str = "rollback", batch: int = 2, limits: str = "") -> int:
     """A deployment of 1.1.0 to production, after 1.0.0 succeeded there, that fails on these targets and asks."""
     before = "    after: staging\n    targets: [{name: web-a, kind: noop}, {name: web-b, kind: noop}, {name: web-c, kind: noop}]\n"
     use_pipeline(
         world,
         before + "    strategy: {kind: rolling, batch: 1}\n    on_failure: rollback",
         before.replace("    after: staging\n", "")
-        + f"    strategy: {{kind: rolling, batch: {batch}}}\n    on_failure: {{pause: 1h, then: {then}}}",
+        + f"    strategy: {{kind: rolling, batch: {batch}{limits}}}\n    on_failure: {{pause: 1h, then: {then}}}",
     )
     assert world.run_to_end(world.request("1.0.0", "production")) == "succeeded"
     deployment = world.request("1.1.0", "production")
@@ -100,6 +100,15 @@ def test_retry_tries_those_that_failed_and_all_that_was_left_for_them(world: Wor
     assert statuses(world, deployment) == {name: ["succeeded", "succeeded"] for name in ALL}
     assert world.get(deployment).failed_targets == 0
     assert last_answer(world, deployment) == {"answer": "retry", "targets": ["web-b"]}
+
+
+def test_a_retry_starts_no_more_at_a_time_than_may_run_side_by_side(world: World, clocks: Clocks) -> None:
+    """Found by the model, with its seed 616014: all that had failed began at once."""
+    deployment = fails(world, ALL, batch=3, limits=", max_parallel: 1, max_failures: 1")
+    assert [each[0] for each in statuses(world, deployment).values()].count("failed") == 2
+    say(world, deployment, "retry")
+    assert len(world.open_attempts(deployment)) == 1
+    assert world.run_to_end(deployment) == "succeeded"
 
 
 def test_a_retry_that_fails_again_asks_again(world: World, clocks: Clocks) -> None:

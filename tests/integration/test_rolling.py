@@ -33,7 +33,7 @@ def through(world: World, deployment: int, claim: Claim | None = None) -> Claim 
     """Play a worker until nothing is to be taken."""
     claim = claim or world.advance(deployment, worker())
     while claim is not None:
-        claim = world.finish(claim, by=worker())
+        claim = world.finish(claim, by=worker()) or world.advance(deployment, worker())
     return claim
 
 

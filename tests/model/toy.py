@@ -3,17 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.domain.engine import (
-    HAND_OUT_AT_ONCE,
-    Decision,
-    OpenAttempt,
-    Snapshot,
-    WaveCounts,
-    decide,
-    judge,
-)
+from orchestrator.domain.engine import Decision, OpenAttempt, Snapshot, WaveCounts, decide
 from orchestrator.domain.gates import Blocker
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus
+from orchestrator.domain.verdicts import judge
 
 BEGINNING = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=8)
@@ -80,7 +73,6 @@ class Toy:
     def snapshot(self) -> Snapshot:
         """As the shell makes it."""
         leases = [s.lease_until for s in self.steps if s.open and s.lease_until and s.lease_until > self.now]
-        waiting = [step.id for step in self.current() if step.status is S.WAITING]
         return Snapshot(
             id=1,
             status=self.status,
@@ -98,7 +90,6 @@ class Toy:
                 self.count(S.RUNNING),
                 self.count(S.UNKNOWN),
             ),
-            waiting_steps=tuple(waiting[:HAND_OUT_AT_ONCE]),
             idle_attempts=tuple(OpenAttempt(s.id, s.id, s.claimed, s.not_before) for s in self.idle()),
             next_lease_end=min(leases, default=None),
             unstarted_anywhere=any(step.status is S.WAITING for step in self.steps),
@@ -118,10 +109,10 @@ class Toy:
             for step in self.steps:
                 if step.status is S.WAITING or (step.status is S.READY and not step.claimed):
                     step.status = decision.close_unstarted_as
-        for step in self.steps:
-            if step.id in decision.hand_out:
-                assert step.status is S.WAITING
-                step.status, step.attempt, step.not_before = S.READY, 1, self.now
+        waiting = [step for step in self.current() if step.status is S.WAITING]
+        assert decision.hand_out <= len(waiting)
+        for step in waiting[: decision.hand_out]:
+            step.status, step.attempt, step.not_before = S.READY, 1, self.now
         if decision.next_wave:
             assert self.next_wave_at is None or self.next_wave_at <= self.now
             self.wave, self.next_wave_at = self.wave + 1, None

@@ -66,8 +66,8 @@ def ability(now: list[float]) -> Ability:
 
 
 def test_the_same_seed_draws_the_same_faults() -> None:
-    assert plan(50, 7, WORKERS) == plan(50, 7, WORKERS)
-    assert plan(50, 7, WORKERS) != plan(50, 8, WORKERS)
+    assert plan(50, 7, WORKERS, rate=1.6) == plan(50, 7, WORKERS, rate=1.6)
+    assert plan(50, 7, WORKERS, rate=1.6) != plan(50, 8, WORKERS, rate=1.6)
 
 
 def test_every_kind_of_fault_is_drawn() -> None:

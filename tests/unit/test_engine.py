@@ -8,15 +8,16 @@ from hypothesis import strategies as st
 
 from orchestrator.domain.engine import (
     HAND_OUT_AT_ONCE,
+    NUDGE_AGAIN,
     Decision,
     OpenAttempt,
     Snapshot,
     WaveCounts,
     decide,
-    judge,
 )
 from orchestrator.domain.gates import Blocker
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus, may_follow
+from orchestrator.domain.verdicts import judge
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 S = DeploymentStatus
@@ -66,21 +67,30 @@ def test_only_a_gate_other_than_the_slot_lets_others_pass() -> None:
 
 def test_steps_are_handed_out_up_to_the_parallel_limit() -> None:
     wave = WaveCounts(0, waiting=8, ready=1, running=2)
-    decision = decide(snapshot(wave=wave, max_parallel=5, waiting_steps=(11, 12, 13, 14)), NOW)
-    assert decision.hand_out == (11, 12)
+    decision = decide(snapshot(wave=wave, max_parallel=5), NOW)
+    assert decision.hand_out == 2
+
+
+def test_an_end_that_changes_nothing_else_leaves_what_is_open_to_the_timer() -> None:
+    until = NOW + timedelta(seconds=7)
+    wave = WaveCounts(0, ready=1, running=2)
+    assert decide(snapshot(wave=wave, timer=until), NOW) == Decision(wake_at=until)
+    wave = WaveCounts(0, waiting=1, running=2)
+    assert decide(snapshot(wave=wave, timer=until), NOW) == Decision(hand_out=1, wake_at=NOW + NUDGE_AGAIN)
+    soon = NOW + timedelta(seconds=1)
+    assert decide(snapshot(wave=wave, timer=soon), NOW) == Decision(hand_out=1, wake_at=soon)
 
 
 def test_a_wide_wave_is_handed_out_in_bounded_pieces() -> None:
-    steps = tuple(range(1, HAND_OUT_AT_ONCE + 1))
-    decision = decide(snapshot(wave=WaveCounts(0, waiting=500), max_parallel=1000, waiting_steps=steps), NOW)
-    assert len(decision.hand_out) == HAND_OUT_AT_ONCE
+    decision = decide(snapshot(wave=WaveCounts(0, waiting=500), max_parallel=1000), NOW)
+    assert decision.hand_out == HAND_OUT_AT_ONCE
     assert decision.wake_at == NOW
 
 
 def test_after_too_many_failures_a_person_is_asked_once_nothing_runs_and_nothing_more_is_started() -> None:
-    asking = {"failed_targets": 1, "answer_seconds": 600, "waiting_steps": (5,)}
+    asking = {"failed_targets": 1, "answer_seconds": 600}
     runs = decide(snapshot(**asking, wave=WaveCounts(0, waiting=1, running=1)), NOW)
-    assert (runs.status, runs.hand_out, runs.answer_by) == (None, (), None)
+    assert (runs.status, runs.hand_out, runs.answer_by) == (None, 0, None)
     by = NOW + timedelta(minutes=10)
     asked = decide(snapshot(**asking, wave=WaveCounts(0, waiting=1)), NOW)
     assert asked == Decision(status=S.PAUSED, answer_by=by, wake_at=by)
@@ -178,10 +188,10 @@ def test_succeeded_is_said_only_when_no_target_failed() -> None:
 
 def test_a_budget_of_two_goes_on_at_two_and_stops_at_three() -> None:
     wave = WaveCounts(0, waiting=4)
-    on = decide(snapshot(failed_targets=2, max_failures=2, wave=wave, waiting_steps=(7,)), NOW)
-    assert on.hand_out == (7,)
+    on = decide(snapshot(failed_targets=2, max_failures=2, wave=wave), NOW)
+    assert on.hand_out == 4
     over = decide(snapshot(failed_targets=3, max_failures=2, wave=wave, unstarted_anywhere=True), NOW)
-    assert over.hand_out == ()
+    assert over.hand_out == 0
     assert over.close_unstarted_as is StepStatus.SKIPPED
 
 
@@ -218,9 +228,9 @@ def test_cancelling_nudges_a_claimed_attempt_that_nobody_holds_so_that_it_is_abo
 
 
 def test_an_unknown_step_pauses_and_hands_out_nothing() -> None:
-    decision = decide(snapshot(wave=WaveCounts(0, waiting=2, unknown=1), waiting_steps=(5,)), NOW)
+    decision = decide(snapshot(wave=WaveCounts(0, waiting=2, unknown=1)), NOW)
     assert decision.status is S.PAUSED
-    assert decision.hand_out == ()
+    assert decision.hand_out == 0
 
 
 def test_a_paused_deployment_goes_on_when_nothing_is_unknown_any_more() -> None:
@@ -279,7 +289,6 @@ snapshots = st.builds(
     wave=st.builds(
         WaveCounts, index=st.just(0), waiting=counts, ready=counts, running=counts, unknown=counts
     ),
-    waiting_steps=st.lists(st.integers(1, 99), unique=True, max_size=5).map(tuple),
     idle_attempts=st.lists(
         st.builds(
             OpenAttempt,
@@ -291,6 +300,7 @@ snapshots = st.builds(
         max_size=4,
     ).map(tuple),
     next_lease_end=st.none() | st.integers(-9, 9).map(lambda s: NOW + timedelta(seconds=s)),
+    timer=st.none() | st.integers(0, 9).map(lambda s: NOW + timedelta(seconds=s)),
     unstarted_anywhere=st.booleans(),
     blockers=st.lists(st.integers(1, 15).map(blocker), max_size=2).map(tuple),
     wait_seconds=st.sampled_from([0, 5]),
@@ -348,12 +358,13 @@ def test_no_end_is_said_while_anything_is_open(given_: Snapshot) -> None:
 @given(snapshots)
 def test_nothing_is_started_by_one_that_is_cancelled_over_budget_or_in_doubt(given_: Snapshot) -> None:
     decision = decide(given_, NOW)
-    if given_.cancel_requested or given_.wave.unknown or given_.failed_targets > given_.max_failures:
-        assert decision.hand_out == () or given_.status is S.PENDING
+    stops = given_.cancel_requested or given_.wave.unknown or given_.failed_targets > given_.max_failures
+    if stops and given_.undo_from is None:  # what puts back what was changed is started all the same
+        assert decision.hand_out == 0 or given_.status is S.PENDING
 
 
 @given(snapshots)
 def test_no_more_run_side_by_side_than_allowed(given_: Snapshot) -> None:
     decision = decide(given_, NOW)
     if decision.hand_out:
-        assert given_.wave.open + len(decision.hand_out) <= given_.max_parallel
+        assert given_.wave.open + decision.hand_out <= given_.max_parallel

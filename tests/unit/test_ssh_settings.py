@@ -27,6 +27,7 @@ from orchestrator.targets.ssh import SshTarget
         ({"host": "web-a", "jump": "bastion:0"}, "jump", "from 1 to 65535"),
         ({"host": "web-a", "jump": "-x@bastion"}, "jump", "one host"),
         ({"host": "web-a", "variables": {"PORT": 80}}, "variables", "quotes"),
+        ({"host": "web-a", "post_quantum": "yes"}, "post_quantum", "true or false"),
     ],
 )
 def test_setting_that_cannot_work_is_refused(settings: dict[str, Any], field: str, hint: str) -> None:
@@ -47,4 +48,4 @@ def test_setting_that_cannot_work_is_refused(settings: dict[str, Any], field: st
 )
 def test_a_jump_is_read_as_it_is_written(jump: str, written: str) -> None:
     target = SshTarget.from_settings({"host": "web-a", "jump": jump}, runs_dir="/nowhere/runs")
-    assert str(target.connection.jump) == written
+    assert str(target.way.jump) == written

@@ -35,8 +35,8 @@ def test_what_was_changed_is_put_back_before_the_end() -> None:
 
 
 def test_neither_failures_nor_a_wish_end_what_puts_back() -> None:
-    back = snapshot(**BACK, wave=WaveCounts(3, waiting=1), waiting_steps=[7])
-    assert decide(back, NOW).hand_out == (7,)
+    back = snapshot(**BACK, wave=WaveCounts(3, waiting=1))
+    assert decide(back, NOW).hand_out == 1
     assert decide(snapshot(**BACK, wave=WaveCounts(3)), NOW).next_wave
     paused = snapshot(**BACK, wave=WaveCounts(3, waiting=1), status=S.PAUSED)
     assert decide(paused, NOW).status is S.RUNNING

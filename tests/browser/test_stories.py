@@ -94,7 +94,7 @@ def test_a_failed_deployment_shows_why_first_and_can_be_rolled_back(site: Site) 
         page.get_by_role("button", name="Roll back staging").click()
         expect(page.locator("h1")).to_contain_text("1.0.0")
         expect(page.locator(".big")).to_have_text("succeeded", timeout=60_000)
-        expect(page.get_by_role("link", name=f"#{broken}")).to_be_visible()
+        expect(page.get_by_role("link", name=f"#{broken}").first).to_be_visible()
 
 
 def test_what_somebody_types_stays_while_the_page_changes_and_cancel_ends_it(site: Site) -> None:

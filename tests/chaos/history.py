@@ -16,13 +16,16 @@ BEGIN
 END $$;
 CREATE FUNCTION chaos.note_token() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO chaos.tokens (attempt_id, old, new, worker) VALUES (NEW.id, OLD.token, NEW.token, NEW.worker);
+    INSERT INTO chaos.tokens (attempt_id, old, new, worker) VALUES (
+        NEW.id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.token ELSE 0 END, NEW.token, NEW.worker);
     RETURN NULL;
 END $$;
 CREATE TRIGGER chaos_status AFTER UPDATE ON deployments
     FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION chaos.note_status();
 CREATE TRIGGER chaos_token AFTER UPDATE ON attempts
     FOR EACH ROW WHEN (OLD.token IS DISTINCT FROM NEW.token) EXECUTE FUNCTION chaos.note_token();
+CREATE TRIGGER chaos_first_token AFTER INSERT ON attempts
+    FOR EACH ROW WHEN (NEW.token > 0) EXECUTE FUNCTION chaos.note_token();
 """
 
 

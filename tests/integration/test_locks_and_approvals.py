@@ -223,7 +223,7 @@ def test_what_was_approved_is_one_plan_and_an_edited_one_begins_at_nobody(world:
         pipelines.apply(session, name="shop", source=source, actor=world.actor)
     assert waits_for(world, deployment) == [one]
     made = replan(world, deployment)
-    assert waits_for(world, made) == [one.replace("1 more", "2 more")]
+    assert waits_for(world, made) == [one.replace("1 more of 2", "2")]
     assert world.get(made).plan_hash != world.get(deployment).plan_hash
     row = world.get(deployment)
     assert (row.status, row.failure) == (

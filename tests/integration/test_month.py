@@ -14,7 +14,7 @@ from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import users
 from orchestrator.services import deployments, explaining, locks, pipelines, releases, windows
 from orchestrator.services.actors import Actor
-from tests.integration.engine_world import World, worker
+from tests.integration.engine_world import World
 from tests.integration.time_travel import BEGINNING, Clocks, clocks, world
 
 __all__ = ["clocks", "world"]
@@ -138,13 +138,7 @@ def run_what_is_due(world: World) -> None:
     while found := world.column(due):
         for each in found:
             assert isinstance(each, int)
-            run(world, each)
-
-
-def run(world: World, deployment: int) -> None:
-    claim = world.advance(deployment, worker())
-    while claim is not None:
-        claim = world.finish(claim, by=worker())
+            world.run_to_end(each)
 
 
 @pytest.mark.parametrize("seed", [1, 2, int(os.environ.get("MODEL_SEED", "3"))])
@@ -168,7 +162,7 @@ def test_a_month_goes_as_it_was_foretold(world: World, clocks: Clocks, seed: int
         if requests and requests[0] <= clocks.now:
             requests.pop(0)
             foretold.append(request(world, draw, clocks.now, requester))
-            run(world, foretold[-1].deployment)
+            world.run_to_end(foretold[-1].deployment)
         run_what_is_due(world)
     kept = expired = 0
     for each in foretold:

@@ -195,8 +195,13 @@ def test_a_key_exchange_that_a_quantum_computer_breaks_is_refused_where_it_must_
 ) -> None:
     with serving(tmp_path / "sshd", more="KexAlgorithms curve25519-sha256") as host:
         assert reached(target_of(host))
-        with pytest.raises(AccessRefusedError, match="have no key exchange that is `post_quantum`"):
-            target_of(host, post_quantum=True).poll(new_run(), 0)
+        careful = target_of(host, post_quantum=True)
+        for _ in range(20):  # now and then sshd has hung up before its answer was read
+            with pytest.raises((AccessRefusedError, TargetUnreachableError)) as refused:
+                careful.poll(new_run(), 0)
+            if refused.type is AccessRefusedError:
+                break
+        assert "have no key exchange that is `post_quantum`" in str(refused.value)
 
 
 def test_a_host_that_knows_a_key_exchange_for_it_is_reached_where_post_quantum_is_asked_for(

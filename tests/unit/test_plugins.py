@@ -44,7 +44,7 @@ def test_unknown_name_is_answered_with_the_nearest_and_all_known() -> None:
     with pytest.raises(plugins.UnknownPluginError) as unknown:
         plugins.target_kind("comand")
     assert "did you mean 'command'?" in unknown.value.message
-    assert "known: command, http, noop" in unknown.value.message
+    assert "known: command, docker, docker-local, http, noop, ssh" in unknown.value.message
     with pytest.raises(plugins.UnknownPluginError) as far:
         plugins.strategy("xyzzy")
     assert "did you mean" not in far.value.message

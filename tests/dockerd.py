@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -63,6 +64,12 @@ class Registry:
         file.write_bytes(orjson.dumps(config))
         log = (self.folder / "log").open("wb")
         self.process = subprocess.Popen([program("docker-registry"), "serve", file], stdout=log, stderr=log)
+        eventually(self._listens, "the registry listens")
+
+    def _listens(self) -> bool:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
 
     def stop(self) -> None:
         if self.process is not None:

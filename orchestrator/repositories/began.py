@@ -1,5 +1,11 @@
-"""Which steps count as begun: what was started may have changed its target, what only could not be reached has not."""
+"""Which steps count as begun, and which as changing their target: as parts of SQL."""
+
+from orchestrator.domain.undoing import CHANGING
 
 BEGAN = """(s.started_at IS NOT NULL AND (s.status <> 'failed' OR EXISTS (
         SELECT 1 FROM attempts a WHERE a.step_id = s.id AND a.outcome IS DISTINCT FROM 'unreachable')))"""
-"""Of a step `s`."""
+"""Of a step `s`: what was started may have changed its target, what only could not be reached has not."""
+
+_KINDS = ", ".join(f"'{each}'" for each in CHANGING)
+CHANGES = f"p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' IN ({_KINDS})"
+"""Of a step `s` and the plan `p` of its deployment: it brings what the release is; moving traffic or looking does not."""

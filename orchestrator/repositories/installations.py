@@ -7,7 +7,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
-from orchestrator.domain.undoing import CHANGING
+from orchestrator.repositories.began import BEGAN, CHANGES
 
 _PAGE = """
     SELECT a.name AS application, t.environment, t.name AS target, r.version, i.release_id, i.deployment_id, i.since, t.id,
@@ -24,9 +24,7 @@ _PAGE = """
     WHERE (t.active OR i.target_id IS NOT NULL)
 """
 
-# As `steps.touched` counts: who only had its traffic moved was not touched.
-_KINDS = ", ".join(f"'{each}'" for each in CHANGING)
-_CHANGES = f"p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' IN ({_KINDS})"
+# As `steps.touched` counts: who only had its traffic moved, or could not be reached, was not touched.
 _TOUCHED_BY = text(f"""
     SELECT d.id, r.version, d.status, d.rolls_back_id, s.since, s.until, s.has_failed, u.username AS requested_by_name
     FROM targets t JOIN deployments d ON d.application_id = t.application_id AND d.environment = t.environment
@@ -34,8 +32,8 @@ _TOUCHED_BY = text(f"""
     JOIN plans p ON p.deployment_id = d.id
     JOIN LATERAL (
         SELECT min(s.started_at) AS since, max(s.ended_at) AS until, bool_or(s.status IN ('failed', 'unknown')) AS has_failed
-        FROM steps s WHERE s.deployment_id = d.id AND s.target_id = t.id AND s.started_at IS NOT NULL
-          AND {_CHANGES}
+        FROM steps s WHERE s.deployment_id = d.id AND s.target_id = t.id AND {BEGAN}
+          AND {CHANGES}
     ) s ON s.since IS NOT NULL
     WHERE t.id = :target_id ORDER BY d.id DESC LIMIT :limit
 """)
@@ -81,7 +79,7 @@ _DONE = f"""
     FROM steps s JOIN deployments d ON d.id = s.deployment_id JOIN plans p ON p.deployment_id = d.id
     WHERE s.target_id = t.id AND s.status = 'succeeded' AND s.ended_at <= CAST(:at AS timestamptz)
       AND (d.undo_from IS NULL OR s.wave_index < d.undo_from)
-      AND {_CHANGES}
+      AND {CHANGES}
 """
 _AT = text(f"""
     SELECT a.name AS application, t.environment, t.name AS target, r.version, l.release_id, l.deployment_id,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.domain.statuses import STEP_TERMINAL, StepStatus
 from orchestrator.models.step import Step
-from orchestrator.repositories.began import BEGAN
+from orchestrator.repositories.began import BEGAN, CHANGES
 from orchestrator.repositories.columns import columns
 
 _SETTLE = text("""
@@ -68,7 +68,7 @@ _TOUCHED = text(f"""
     JOIN LATERAL (
         SELECT count(DISTINCT s.target_id) AS of_targets, min(s.started_at) AS since, count(DISTINCT s.target_id) FILTER (
             WHERE {BEGAN}
-              AND p.document -> 'actions' -> CAST(s.action_index AS int) ->> 'kind' IN ('run', 'files')) AS targets
+              AND {CHANGES}) AS targets
         FROM steps s WHERE s.deployment_id = d.id
     ) s ON true
     LEFT JOIN LATERAL (

@@ -49,7 +49,10 @@ def new_run(*, fence: str = "", token: int = 1, name: str = "") -> Run:
 
 
 def follow(target: Target, run: Run, offset: int = 0) -> tuple[bytes, Poll]:
-    """Poll until the run is not running, and return all it wrote from `offset` on, with the last answer."""
+    """Poll until the run is not running; returns all it wrote from `offset` on, and how it ended.
+
+    The end carries that same output: into how many answers it was cut on the way is nobody's promise.
+    """
     output = b""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -60,7 +63,7 @@ def follow(target: Target, run: Run, offset: int = 0) -> tuple[bytes, Poll]:
         assert answer.offset == offset + len(answer.output)
         output, offset = output + answer.output, answer.offset
         if isinstance(answer, Exited):
-            return output, answer
+            return output, replace(answer, output=output)
         if not answer.output:
             _pause(target, run)
     pytest.fail(f"{run.name} still runs after {PATIENCE_SECONDS:g} s; it wrote {output[-2000:]!r}")

@@ -109,10 +109,12 @@ class History:
         return dict(zip(COLUMNS, values, strict=True))
 
     def write(self, rows: list[dict[str, Any]]) -> None:
+        """Plans need to know of them; autovacuum would tell them when it pleases."""
         by = {"requested_by": self.world.actor.id}
         with self.world.database.transaction() as session:
             session.execute(text("SET LOCAL session_replication_role = replica"))
             session.execute(text(_INSERT), [each | by for each in rows])
+            session.execute(text("ANALYZE deployments"))
 
     def deploy(
         self, version: str, status: str, *, requested: str, ended: str, started: str = "", **more: Any

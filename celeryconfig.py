@@ -1,7 +1,7 @@
 """Celery's settings, for every process that sends or takes messages (https://docs.celeryq.dev)."""
 
 from orchestrator.config import Settings
-from orchestrator.queue import DEFAULT_QUEUE, TICK_SECONDS, QueueName, TaskName
+from orchestrator.tasks import DEFAULT_QUEUE, TICK_SECONDS, QueueName, TaskName
 
 _settings = Settings.from_env()
 
@@ -47,6 +47,7 @@ broker_transport_options = {
 # with no more than threads it stands still for ever, and shows nothing.
 broker_pool_limit = 50
 
+beat_scheduler = "workers.beat:Scheduler"
 beat_max_loop_interval = 1
 beat_schedule = {
     "tick": {

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, TypeVar
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -96,6 +97,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.wsgi_app = _with_security_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
     check_permissions(app)
     return app
+
+
+@cache
+def application() -> Flask:
+    """The one that this process answers with, and those that it begets: nothing of it runs or is connected before it is asked."""
+    return create_app()
 
 
 def close(app: Flask) -> None:

@@ -1,20 +1,17 @@
 """The Flask extensions and the few things that one process has one of."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from flask import Flask, current_app
 from flask_jwt_extended import JWTManager
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session
 
 from api.metrics import note_lookup
-from api.oidc import Provider
 from api.quotas import Quotas
 from api.rates import LoginRates
 from api.sessions import Sessions
-from orchestrator.bootstrap import MIGRATIONS
 from orchestrator.cache import Cache
 from orchestrator.config import Settings
 from orchestrator.db import Lookups, engine_options, make_engine, tune
@@ -25,10 +22,12 @@ from orchestrator.security import PasswordHasher, Vault
 from orchestrator.services.cursors import Cursors
 from orchestrator.services.tokens import TokenReader
 
+if TYPE_CHECKING:
+    from api.oidc_provider import Provider
+
 # The metadata and not `model_class=Base`: that would copy the class, and SQLAlchemy refuses a copy with a type map.
 db = SQLAlchemy(metadata=Base.metadata, session_options={"autoflush": False, "expire_on_commit": False})
 jwt = JWTManager()
-migrate = Migrate(directory=str(MIGRATIONS))
 
 _KEY = "orchestrator"
 
@@ -48,7 +47,7 @@ class Services:
     sessions: Sessions
     quotas: Quotas
     vault: Vault
-    provider: Provider | None
+    provider: "Provider | None"
 
 
 def init(app: Flask, settings: Settings) -> None:
@@ -57,7 +56,6 @@ def init(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings)
     db.init_app(app)
     jwt.init_app(app)
-    migrate.init_app(app, db)
     with app.app_context():
         engine = db.engine
     tune(engine, settings)
@@ -79,8 +77,16 @@ def init(app: Flask, settings: Settings) -> None:
             settings.redis_url, limit=settings.rate_limit, anonymous_limit=settings.anonymous_rate_limit
         ),
         vault=Vault(settings.secret_key),
-        provider=Provider(settings) if settings.oidc_issuer else None,
+        provider=_provider(settings),
     )
+
+
+def _provider(settings: Settings) -> "Provider | None":
+    if not settings.oidc_issuer:
+        return None
+    from api.oidc_provider import Provider  # noqa: PLC0415 - only who has one pays for it
+
+    return Provider(settings)
 
 
 def close(app: Flask) -> None:
@@ -103,7 +109,7 @@ def services() -> Services:
     return services_of(current_app)
 
 
-def provider() -> Provider:
+def provider() -> "Provider":
     """The OpenID Connect provider. Raises NotFoundError where there is none."""
     found = services().provider
     if found is None:

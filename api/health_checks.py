@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 
 from api.extensions import services_of
 from orchestrator import clock
-from orchestrator.bootstrap import known_revisions
 from orchestrator.config import Settings
 from orchestrator.db import SILENT_MILLISECONDS
 from orchestrator.pulse import Pulse
 from orchestrator.repositories import diagnosis, heartbeats
+from orchestrator.revisions import known_revisions
 
 POSTGRES_SECONDS = 0.8
 REDIS_SECONDS = 0.5

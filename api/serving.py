@@ -3,6 +3,7 @@
 prometheus_client decides where it counts when it is imported, so nothing here may import it before the folder is named.
 """
 
+import gc
 import os
 import shutil
 import sys
@@ -25,18 +26,27 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 def on_starting(server: Any) -> None:
     """Refuse what cannot work before anything is started; begin with an empty folder, whatever a killed predecessor left in it.
 
-    Its processes are copies of this one, so what they import is read once, and kept once in memory.
+    Its processes are copies of this one, so what they import is read once, the application made once, and both kept once in
+    memory: nothing looks for garbage among them, which would write to each of them.
     """
+    gc.disable()
     try:
-        log.configure(Settings.from_env().log_level)
+        settings = Settings.from_env()
+        log.configure(settings.log_level)
         check_packages()
+        log.name_process(process="web")
+        server.log.error_log.handlers.clear()
+        server.log.error_log.propagate = True
+        _name_folder()
+        import_module("api.app").application()
     except MisconfiguredError as error:
         sys.exit(error.message)
-    log.name_process(process="web")
-    server.log.error_log.handlers.clear()
-    server.log.error_log.propagate = True
-    _name_folder()
-    import_module("api.app")
+    gc.freeze()
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """A process begins: what is made from now on is its own."""
+    gc.enable()
 
 
 def _name_folder() -> None:

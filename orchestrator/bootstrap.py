@@ -6,23 +6,21 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import orjson
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from orchestrator import log
 from orchestrator.config import Settings
 from orchestrator.db import Database, make_engine
-from orchestrator.domain.errors import MisconfiguredError, OrchestratorError
+from orchestrator.domain.errors import OrchestratorError
 from orchestrator.repositories import users as user_rows
+from orchestrator.revisions import MIGRATIONS
 from orchestrator.security import PasswordHasher, new_password
 from orchestrator.services import users
 
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 _MIGRATION_LOCK = 72_617
 
 
@@ -49,15 +47,6 @@ def migration_config() -> Config:
     config = Config(str(MIGRATIONS / "alembic.ini"))
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
-
-
-def known_revisions() -> tuple[str, frozenset[str]]:
-    """The newest revision of the tables, and every one this version of the code knows."""
-    scripts = ScriptDirectory.from_config(migration_config())
-    head = scripts.get_current_head()
-    if head is None:
-        raise MisconfiguredError(f"there are no migrations in {MIGRATIONS}")
-    return head, frozenset(script.revision for script in scripts.walk_revisions())
 
 
 def first_admin(settings: Settings) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 
 from celery import Celery
@@ -17,38 +16,13 @@ from sqlalchemy.orm import Session
 from orchestrator import clock, log
 from orchestrator.broker import Sender
 from orchestrator.db import after_commit
+from orchestrator.tasks import QueueName, TaskName, node_queue
 
-TICK_SECONDS = 1.0
 PUBLISH_TIMEOUT_SECONDS = 0.25
 BREAKER_OPEN_SECONDS = 2.0
 DEPTHS_TIMEOUT_SECONDS = 0.5
 
 _logger = log.get(__name__)
-
-
-class TaskName(StrEnum):
-    """Every task there is."""
-
-    ADVANCE = "deployments.advance"
-    RUN_STEP = "steps.run"
-    ASK_FOR_HEALTH = "health.ask"
-    TICK = "recovery.tick"
-    TELL = "notifications.tell"
-
-
-class QueueName(StrEnum):
-    """Every queue there is, beside one for each worker node."""
-
-    DEPLOYMENTS = "deployments"
-    DEFAULT = "default"
-
-
-DEFAULT_QUEUE = QueueName.DEFAULT
-
-
-def node_queue(node: str) -> str:
-    """The queue that only the workers of one node take from."""
-    return f"node.{node}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +33,6 @@ class Message:
     subject_id: int
     text: str
     queue: str = QueueName.DEPLOYMENTS
-
-
-def make_celery() -> Celery:
-    """The application that workers and beat run; settings from celeryconfig.py."""
-    app = Celery("orchestrator", set_as_current=False)
-    app.config_from_object("celeryconfig")
-    return app
 
 
 @cache

@@ -1,11 +1,9 @@
-"""The Celery application that workers and beat run: `celery -A workers.app worker`."""
+"""The Celery application of the workers: `celery -A workers.app worker`."""
 
 from functools import partial
 from typing import Any
 
 from celery.signals import (
-    after_task_publish,
-    beat_init,
     celeryd_after_setup,
     setup_logging,
     worker_ready,
@@ -14,7 +12,7 @@ from celery.signals import (
 
 from orchestrator import log, metrics_port
 from orchestrator.config import Settings
-from orchestrator.queue import TaskName, make_celery, node_queue
+from orchestrator.tasks import make_celery, node_queue
 from workers import chores, context, metrics
 from workers.drift import LOOK_SECONDS, is_due
 from workers.follower import Follower
@@ -62,18 +60,6 @@ def _begin(**_kw: Any) -> None:
 def _check_drift(ours: context.WorkerContext) -> None:
     if is_due(ours):
         guarded("drift check", 0, Follower.check_drift)
-
-
-@beat_init.connect
-def _begin_to_tick(**_kw: Any) -> None:
-    log.name_process(process="beat")
-    metrics_port.serve(Settings.from_env())
-    after_task_publish.connect(_count_tick, weak=False)
-
-
-def _count_tick(sender: str = "", **_kw: Any) -> None:
-    if sender == TaskName.TICK:
-        metrics.TICKS_SENT.inc()
 
 
 @worker_shutting_down.connect

@@ -1,11 +1,12 @@
 """Telling webhooks what happened: the tick finds what is due, a worker tries it, outside of any transaction."""
 
 from orchestrator import clock
-from orchestrator.queue import Message, QueueName, TaskName, send
+from orchestrator.queue import Message, send
 from orchestrator.repositories import deliveries as rows
 from orchestrator.repositories import outbox
 from orchestrator.services import deliveries
 from orchestrator.services.webhooks import outside_of
+from orchestrator.tasks import QueueName, TaskName
 from workers.context import WorkerContext
 from workers.metrics import DELIVERIES
 

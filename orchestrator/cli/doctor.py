@@ -37,7 +37,7 @@ ADVICE = {
     "redis": "Nothing is lost, but everything is slower: see that it runs, and that REDIS_URL is right.",
     "workers": "Deployments are accepted but do not move: start a worker (`releasectl up`, "
     "or `celery -A workers.app worker -E`).",
-    "beat": "Windows, retries and lost messages wait for it: start it with `celery -A workers.app beat`.",
+    "beat": "Windows, retries and lost messages wait for it: start it with `celery -A workers.beat beat`.",
 }
 OTHER_ADVICE = "Look at the log of the web process."
 

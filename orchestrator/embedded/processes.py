@@ -92,17 +92,7 @@ def _worker(site: Site, number: int) -> ProcessSpec:
     # Two installations of one machine may share a Redis, but node names must differ.
     mark = hashlib.sha256(os.fsencode(site.data_dir)).hexdigest()[:6]
     name = f"worker{number}-{mark}"
-    argv: tuple[str, ...] = (
-        "celery",
-        "-A",
-        "workers.app",
-        "worker",
-        "--pool",
-        "threads",
-        "--concurrency",
-        "200",
-        "-E",
-    )
+    argv: tuple[str, ...] = ("workers", "worker", "--pool", "threads", "--concurrency", "200", "-E")
     argv += ("-Q", ",".join(QUEUES), "--without-gossip", "--without-mingle", "-n", f"{name}@%h")
     node = f"{name}@{socket.gethostname()}"
     return _python(
@@ -117,7 +107,7 @@ def _beat(site: Site) -> ProcessSpec:
         for path in site.data_dir.glob(f"{_BEAT_SCHEDULE}*"):
             path.unlink()
 
-    argv = ("celery", "-A", "workers.app", "beat", "--schedule", str(site.data_dir / _BEAT_SCHEDULE))
+    argv = ("workers", "beat", "--schedule", str(site.data_dir / _BEAT_SCHEDULE))
     return _python(
         site,
         "beat",

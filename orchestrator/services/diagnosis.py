@@ -22,7 +22,7 @@ DEEP_QUEUE = 1000
 LITTLE_BYTES = 512 * 1024 * 1024
 
 START_WORKER = "celery -A workers.app worker --pool threads --concurrency 200 -E -Q deployments,default"
-START_BEAT = "celery -A workers.app beat"
+START_BEAT = "celery -A workers.beat beat"
 START_STREAM = "python -m stream"
 STREAM_PATIENCE_SECONDS = 1.0
 

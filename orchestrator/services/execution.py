@@ -13,13 +13,14 @@ from orchestrator.domain import gates
 from orchestrator.domain.engine import NUDGE_AGAIN, ROLLBACK, Decision, Snapshot, WaveCounts, decide
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.domain.windows import WhenClosed
-from orchestrator.queue import Message, QueueName, TaskName, node_queue, send_after_commit
+from orchestrator.queue import Message, send_after_commit
 from orchestrator.repositories import deployments, engine, health, promotions, waking
 from orchestrator.repositories import undoing as undoing_rows
 from orchestrator.repositories.engine import Change, Taker
 from orchestrator.services import halting, rollbacks, undoing
 from orchestrator.services.records import DeploymentRecorder
 from orchestrator.services.standing import standing
+from orchestrator.tasks import QueueName, TaskName, node_queue
 
 _OF_A_WAVE = ("next_wave_at", "promotion_asked_at")
 """What is so of the wave that is over, and no more of the next."""

@@ -16,10 +16,11 @@ from orchestrator.domain.plan import Plan, plan_hash, to_document
 from orchestrator.domain.statuses import DeploymentStatus
 from orchestrator.domain.windows import WhenClosed
 from orchestrator.planner import build_plan
-from orchestrator.queue import Message, TaskName, send_after_commit
+from orchestrator.queue import Message, send_after_commit
 from orchestrator.repositories import deployments, health
 from orchestrator.services import pipelines
 from orchestrator.services.records import DeploymentRecorder
+from orchestrator.tasks import TaskName
 
 FARTHEST = timedelta(days=366)
 FIRST_WAKE_SECONDS = 2.0

@@ -62,15 +62,17 @@ class Fleet:
             "worker --pool threads --concurrency 50 -Q deployments,default --without-gossip --without-mingle"
         )
         name = f"w{len(self.processes)}@test"
-        process = self._start([*words.split(), "-n", name, "--loglevel", "INFO"], env)
+        process = self._start(["workers", *words.split(), "-n", name, "--loglevel", "INFO"], env)
         eventually(lambda: process.says("ready."), "the worker is ready")
         return process
 
     def beat(self) -> Process:
-        return self._start(["beat", "--schedule", str(self.folder / f"beat{len(self.processes)}")], {})
+        schedule = str(self.folder / f"beat{len(self.processes)}")
+        return self._start(["workers", "beat", "--schedule", schedule], {})
 
     def flower(self, port: int, **env: str) -> Process:
-        return self._start(["flower", "--address=127.0.0.1", f"--port={port}"], env)
+        words = ["celery", "-A", "workers.app", "flower", "--address=127.0.0.1", f"--port={port}"]
+        return self._start(words, env)
 
     def _start(self, words: list[str], env: dict[str, str]) -> Process:
         log = self.folder / f"process{len(self.processes)}.log"
@@ -81,7 +83,7 @@ class Fleet:
     def _popen(self, words: list[str], env: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         with log:
             return subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "workers.app", *words],
+                [sys.executable, "-m", *words],
                 cwd=ROOT,
                 env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.env, **env},
                 stdin=subprocess.DEVNULL,

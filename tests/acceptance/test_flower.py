@@ -10,7 +10,7 @@ import urllib3
 from flower.urls import handlers
 
 from orchestrator.config import Settings
-from orchestrator.queue import TaskName
+from orchestrator.tasks import TaskName
 from tests.acceptance.fleet import Fleet, eventually
 from tests.acceptance.test_workers import ended
 from tests.acceptance.tool import deploy, workers, world

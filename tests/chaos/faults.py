@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from orchestrator import clock
-from orchestrator.queue import QueueName, TaskName
+from orchestrator.tasks import QueueName, TaskName
 from tests.chaos.installation import APIS, BEATS, FOLLOWERS, HOST, SSHD, STREAM, Installation
 from tests.chaos.observer import Observer
 from tests.chaos.phases import Hunter, Phase

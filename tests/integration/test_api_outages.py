@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import create_engine, text
 
-from orchestrator.bootstrap import known_revisions
 from orchestrator.repositories import heartbeats
+from orchestrator.revisions import known_revisions
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, Person, world
 
 __all__ = ["world"]

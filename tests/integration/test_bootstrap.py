@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from orchestrator.bootstrap import known_revisions
 from orchestrator.db import make_engine
 from orchestrator.domain.errors import MisconfiguredError
 from orchestrator.packages import check_packages
+from orchestrator.revisions import known_revisions
 from tests.conftest import environment, settings_for
 from tests.servers import PostgresServer, worker_id
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from orchestrator.bootstrap import known_revisions
 from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
-from orchestrator.queue import Message, TaskName, make_celery, send
+from orchestrator.queue import Message, send
 from orchestrator.repositories import heartbeats
+from orchestrator.revisions import known_revisions
 from orchestrator.services import attempts, diagnosis
 from orchestrator.services.attempts import Ended
 from orchestrator.services.diagnosis import Finding, Severity
+from orchestrator.tasks import TaskName, make_celery
 from tests.integration.api_world import ApiWorld
 from tests.integration.api_world import world as api
 from tests.integration.engine_world import World, worker

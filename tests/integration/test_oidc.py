@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from flask.testing import FlaskClient
 
-from api.oidc import MOST_AT_ONCE
+from api.oidc_provider import MOST_AT_ONCE
 from tests.acceptance.fleet import eventually
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, world
 from tests.integration.oidc_world import NUMBERS, application, leave, log_in, provider

@@ -10,9 +10,9 @@ from sqlalchemy import Engine, event
 
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
-from orchestrator.queue import QueueName
 from orchestrator.services import attempts, execution, pipelines
 from orchestrator.services.attempts import Claim, Ended
+from orchestrator.tasks import QueueName
 from tests.acceptance.fleet import eventually
 from tests.integration.engine_world import World, worker
 

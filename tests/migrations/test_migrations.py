@@ -3,10 +3,12 @@
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
 from orchestrator.config import Settings
 from orchestrator.db import make_engine
+from orchestrator.revisions import known_revisions
 from tests.conftest import MIGRATIONS
 
 
@@ -38,3 +40,9 @@ def test_every_migration_can_be_taken_back_and_run_again(alembic: Config) -> Non
     command.upgrade(alembic, "head")
     assert _tables(engine) == before
     command.check(alembic)
+
+
+def test_the_revisions_that_are_read_as_text_are_those_that_alembic_knows() -> None:
+    scripts = ScriptDirectory.from_config(Config(MIGRATIONS / "alembic.ini"))
+    known = {script.revision for script in scripts.walk_revisions()}
+    assert known_revisions() == (scripts.get_current_head(), known)

@@ -19,10 +19,10 @@ from orchestrator.db import Database
 from orchestrator.domain.access import Role
 from orchestrator.domain.errors import ConflictError, ForbiddenError, RuleViolationError
 from orchestrator.domain.windows import RuleKind
-from orchestrator.queue import QueueName, TaskName, node_queue
 from orchestrator.repositories import users
 from orchestrator.services import approvals, deployments, locks, pipelines, releases, rollbacks, windows
 from orchestrator.services.actors import Actor
+from orchestrator.tasks import QueueName, TaskName, node_queue
 from tests.model import evidence
 from tests.model.book import Book, Lock, Need, Request, Stretch
 from tests.model.process import Process

@@ -89,7 +89,7 @@ def _kinds(family: type[OrchestratorError]) -> Iterator[type[OrchestratorError]]
 def _error_codes() -> dict[str, HTTPStatus]:
     """Every code with which a request may be answered, and its status."""
     for name in _modules_that_answer():
-        if name != "api.wsgi":  # makes the application, which needs settings
+        if name not in {"api.wsgi", "api.migrating"}:  # they make the application, which needs settings
             importlib.import_module(name)
     kinds = [kind for kind in _kinds(OrchestratorError) if not kind.__module__.startswith(OWN_ERRORS)]
     statuses = {kind.code: status_of(kind.__new__(kind)) for kind in kinds}

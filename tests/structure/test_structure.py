@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from orchestrator.domain import errors
 from orchestrator.embedded import processes
 from orchestrator.embedded.processes import Site
-from orchestrator.queue import QueueName, TaskName
+from orchestrator.tasks import QueueName, TaskName
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(

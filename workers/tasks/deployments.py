@@ -1,7 +1,7 @@
 """Deployments' tasks."""
 
 from orchestrator import log
-from orchestrator.queue import TaskName
+from orchestrator.tasks import TaskName
 from workers.app import app
 from workers.tasks.shell import guarded
 

@@ -1,6 +1,6 @@
 """The task that asks how releases are that soak."""
 
-from orchestrator.queue import TaskName
+from orchestrator.tasks import TaskName
 from workers.app import app
 from workers.tasks.shell import guarded
 

@@ -1,6 +1,6 @@
 """Tasks that tell others what happened."""
 
-from orchestrator.queue import TaskName
+from orchestrator.tasks import TaskName
 from workers import context, telling
 from workers.app import app
 from workers.tasks.shell import guarded

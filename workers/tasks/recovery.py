@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from orchestrator.queue import TICK_SECONDS, Message, TaskName, send
+from orchestrator.queue import Message, send
 from orchestrator.repositories import health, heartbeats, promotions, schedules, waking
 from orchestrator.services import promotions as promoting
 from orchestrator.services import schedules as recurring
+from orchestrator.tasks import TICK_SECONDS, TaskName
 from workers import context, telling
 from workers.app import app
 from workers.metrics import TICK_LAG

@@ -38,7 +38,15 @@ class Poller:
         self._polled_at = clock.monotonic()
         free = _free_bytes(self._ours.settings.data_dir)
         with self._ours.database.transaction() as session:
-            heartbeats.node(session, self._ours.worker.node, free_bytes=free)
+            overdue = heartbeats.node(
+                session, self._ours.worker.node, free_bytes=free, overdue_seconds=OVERDUE_SECONDS
+            )
+        if overdue.deployments:
+            self._advance()
+        if overdue.health:
+            self._ask_for_health()
+
+    def _advance(self) -> None:
         with self._ours.database.transaction() as session:
             due = waking.take_due(
                 session, limit=AT_ONCE, push_seconds=PUSH_SECONDS, overdue_seconds=OVERDUE_SECONDS
@@ -46,7 +54,6 @@ class Poller:
         for row in due:
             _logger.info("overdue_deployment_advanced", deployment=row.id)
             self._pool.submit(guarded, "overdue", row.id, partial(Follower.advance, deployment_id=row.id))
-        self._ask_for_health()
 
     def _ask_for_health(self) -> None:
         with self._ours.database.transaction() as session:

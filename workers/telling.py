@@ -24,13 +24,12 @@ def hand_out(ours: WorkerContext) -> None:
     for _ in range(MOST_PAGES):
         with ours.database.transaction() as session:
             found = outbox.advance(session, limit=EVENTS_AT_ONCE)
+            due = rows.take_due(session, at_once=AT_ONCE, push_seconds=PUSH_SECONDS)
+        for row in due:
+            text = f"delivery {row.id} to webhook {row.webhook_id}"
+            send(Message(TaskName.TELL, row.id, text, queue=QueueName.DEFAULT))
         if found < EVENTS_AT_ONCE:
             break
-    with ours.database.transaction() as session:
-        due = rows.take_due(session, at_once=AT_ONCE, push_seconds=PUSH_SECONDS)
-    for row in due:
-        text = f"delivery {row.id} to webhook {row.webhook_id}"
-        send(Message(TaskName.TELL, row.id, text, queue=QueueName.DEFAULT))
 
 
 def tell(ours: WorkerContext, delivery_id: int) -> None:

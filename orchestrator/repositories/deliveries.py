@@ -6,6 +6,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from orchestrator.domain.errors import NotFoundError
+from orchestrator.prepared import execute
 
 # Each webhook has so many under way and no more, so that one which never answers keeps neither the workers nor the others.
 _TAKE = text("""
@@ -102,7 +103,7 @@ _PRUNE = text("""
 
 def take_due(session: Session, *, at_once: int, push_seconds: float) -> list[Row[Any]]:
     """Those whose time has come, to be handed to workers, each once; at most `at_once` are under way together."""
-    return list(session.execute(_TAKE, {"at_once": at_once, "push_seconds": push_seconds}))
+    return list(execute(session, _TAKE, {"at_once": at_once, "push_seconds": push_seconds}))
 
 
 def claim(session: Session, delivery_id: int, *, lease_seconds: float) -> Row[Any] | None:

@@ -8,6 +8,8 @@ import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from orchestrator.prepared import execute
+
 _ASKED = """
     SELECT i.target_id FROM installations i JOIN targets t ON t.id = i.target_id AND t.active
     JOIN applications a ON a.id = t.application_id
@@ -51,7 +53,7 @@ _TAKE_DUE = text(f"""
     ORDER BY t.application_id, t.environment, t.position, t.id
 """)
 
-_IS_DUE = text("SELECT EXISTS (SELECT 1 FROM drift_checks WHERE due_at <= clock_timestamp())")
+_IS_DUE = text("SELECT EXISTS (SELECT 1 FROM drift_checks WHERE due_at <= (SELECT clock_timestamp()))")
 
 _ASKED_SLOTS = text("""
     SELECT a.name AS application, e.key AS environment
@@ -104,7 +106,7 @@ def asked_slots(session: Session, applications: Sequence[str]) -> set[tuple[str,
 
 def is_due(session: Session) -> bool:
     """Whether anybody is to be asked now."""
-    return bool(session.execute(_IS_DUE).scalar_one())
+    return bool(execute(session, _IS_DUE, {}).scalar_one())
 
 
 def take_due(session: Session, *, limit: int, lease_seconds: float) -> list[Row[Any]]:

@@ -3,6 +3,8 @@
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from orchestrator.prepared import execute
+
 _TELL = """
     told AS (
         INSERT INTO deliveries (webhook_id, event_id, next_at)
@@ -63,7 +65,7 @@ _ADOPT = text(f"""
 
 def advance(session: Session, *, limit: int) -> int:
     """Make deliveries of the next events; how many events there were, at most `limit`. Others who call it meanwhile do nothing."""
-    row = session.execute(_ADVANCE, {"limit": limit}).one()
+    row = execute(session, _ADVANCE, {"limit": limit}).one()
     if row.foreign_xid:
         session.execute(_ADOPT)
     return int(row.found)

@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 
 from orchestrator.prepared import execute
 
+# The clock is asked once: what is asked anew for each row cannot be looked up in an index.
 _DUE = text("""
     UPDATE deployments SET wake_at = clock_timestamp() + make_interval(secs => :push_seconds)
     WHERE id IN (
-        SELECT id FROM deployments WHERE wake_at <= clock_timestamp() - make_interval(secs => :overdue_seconds)
+        SELECT id FROM deployments WHERE wake_at <= (SELECT clock_timestamp() - make_interval(secs => :overdue_seconds))
         ORDER BY wake_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     RETURNING id, application_id, release_id, environment

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
 from orchestrator.repositories import deployments as rows
-from orchestrator.repositories import installations, waking
+from orchestrator.repositories import heartbeats, installations, waking
 from orchestrator.services import deployments
 from tests.integration.engine_world import World, worker
 
@@ -80,6 +80,8 @@ def test_nothing_that_the_engine_does_reads_a_whole_table(world: World, executed
     lab = world.request("1.0.0", "lab")
     again = world.request("1.0.0", "lab")
     with world.database.transaction() as session:
+        heartbeats.tick(session)
+        heartbeats.node(session, "node-1", overdue_seconds=1.5)
         waking.take_due(session, limit=500, push_seconds=3)
         waking.take_due(session, limit=20, push_seconds=5, overdue_seconds=1.5)
         rows.get(session, lab)

@@ -25,13 +25,17 @@ ERRAND_PUSH_SECONDS = 30.0
 def tick() -> None:
     """Send on each deployment and each health check whose time has come; any number of beats may call it at once."""
     with context.current().database.transaction() as session:
-        since_last = heartbeats.tick(session)
-    if since_last is not None:
-        TICK_LAG.observe(max(0.0, since_last - TICK_SECONDS))
-    _advance_due()
-    _ask_for_health()
-    _run_errands(promotions.take_due, promoting.promote)
-    _run_errands(schedules.take_due, recurring.run)
+        told = heartbeats.tick(session)
+    if told.after_seconds is not None:
+        TICK_LAG.observe(max(0.0, told.after_seconds - TICK_SECONDS))
+    if told.deployments:
+        _advance_due()
+    if told.health:
+        _ask_for_health()
+    if told.promotions:
+        _run_errands(promotions.take_due, promoting.promote)
+    if told.schedules:
+        _run_errands(schedules.take_due, recurring.run)
     telling.hand_out(context.current())
 
 

@@ -138,11 +138,11 @@ class CommandTarget:
 
     def _spawn(self, run: Run, incoming: files.Incoming, *, directory: str) -> str:
         """Start the supervisor and return its answer, or what it said instead."""
-        runs = self.runs.root / "runs"
+        runs = f"{self.runs.root}/runs"
         arguments = [
             *(run.name, str(run.token), str(incoming.folder)),
-            *(str(self.runs.lock(run.fence)), files.fence_key(run.fence), str(runs)),
-            *(directory or str(runs / run.name / "work"), incoming.cgroup, uptime(run.start_by)),
+            *(str(self.runs.lock(run.fence)), files.fence_key(run.fence), runs),
+            *(directory or f"{runs}/{run.name}/work", incoming.cgroup, uptime(run.start_by)),
         ]
         env = {
             "PATH": PATH,
@@ -241,7 +241,7 @@ def _bury(folder: Path) -> bytes:
 def _tidy(folder: Path) -> None:
     """Remove what an ended run needs no more: its variables may be secrets."""
     try:
-        (folder / "env").unlink()
+        Path(f"{folder}/env").unlink()
     except FileNotFoundError:
         return
     if processes := files.processes(folder):
@@ -252,7 +252,7 @@ def _tidy(folder: Path) -> None:
 def _read_output(folder: Path, offset: int, *, ended: bool) -> tuple[bytes, bool]:
     """Return a piece of the output from `offset` on, and whether an ended run has more of it."""
     end = files.output_size(folder, at_least=offset + PIECE_BYTES) if ended else offset + PIECE_BYTES
-    fd = os.open(folder / "output", os.O_RDONLY)
+    fd = os.open(f"{folder}/output", os.O_RDONLY)
     try:
         output = os.pread(fd, max(0, min(PIECE_BYTES, end - offset)), offset)
     finally:
@@ -279,16 +279,17 @@ def uptime(moment: float) -> str:
     if math.isinf(moment):
         return ""
     # Read before our clock is: who falls asleep in between comes out earlier, not later.
-    up = Path("/proc/uptime").read_text().split()[0]
+    up = files.read("/proc/uptime").decode().split()[0]
     return str(int(up.replace(".", "")) + math.floor((moment - clock.monotonic()) * 100))
 
 
 def _inheritable() -> list[int]:
     fds = []
-    for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            if int(entry.name) > 2 and os.get_inheritable(int(entry.name)):
-                fds.append(int(entry.name))
+    with os.scandir("/proc/self/fd") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if int(entry.name) > 2 and os.get_inheritable(int(entry.name)):
+                    fds.append(int(entry.name))
     return fds
 
 

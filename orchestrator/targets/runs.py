@@ -5,6 +5,8 @@ runs/.FENCE   the greatest token the fence has seen, and the run that brought it
 locks/FENCE   held for the life of a run
 incoming/ID/  a run that is not claimed yet
 artifacts/    files of releases by their checksums
+
+Names of files are made as text here: to join them by pathlib costs a start more than all the files it opens.
 """
 
 import contextlib
@@ -33,6 +35,7 @@ from orchestrator.targets.processes import (
 LOST = b"lost"
 RESERVED = "exit.new"
 """Room for a run's verdict, taken when it begins: a full disk must not keep it from being written."""
+SHORT_BYTES = 65_536
 ARTIFACT_KEPT_SECONDS = 86_400.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -60,15 +63,15 @@ class Runs:
         """Return where the run of that name lives. Raises TargetError for a name that cannot be a file's."""
         if not NAME.fullmatch(name):
             raise TargetError(f"{name!r} cannot name a run: at most 200 letters, digits, '.', '_' and '-'")
-        return self.root / "runs" / name
+        return Path(f"{self.root}/runs/{name}")
 
     def token(self, fence: str) -> Path:
         """Return the file with the greatest token the fence has seen."""
-        return self.root / "runs" / f".{fence_key(fence)}"
+        return Path(f"{self.root}/runs/.{fence_key(fence)}")
 
     def lock(self, fence: str) -> Path:
         """Return the file that the run which holds the fence has locked."""
-        return self.root / "locks" / fence_key(fence)
+        return Path(f"{self.root}/locks/{fence_key(fence)}")
 
     def artifact(self, sha256: str) -> Path:
         """Return where the file of that checksum is, if it is."""
@@ -85,16 +88,16 @@ class Runs:
         """Write down what the supervisor needs. Raises TargetError for what no environment can hold."""
         setters = exports(command.env)
         incoming = self._new_incoming(run)
-        mark, folder = incoming.name, incoming / run.name
+        mark, folder = incoming.name, f"{incoming}/{run.name}"
         cgroup = make_cgroup(mark) if self.cgroups else ""
         try:
-            (folder / "work").mkdir(mode=0o700)
-            (folder / "fence").symlink_to(self.token(run.fence))
-            (folder / "lock").symlink_to(self.lock(run.fence))
-            _write(folder / "script", os.fsencode(command.script))
-            _write(folder / "env", setters + exports({"DEPLOYMENT_RUN": run.name, MARK: mark}))
-            _write(folder / "mark", f"{mark}\n{cgroup}\n".encode())
-            _write(folder / RESERVED, b" " * 4 + b"\n")
+            Path(f"{folder}/work").mkdir(mode=0o700)
+            Path(f"{folder}/fence").symlink_to(self.token(run.fence))
+            Path(f"{folder}/lock").symlink_to(self.lock(run.fence))
+            _write(f"{folder}/script", os.fsencode(command.script))
+            _write(f"{folder}/env", setters + exports({"DEPLOYMENT_RUN": run.name, MARK: mark}))
+            _write(f"{folder}/mark", f"{mark}\n{cgroup}\n".encode())
+            _write(f"{folder}/{RESERVED}", b" " * 4 + b"\n")
         except OSError:
             self.discard(incoming)
             remove_cgroup(cgroup)
@@ -169,15 +172,15 @@ class Runs:
 
     def _new_incoming(self, run: Run) -> Path:
         self.folder(run.name)  # refuses a name that cannot be
-        incoming = self.root / "incoming" / uuid.uuid4().hex
+        incoming = Path(f"{self.root}/incoming/{uuid.uuid4().hex}")
         try:
             incoming.mkdir(mode=0o700)
         except FileNotFoundError:
             for part in ("locks", "runs", "incoming"):
                 (self.root / part).mkdir(mode=0o700, parents=True, exist_ok=True)
             incoming.mkdir(mode=0o700)
-        (incoming / run.name).mkdir(mode=0o700)
-        _write(incoming / run.name / "output", b"")
+        Path(f"{incoming}/{run.name}").mkdir(mode=0o700)
+        _write(f"{incoming}/{run.name}/output", b"")
         return incoming
 
 
@@ -211,7 +214,7 @@ def fence_key(fence: str) -> str:
 def verdict(folder: Path) -> bytes | None:
     """Return how the run ended (a code, or `lost`), None while that is open."""
     try:
-        text = (folder / "exit").read_bytes()
+        text = read(f"{folder}/exit")
     except FileNotFoundError:
         return None
     return text.strip() if text.endswith(b"\n") else None
@@ -234,9 +237,9 @@ def settle(path: Path, word: bytes) -> bytes:
 def output_size(folder: Path, *, at_least: int) -> int:
     """Return the size of an ended run's output; once past `at_least` that holds, whatever still writes."""
     try:
-        return int((folder / "size").read_bytes())
+        return int(read(f"{folder}/size"))
     except FileNotFoundError:
-        size = (folder / "output").stat().st_size
+        size = Path(f"{folder}/output").stat().st_size
     if size <= at_least:
         return size
     try:
@@ -249,18 +252,18 @@ def output_size(folder: Path, *, at_least: int) -> int:
 
 def is_supervised(folder: Path) -> bool:
     """Say whether the run's supervisor lives: the lock of its fence is held, and in its name."""
-    with _opened(folder / "lock") as lock:
+    with _opened(f"{folder}/lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return greatest_token(folder / "fence")[1] == folder.name
+            return greatest_token(f"{folder}/fence")[1] == folder.name
     return False
 
 
-def greatest_token(path: Path) -> tuple[int, str]:
+def greatest_token(path: str | Path) -> tuple[int, str]:
     """Return the greatest token a fence has seen, and the run that brought it."""
     try:
-        token, _, name = path.read_text().strip().partition(" ")
+        token, _, name = read(path).decode().strip().partition(" ")
     except FileNotFoundError:
         return 0, ""
     return int(token or 0), name
@@ -269,7 +272,7 @@ def greatest_token(path: Path) -> tuple[int, str]:
 def processes(folder: Path) -> Processes | None:
     """Return what finds the processes of a run; None for one that was aborted before it started."""
     try:
-        mark, cgroup = (folder / "mark").read_text().splitlines()
+        mark, cgroup = os.fsdecode(read(f"{folder}/mark")).splitlines()
     except FileNotFoundError:
         return None
     return Processes(mark, cgroup, supervisor(folder))
@@ -278,7 +281,7 @@ def processes(folder: Path) -> Processes | None:
 def supervisor(folder: Path) -> int:
     """Return the supervisor's process id, 0 if there never was one."""
     try:
-        return int((folder / "pid").read_text())
+        return int(read(f"{folder}/pid"))
     except (FileNotFoundError, ValueError):
         return 0
 
@@ -312,7 +315,13 @@ def _children(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _write(path: Path, data: bytes) -> None:
+def read(path: str | Path) -> bytes:
+    """Return what a short file holds."""
+    with _opened(path) as fd:
+        return os.read(fd, SHORT_BYTES)
+
+
+def _write(path: str | Path, data: bytes) -> None:
     with _opened(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY) as fd:
         view = memoryview(data)
         while view:
@@ -320,7 +329,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, flags: int = os.O_RDONLY) -> Iterator[int]:
+def _opened(path: str | Path, flags: int = os.O_RDONLY) -> Iterator[int]:
     fd = os.open(path, flags, 0o600)
     try:
         yield fd

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import marshmallow as ma
 import orjson
-from flask import Request, Response
+from flask import Request, Response, request
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import ValidationError, fields, validate
 from webargs import core
@@ -17,6 +17,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 MAX_BODY_BYTES = 1 << 20
 MAX_ID = 2**63 - 1
 View = TypeVar("View", bound=Callable[..., Response])
+_CONSTANT = (str, int, float, type(None))
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -28,6 +29,22 @@ class OrjsonParser(FlaskParser):
         "json": ma.RAISE,
         "query": ma.RAISE,
     }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._without_query: dict[Any, dict[str, Any]] = {}
+
+    def parse(self, argmap: Any, req: Request | None = None, **options: Any) -> Any:
+        """What was sent. What a schema says of a request without a query is the same for all of them."""
+        if options.get("location") != "query" or (req or request).query_string:
+            return super().parse(argmap, req, **options)
+        found = self._without_query.get(argmap)
+        if found is None:
+            found = super().parse(argmap, req, **options)
+            if not all(isinstance(value, _CONSTANT) for value in found.values()):
+                return found
+            self._without_query[argmap] = found
+        return dict(found)
 
     def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
         return super().load_querystring(req, schema) if req.query_string else core.missing

@@ -26,9 +26,6 @@ from orchestrator.targets.base import (
     Running,
     StaleTokenError,
     SupportsArtifacts,
-    SupportsCallbacks,
-    SupportsNetworks,
-    SupportsPace,
     Target,
     TargetError,
     TargetUnreachableError,
@@ -109,7 +106,8 @@ def drive(
     except SettingsRefusedError as error:
         outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
         return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
-    calls_back = isinstance(target, SupportsCallbacks) and target.calls_back
+    # Looked for by name: `isinstance` with a protocol takes 40 microseconds.
+    calls_back = getattr(target, "calls_back", False)
     run = Run(
         name=claim.work.run_name,
         fence=claim.work.fence,
@@ -125,7 +123,8 @@ def make_target(
 ) -> Target:
     """The target, as a plugin makes it; `allowed`: private networks. Raises SettingsRefusedError, UnknownPluginError."""
     target = plugins.target_kind(kind).from_settings(settings, runs_dir=str(runs_dir))
-    return target.within(allowed) if isinstance(target, SupportsNetworks) else target
+    within: Callable[[tuple[Network, ...]], Target] | None = getattr(target, "within", None)
+    return within(allowed) if within else target
 
 
 class _Slice:
@@ -191,11 +190,9 @@ class _RunAtTarget:
         self._first_time = slice_.claim.fresh
         self._may_have_begun = not slice_.claim.fresh
         self._pause = FIRST_PAUSE_SECONDS
-        self._longest_pause = LONGEST_PAUSE_SECONDS
+        self._longest_pause: float = getattr(target, "longest_pause_seconds", LONGEST_PAUSE_SECONDS)
         if run.callback is not None:
             self._longest_pause = CALLED_BACK_PAUSE_SECONDS
-        elif isinstance(target, SupportsPace):
-            self._longest_pause = target.longest_pause_seconds
 
     def go(self) -> Ended | None:
         if self._first_time and self._slice.claim.work.max_skipped is not None:

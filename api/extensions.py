@@ -14,7 +14,7 @@ from api.rates import LoginRates
 from api.sessions import Sessions
 from orchestrator.cache import Cache
 from orchestrator.config import Settings
-from orchestrator.db import Lookups, engine_options, make_engine, tune
+from orchestrator.db import Lookups, PlainSession, engine_options, make_engine, tune
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.models import Base
 from orchestrator.pulse import Pulse
@@ -25,8 +25,16 @@ from orchestrator.services.tokens import TokenReader
 if TYPE_CHECKING:
     from api.oidc_provider import Provider
 
+
+class _Session(PlainSession):
+    """That of a request."""
+
+    def __init__(self, db: SQLAlchemy, **_options: object) -> None:
+        super().__init__(db.engine)
+
+
 # The metadata and not `model_class=Base`: that would copy the class, and SQLAlchemy refuses a copy with a type map.
-db = SQLAlchemy(metadata=Base.metadata, session_options={"autoflush": False, "expire_on_commit": False})
+db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": _Session})
 jwt = JWTManager()
 
 _KEY = "orchestrator"

@@ -8,7 +8,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from orchestrator.config import Settings
-from orchestrator.db import Database
+from orchestrator.db import Database, transaction
 from orchestrator.prepared import execute, is_preparable
 
 NAMES = text("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'ours%' AND statement LIKE :like")
@@ -140,3 +140,29 @@ def test_what_may_change_under_it_or_is_no_query_is_not_prepared(statement: str)
 )
 def test_what_names_its_columns_is_prepared(statement: str) -> None:
     assert is_preparable(statement)
+
+
+def test_a_session_lets_go_of_its_connection_with_the_commit(database: Database) -> None:
+    pool: Any = database.engine.pool
+    with database.reading() as session:
+        with transaction(session):
+            session.execute(text("SELECT 1"))
+            assert pool.checkedout() == 1
+        assert pool.checkedout() == 0
+        session.execute(text("SELECT 1"))
+        assert pool.checkedout() == 1
+    assert pool.checkedout() == 0
+
+
+def test_what_is_not_committed_is_taken_back(database: Database) -> None:
+    count = text("SELECT count(*) FROM users")
+    with database.reading() as session:
+        before = session.execute(count).scalar_one()
+        session.execute(
+            text(
+                "INSERT INTO users (email, username, password_hash, role) VALUES ('a@example.com', 'a', '', 'viewer')"
+            )
+        )
+        assert session.execute(count).scalar_one() == before + 1
+        session.rollback()
+        assert session.execute(count).scalar_one() == before

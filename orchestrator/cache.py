@@ -2,12 +2,9 @@
 
 import secrets
 import threading
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from logging import DEBUG
-from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -16,6 +13,7 @@ from redis.retry import Retry
 
 from orchestrator import clock, log
 from orchestrator.domain.errors import NotFoundError
+from orchestrator.lines import Lines
 
 TIMEOUT_SECONDS = 0.1
 """Redis that is slower than this is as good as away."""
@@ -93,42 +91,6 @@ class _Load:
         self.value: bytes | None = None
 
 
-class _Lines:
-    """Connections for single questions: what redis-py does around one (pool, retries, counters) costs twice as much as to ask."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._pool = client.connection_pool
-        self._idle: deque[Any] = deque()
-
-    def ask(self, *command: str) -> object:
-        """The answer, asked for once. Raises RedisError or OSError."""
-        line = self._take()
-        try:
-            line.send_command(*command)
-            answer: object = line.read_response()
-        except BaseException:
-            line.disconnect()
-            raise
-        self._idle.append(line)
-        return answer
-
-    def close(self) -> None:
-        """End those that nobody uses at this moment."""
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().disconnect()
-
-    def _take(self) -> Any:
-        """One that is free; a new one if there is none, or Redis has ended it since."""
-        with suppress(IndexError):
-            line = self._idle.pop()
-            with suppress(RedisError, OSError):
-                if not line.can_read():
-                    return line
-            line.disconnect()
-        return self._pool.connection_class(**self._pool.connection_kwargs)
-
-
 class Cache:
     """Bytes under keys, in namespaces that are forgotten as a whole. Every call answers within TIMEOUT_SECONDS."""
 
@@ -140,7 +102,7 @@ class Cache:
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        self._lines = _Lines(self._redis)
+        self._lines = Lines(self._redis.connection_pool)
         self._open_until: float | None = None
         """While it is set, Redis was away or slow when it was asked last; None: it answers."""
         self._lock = threading.Lock()

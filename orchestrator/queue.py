@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from celery import Celery
-from kombu.exceptions import OperationalError
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session
 from orchestrator import clock, log
 from orchestrator.broker import Sender
 from orchestrator.db import after_commit
+from orchestrator.lines import Lines
 from orchestrator.tasks import QueueName, TaskName, node_queue
 
 PUBLISH_TIMEOUT_SECONDS = 0.25
@@ -40,15 +40,14 @@ def _sender() -> Sender:
     """Gives up within PUBLISH_TIMEOUT_SECONDS."""
     app = Celery("orchestrator.producer", set_as_current=False)
     app.config_from_object("celeryconfig")
-    app.conf.broker_transport = "orchestrator.broker:Transport"
-    app.conf.broker_transport_options = {
-        "socket_timeout": PUBLISH_TIMEOUT_SECONDS,
-        "socket_connect_timeout": PUBLISH_TIMEOUT_SECONDS,
-        "socket_keepalive": True,
-        "retry_on_timeout": False,
-    }
-    app.conf.broker_connection_timeout = PUBLISH_TIMEOUT_SECONDS
-    return Sender(app)
+    pool = ConnectionPool.from_url(
+        app.conf.broker_url,
+        socket_timeout=PUBLISH_TIMEOUT_SECONDS,
+        socket_connect_timeout=PUBLISH_TIMEOUT_SECONDS,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Sender(app, Lines(pool))
 
 
 class _Breaker:
@@ -78,7 +77,7 @@ def send(message: Message) -> bool:
         return False
     try:
         _sender().send(message.task, message.subject_id, queue=message.queue, shown=f"({message.text})")
-    except (OperationalError, RedisError, OSError) as error:
+    except (RedisError, OSError) as error:
         if _breaker.trip():
             _logger.warning("broker_away", error=type(error).__name__, left_to="the tick")
         return False

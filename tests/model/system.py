@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import TypeVar
 from unittest.mock import patch
 
-from kombu.exceptions import OperationalError as BrokerAwayError
+from redis.exceptions import ConnectionError as BrokerAwayError
 from sqlalchemy.orm import Session
 
 from orchestrator import queue

@@ -16,8 +16,9 @@ from tests.acceptance.fleet import ROOT
 from tests.acceptance.installation import PASSWORD
 from tests.conftest import environment
 from tests.integration.api_world import pipeline_of
-from tests.integration.stream_world import Server, free_port, running
+from tests.integration.stream_world import Server, running
 from tests.oidc_server import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, Oidc, oidc_server
+from tests.ports import free_port
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 CASES = int(os.environ.get("FUZZ_CASES", "0"))

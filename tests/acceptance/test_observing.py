@@ -10,7 +10,7 @@ from tests.acceptance.fleet import eventually
 from tests.acceptance.installation import Installation, Samples, installation
 from tests.conftest import migrate, settings_for
 from tests.integration.stream_world import Listener
-from tests.servers import PostgresServer, worker_id
+from tests.servers import PostgresServer, empty, worker_id
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,7 @@ def site(
     template = postgres_server.template("migrated", lambda url: migrate(url, redis_url, folder))
     name = f"site_{worker_id()}"
     url = postgres_server.create_database(name, template=template)
+    empty(redis_url)
     with installation(settings_for(url, redis_url, folder), folder) as made:
         yield made
     postgres_server.drop_database(name)
@@ -84,15 +85,7 @@ def test_lines_say_which_request_deployment_attempt_and_worker_they_are_about(si
     made = site.deploy("logged", **{"X-Request-ID": "asked-by-a-test"})
     asked = [line for line in site.lines("web") if line.get("request_id") == "asked-by-a-test"]
     assert [(line["process"], line["deployment"], line["status"]) for line in asked] == [("web", made, 202)]
-    eventually(
-        lambda: [line for line in site.lines("worker") if line.get("deployment") == made],
-        "the worker logs the deployment",
-    )
-    ended = [
-        line
-        for line in site.lines("worker")
-        if line["event"] == "attempt_ended" and line["deployment"] == made
-    ]
+    ended = site.of_attempt(made)
     assert len(ended) == 1
     assert (ended[0]["process"], ended[0]["outcome"]) == ("worker", "succeeded")
     assert ended[0]["attempt"] > 0

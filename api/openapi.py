@@ -35,6 +35,10 @@ CREATING = {
     "create_freeze",
     "create_schedule",
     "create_grant",
+    "create_token",
+    "create_webhook",
+    "create_hook",
+    "test_webhook",
 }
 PROVING = {
     "login",

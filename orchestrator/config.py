@@ -88,7 +88,7 @@ class Settings:
     """Let Postgres keep the plans of statements it has seen before, a connection; `false` behind a pooler that hands connections
     on between transactions."""
     db_echo: bool = False
-    """Log every SQL statement."""
+    """Log every SQL statement, without its values."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR. Logs go to standard error, as JSON unless that is a terminal."""
     lease_seconds: float = 8.0

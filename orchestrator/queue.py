@@ -40,14 +40,19 @@ def _sender() -> Sender:
     """Gives up within PUBLISH_TIMEOUT_SECONDS."""
     app = Celery("orchestrator.producer", set_as_current=False)
     app.config_from_object("celeryconfig")
+    return Sender(app, lines_to(app.conf.broker_url))
+
+
+def lines_to(broker_url: str) -> Lines:
+    """Connections to publish on. Each is called once: what fails is left to the tick."""
     pool = ConnectionPool.from_url(
-        app.conf.broker_url,
+        broker_url,
         socket_timeout=PUBLISH_TIMEOUT_SECONDS,
         socket_connect_timeout=PUBLISH_TIMEOUT_SECONDS,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
     )
-    return Sender(app, Lines(pool))
+    return Lines(pool)
 
 
 class _Breaker:

@@ -1,15 +1,21 @@
-"""What is put into a queue is what Celery itself would put there."""
+"""What is put into a queue is what Celery itself would put there; and sending to a broker that is not there."""
 
 import json
+import socket
+import threading
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery import Celery
 from redis import Redis
+from redis.exceptions import RedisError
 
 from orchestrator import queue
+from orchestrator.broker import Sender
 from orchestrator.config import Settings
 from orchestrator.queue import Message
 from orchestrator.tasks import TaskName, make_celery
@@ -53,3 +59,28 @@ def test_a_nudge_looks_as_if_celery_had_sent_it(redis: Redis) -> None:
     assert ours["body"] == theirs["body"]
     assert ours["headers"]["argsrepr"] == "(shop)"
     assert ours["headers"]["id"] == ours["properties"]["correlation_id"]
+
+
+def test_a_broker_that_hangs_up_is_called_once() -> None:
+    calls: list[object] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def hang_up() -> None:
+        with suppress(OSError):
+            while True:
+                connection, address = listener.accept()
+                connection.close()
+                calls.append(address)
+
+    broker = threading.Thread(target=hang_up)
+    broker.start()
+    try:
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}"
+        sender = Sender(Celery("sends-nothing", set_as_current=False), queue.lines_to(url))
+        with pytest.raises((RedisError, OSError)):
+            sender.send("deployments.advance", 1, queue="deployments", shown="(1)")
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        broker.join()
+        listener.close()
+    assert len(calls) == 1

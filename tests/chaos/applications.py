@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.chaos.places import CONTAINERS, HOST, NODE
+
 BEHAVIOURS = ("quick", "noisy", "long", "flaky", "fails", "leaves", "stubborn")
 """quick, noisy, long: succeed. flaky: at the third try. fails, leaves: on the last target, the latter with a daemon left
 behind. stubborn: runs with a daemon until it is killed, deaf to TERM."""
@@ -62,8 +64,8 @@ class Application:
     actions: str
     promoted: bool = False
     """Whether production waits for staging."""
-    on_hosts: bool = False
-    """Whether its targets are reached over SSH, where there is an sshd."""
+    at: str = NODE
+    """Where its targets are, if such a place can be had; else they are the workers' nodes."""
 
 
 def _environment(name: str, count: int, *lines: str) -> str:
@@ -96,30 +98,29 @@ APPLICATIONS = (
         _environment("staging", 3, "strategy: {kind: all-at-once, max_failures: 1}")
         + _environment("production", 2, "on_failure: rollback"),
         _INSTALL,
-        on_hosts=True,
+        at=HOST,
     ),
     Application(
         "delta",
         _environment("staging", 1, "on_failure: rollback")
         + _environment("production", 2, "strategy: rolling"),
         _INSTALL + _VERIFY,
-        on_hosts=True,
+        at=CONTAINERS,
     ),
 )
 ENVIRONMENTS = ("staging", "production")
 
 
-def pipeline(application: Application, *, folder: Path, port: int, host: str = "") -> bytes:
+def pipeline(application: Application, *, folder: Path, port: int, reached: Mapping[str, str]) -> bytes:
     """The pipeline file of an application whose commands write below `folder` and verify at `port`.
 
-    `host`: how a target over SSH is reached, as YAML; without one all targets are the workers' nodes.
+    `reached`: how a target of each kind is set, as YAML.
     """
     variables: Mapping[str, str] = {"CHAOS": f"{folder}/", "CHAOS_PORT": f"{port}"}
     given = ", ".join(f"{name}: '{value}'" for name, value in variables.items())
     script = "".join(f"      {line}\n" for line in SCRIPT.strip("\n").splitlines())
     actions = application.actions.replace("{script}", script)
-    target = host if host and application.on_hosts else "kind: command"
-    environments = application.environments.replace("{target}", target)
+    environments = application.environments.replace("{target}", reached.get(application.at, reached[NODE]))
     return (
         f"application: {application.name}\nvariables: {{{given}}}\n"
         f"environments:\n{environments}deploy:\n{actions}"

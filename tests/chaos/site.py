@@ -39,6 +39,7 @@ class Site:
             found.requests = (self.desk.answers, self.desk.repeated)
             found.contradictions = self.observer.contradictions
             found.survivors = self.observer.survivors
+            found.at_target = self.installed.places.output
             found.read_ledger(self.installed.ledger)
             yield found
 
@@ -74,7 +75,8 @@ def site(
         desk = Desk(tuple(installed.urls.values()), installed.password, Random(seed))
         for application in applications:
             desk.put_pipeline(
-                application.name, pipeline(application, folder=folder, port=port, host=installed.host)
+                application.name,
+                pipeline(application, folder=folder, port=port, reached=installed.places.reached),
             )
             for version in VERSIONS:
                 desk.release(application.name, version)

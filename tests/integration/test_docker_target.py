@@ -1,6 +1,7 @@
 """Runs in containers of a real Docker daemon: what pruning, restarts, registries and rivals do to them."""
 
 import base64
+import os
 import shlex
 import signal
 import tempfile
@@ -31,6 +32,7 @@ from orchestrator.targets.docker_images import ImageOnItsWayError
 from orchestrator.testing import follow, new_run, until_written
 from tests.acceptance.fleet import eventually
 from tests.acceptance.test_workers import counting, expected_lines
+from tests.chaos.world import bearers, keepers
 from tests.dockerd import Dockerd, Registry, dockerd_in, needs_dockerd
 
 pytestmark = needs_dockerd
@@ -154,9 +156,9 @@ def at_once(target: LocalDockerTarget, runs: list[Run], command: Command) -> lis
 
 
 def test_an_image_without_a_shell_fails_the_start_and_leaves_nothing(
-    empty_dockerd: Dockerd, registry: Registry, tmp_path: Path
+    empty_dockerd: Dockerd, tmp_path: Path
 ) -> None:
-    image = empty_dockerd.publish(registry, "bare", packed({"file": b"x"}, folder="bin"))
+    image = empty_dockerd.publish("bare", packed({"file": b"x"}, folder="bin"))
     target, run = target_at(empty_dockerd, tmp_path, image=image), new_run()
     target.start(run, Command("true", {}))
     eventually(lambda: target.poll(run, 0) == Absent(), "it turns out that nothing can begin in it")
@@ -177,17 +179,16 @@ def test_a_container_that_cannot_be_started_fails_the_start_and_leaves_nothing(
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    made = Registry(tmp_path / "registry")
-    made.start()
-    yield made
-    made.stop()
+def registry(dockerd: Dockerd) -> Iterator[Registry]:
+    yield dockerd.registry
+    if dockerd.registry.process is None:
+        dockerd.registry.start()
 
 
 def test_an_image_is_pulled_by_its_digest_when_the_registry_is_back(
     empty_dockerd: Dockerd, registry: Registry, tmp_path: Path
 ) -> None:
-    image = empty_dockerd.publish(registry, "tool2")
+    image = empty_dockerd.publish("tool2")
     for name in (f"{registry.name}/tool2:latest", image):
         empty_dockerd.engine.ask("DELETE", f"/images/{name}")
     target, run = target_at(empty_dockerd, tmp_path, image="$IMAGE"), new_run()
@@ -217,9 +218,8 @@ def test_a_registry_is_shown_who_asks_and_nobody_else_is(empty_dockerd: Dockerd,
     registry.start()
     try:
         who = {"username": "ann", "password": password, "serveraddress": registry.name}
-        image = empty_dockerd.publish(
-            registry, "kept", who=base64.urlsafe_b64encode(orjson.dumps(who)).decode()
-        )
+        shown = base64.urlsafe_b64encode(orjson.dumps(who)).decode()
+        image = empty_dockerd.publish("kept", registry=registry, who=shown)
         for name in (f"{registry.name}/kept:latest", image):
             empty_dockerd.engine.ask("DELETE", f"/images/{name}")
         credentials = tmp_path / "config.json"
@@ -294,6 +294,23 @@ def test_with_live_restore_a_run_goes_on_while_the_daemon(
     assert answer.code == 0
     assert expected_lines((seen + output).decode())
     assert len(ledger.read_text().splitlines()) == 1
+
+
+def test_the_chaos_harness_sees_who_runs_in_containers(
+    target: LocalDockerTarget, dockerd: Dockerd, tmp_path: Path
+) -> None:
+    run = new_run()
+    daemon = "(setsid sh -c 'while :; do sleep 1; done' &)"
+    target.start(run, Command(f"{daemon}; echo up; sleep 600", {"CHAOS": f"{tmp_path}/"}))
+    until_written(target, run, b"up\n")
+    assert dockerd.output(run.name) == b"up\n"
+    assert {each.run for each in bearers(tmp_path)} == {run.name}
+    first = keepers(tmp_path)[run.name]
+    inside = target.engine.ask("GET", f"/containers/alone.{run.name}/json").document
+    assert first == inside["State"]["Pid"]
+    os.kill(first, signal.SIGKILL)
+    assert isinstance(follow(target, run)[1], Lost)
+    assert bearers(tmp_path) == []
 
 
 def test_an_abort_is_refused_while_another_run_is_newer(target: LocalDockerTarget) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Settings
-from orchestrator.services import deployments
+from orchestrator.presenting.explanations import present_explanation
+from orchestrator.services import deployments, explaining
 from tests.acceptance.fleet import Fleet, Process, eventually
 from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
 from tests.acceptance.tool import deploy, workers, world
@@ -117,6 +118,12 @@ def is_claimed(world: World, deployment: int) -> bool:
     return bool(world.scalar(query, id=deployment))
 
 
+def why(world: World, deployment: int) -> str:
+    with world.database.reading() as session:
+        told = explaining.explain(session, deployment, actor=world.actor)
+        return str(present_explanation(told)["because"])
+
+
 def written(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
@@ -192,6 +199,7 @@ def test_a_cancel_waits_for_a_target_that_is_away_and_then_ends_the_run(
     with world.database.transaction() as session:
         deployments.cancel(session, deployment, reason="", actor=world.actor)
     eventually(lambda: worker.says("target_trouble"), "the target is away")
+    eventually(lambda: "; one: " in why(world, deployment), "everybody is told that it is")
     assert world.status(deployment) == "running"
     assert not place.is_gone(int(written(ledger)[0]))
     place.turn(Mode.OPEN)

@@ -26,7 +26,7 @@ from orchestrator.targets.base import (
     TargetError,
     TargetUnreachableError,
 )
-from orchestrator.targets.docker import LocalDockerTarget
+from orchestrator.targets.docker import DockerTarget, LocalDockerTarget
 from orchestrator.targets.docker_engine import packed
 from orchestrator.targets.docker_images import ImageOnItsWayError
 from orchestrator.testing import follow, new_run, until_written
@@ -34,6 +34,7 @@ from tests.acceptance.fleet import eventually
 from tests.acceptance.test_workers import counting, expected_lines
 from tests.chaos.world import bearers, keepers
 from tests.dockerd import Dockerd, Registry, dockerd_in, needs_dockerd
+from tests.unit.test_posting_https import write_certificate
 
 pytestmark = needs_dockerd
 
@@ -294,6 +295,37 @@ def test_with_live_restore_a_run_goes_on_while_the_daemon(
     assert answer.code == 0
     assert expected_lines((seen + output).decode())
     assert len(ledger.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"host": "tcp://localhost:1"}, "tcp://localhost:1 does not answer: Connection refused"),
+        ({"ca": "/nowhere/ca.pem"}, "cannot be used: /nowhere/ca.pem: No such file or directory"),
+        ({"ca": "other"}, "other/certificate.pem vouches for: self-signed certificate"),
+        ({"certificate": "other", "key": "other"}, "does not take the certificate .*other/certificate.pem"),
+    ],
+)
+def test_a_daemon_that_cannot_be_reached_is_said_to_be_so_in_words_that_help(
+    empty_dockerd: Dockerd, tmp_path: Path, settings: dict[str, str], said: str
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    write_certificate(other, "localhost")
+    files = {"ca": "certificate.pem", "certificate": "certificate.pem", "key": "key.pem"}
+    own = {name: str(other / files[name]) if it == "other" else it for name, it in settings.items()}
+    target = DockerTarget.from_settings({**empty_dockerd.settings(), **own}, runs_dir="/nowhere")
+    with pytest.raises(TargetError, match=said):
+        target.poll(new_run(), 0)
+
+
+def test_an_image_that_is_not_there_is_said_to_be_so(empty_dockerd: Dockerd, tmp_path: Path) -> None:
+    image = f"{empty_dockerd.registry.name}/none@sha256:{'0' * 64}"
+    with pytest.raises(
+        TargetError, match=r"the Docker daemon refuses: .*none@sha256:0{64}.* not found"
+    ) as told:
+        target_at(empty_dockerd, tmp_path, image=image).start(new_run(), Command("true", {}))
+    assert not told.value.retryable
 
 
 def test_the_chaos_harness_sees_who_runs_in_containers(

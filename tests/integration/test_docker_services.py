@@ -33,7 +33,9 @@ echo "this is $RELEASE_VERSION"
 [ "$RELEASE_VERSION" != crashing ] || exit 3
 mkdir -p /www
 [ "$RELEASE_VERSION" = unhealthy ] || echo "$RELEASE_VERSION" >/www/version
-exec httpd -f -p 127.0.0.1:$PORT -h /www
+httpd -f -p 127.0.0.1:$PORT -h /www &
+trap "kill $!" TERM
+wait
 """
 HEALTH = "HEALTHCHECK --interval=200ms --timeout=5s --retries=2 CMD wget -q -O /dev/null http://127.0.0.1:$PORT/version"
 FENCE = "shop/production/web"

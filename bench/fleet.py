@@ -31,8 +31,8 @@ def measure() -> list[tuple[str, str, str]]:
     with world.world("web", "worker1", "beat") as ours:
         data = Path(ours.stack.env["DATA_DIR"])
         with serving(data.parent / "sshd") as server:
-            hosts = list(itertools.islice(_names(), HOSTS))
-            _record_keys(server, hosts, data / "known_hosts")
+            hosts = list(itertools.islice(names(), HOSTS))
+            record_keys(server, hosts, data / "known_hosts")
             rows: dict[str, Cost] = {}
             for name, take in _ways(ours, server, hosts).items():
                 rows[name] = take()
@@ -76,13 +76,14 @@ class Cost:
         return f"{HOSTS / self.cpu:.1f} hosts a CPU second, {self.elapsed:.0f} s"
 
 
-def _names() -> Iterator[str]:
+def names() -> Iterator[str]:
     """Names of 127.0.0.1 that no client takes for the same host: its numbers with zeros before them."""
     zeros = ["0" * n for n in range(11)]
     return (f"127.{a}0.{b}0.{c}1" for a, b, c in itertools.product(zeros, repeat=3))
 
 
-def _record_keys(server: Sshd, hosts: list[str], *files: Path) -> None:
+def record_keys(server: Sshd, hosts: list[str], *files: Path) -> None:
+    """Write the server's key under all these names, also into these files."""
     kind, key, *_ = (server.folder / "host_key.pub").read_text().split()
     lines = "".join(f"[{host}]:{server.port} {kind} {key}\n" for host in hosts)
     for file in (server.known_hosts, *files):

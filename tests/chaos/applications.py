@@ -25,7 +25,7 @@ own=$CHAOS/out/$DEPLOYMENT_RUN
 note S "$place"
 say 'begin \000\377 %s\n' "$DEPLOYMENT_RUN"
 end() {
-    if [ "$1" = 0 ]; then
+    if [ "$1" = 0 ] && [ ! -d "$CHAOS/state/$place" ]; then
         echo "$RELEASE_VERSION" >"$CHAOS/state/$place.$DEPLOYMENT_RUN"
         mv "$CHAOS/state/$place.$DEPLOYMENT_RUN" "$CHAOS/state/$place"
     fi
@@ -64,6 +64,8 @@ class Application:
     actions: str
     promoted: bool = False
     """Whether production waits for staging."""
+    brings: bool = False
+    """Whether its releases are files, which are what its targets have; else its scripts write down what that is."""
     at: str = NODE
     """Where its targets are, if such a place can be had; else they are the workers' nodes."""
 
@@ -76,6 +78,10 @@ def _environment(name: str, count: int, *lines: str) -> str:
 
 _INSTALL = "  - name: install\n    retries: 2\n    grace: 1s\n    timeout: 90s\n    run: |\n{script}"
 _SECOND = "  - name: check\n    retries: 2\n    grace: 1s\n    timeout: 90s\n    run: |\n{script}"
+_FILES = (
+    "  - files: {folder}/state/{application}.$DEPLOYMENT_ENVIRONMENT.$TARGET_NAME\n"
+    "    retries: 2\n    grace: 1s\n    timeout: 90s\n"
+)
 _VERIFY = (
     "  - name: answers\n    verify: {http: 'http://127.0.0.1:$CHAOS_PORT/', within: 90s, interval: 200ms}\n"
 )
@@ -97,7 +103,8 @@ APPLICATIONS = (
         "gamma",
         _environment("staging", 3, "strategy: {kind: all-at-once, max_failures: 1}")
         + _environment("production", 2, "on_failure: rollback"),
-        _INSTALL,
+        _FILES + _INSTALL,
+        brings=True,
         at=HOST,
     ),
     Application(
@@ -120,6 +127,7 @@ def pipeline(application: Application, *, folder: Path, port: int, reached: Mapp
     given = ", ".join(f"{name}: '{value}'" for name, value in variables.items())
     script = "".join(f"      {line}\n" for line in SCRIPT.strip("\n").splitlines())
     actions = application.actions.replace("{script}", script)
+    actions = actions.replace("{folder}", str(folder)).replace("{application}", application.name)
     environments = application.environments.replace("{target}", reached.get(application.at, reached[NODE]))
     return (
         f"application: {application.name}\nvariables: {{{given}}}\n"

@@ -18,7 +18,8 @@ _DEPLOYMENTS = """
 """
 _STEPS = """
     SELECT s.id, s.deployment_id, s.status, s.target_name, s.wave_index, s.attempt, s.started_at,
-        p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run' AS runs, s.target ->> 'kind' AS kind
+        p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run' AS runs,
+        p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'files' AS brings, s.target ->> 'kind' AS kind
     FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id ORDER BY s.id
 """
 _ATTEMPTS = """
@@ -98,6 +99,7 @@ class Evidence:
     def installed_version(self, place: str) -> str | None:
         """What the target itself says it has."""
         path = self.folder / "state" / place
+        path = path / "current" / "VERSION" if path.is_dir() else path
         return path.read_text().strip() if path.exists() else None
 
 

@@ -63,7 +63,7 @@ class Installation:
         self._notice = notice
         self._guardian: GuardianLink | None = None
         self._ports: list[ports.Port] = []
-        for name in ("logs", "out", "state"):
+        for name in ("logs", "out", "state", "store"):
             (folder / name).mkdir(parents=True)
         self.ledger.touch()
 
@@ -71,6 +71,11 @@ class Installation:
     def ledger(self) -> Path:
         """Where every command says that it starts and ends."""
         return self.folder / "ledger"
+
+    @property
+    def store(self) -> Path:
+        """From where workers take the files of releases."""
+        return self.folder / "store"
 
     def node_dir(self, node: str) -> Path:
         """The DATA_DIR of a node."""
@@ -218,6 +223,7 @@ class Installation:
             "REDIS_URL": urls["valkey"],
             "SECRET_KEY": SECRET_KEY,
             "DATA_DIR": str(data_dir),
+            "ARTIFACT_SOURCES": self.store.as_uri(),
             "BCRYPT_ROUNDS": "4",
             "RATE_LIMIT": "1000000",
             "ANONYMOUS_RATE_LIMIT": "1000000",

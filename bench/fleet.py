@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench import cpu, fleet_tools, world
 from bench.world import World
-from tests.sshd import Sshd, serving
+from tests.sshd import SSHD, Sshd, serving
 
 HOSTS = int(os.environ.get("FLEET", "1000"))
 PARALLEL = 50
@@ -27,6 +27,8 @@ GOAL_OF_OTHERS, GOAL_OF_BARE = 5, 0.8
 
 def measure() -> list[tuple[str, str, str]]:
     """Each way once, one after the other; connections are made anew by each, but for our second deployment."""
+    if not SSHD:
+        raise RuntimeError("this needs an sshd: install openssh-server")
     fleet_tools.install()
     with world.world("web", "worker1", "beat") as ours:
         data = Path(ours.stack.env["DATA_DIR"])

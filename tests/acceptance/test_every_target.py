@@ -22,7 +22,7 @@ from tests.dockerd import Dockerd, needs_dockerd
 from tests.integration.engine_world import World
 from tests.receiver import receiving
 from tests.servers import is_gone
-from tests.sshd import needs_sshd, serving
+from tests.sshd import serving
 
 __all__ = ["workers", "world"]
 
@@ -69,7 +69,7 @@ def command_place(_folder: Path, _request: pytest.FixtureRequest) -> Iterator[Pl
 
 @contextmanager
 def ssh_place(folder: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    """A real sshd."""
+    """A host over SSH."""
     settings: Settings = request.getfixturevalue("settings")
     with serving(folder / "sshd") as host, Proxy() as line:
         port = line.link("target", host.port)
@@ -100,7 +100,7 @@ def docker_place(folder: Path, request: pytest.FixtureRequest) -> Iterator[Place
 
 
 COMMAND = pytest.param(command_place, id="command")
-SSH = pytest.param(ssh_place, id="ssh", marks=needs_sshd)
+SSH = pytest.param(ssh_place, id="ssh")
 HTTP = pytest.param(http_place, id="http")
 DOCKER = pytest.param(docker_place, id="docker", marks=needs_dockerd)
 EVERY = pytest.mark.parametrize("place", [COMMAND, SSH, HTTP, DOCKER], indirect=True)

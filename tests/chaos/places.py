@@ -53,12 +53,6 @@ class Places:
         return self.dockerd.output(run) if self.dockerd is not None else None
 
     def _start_sshd(self, data_dirs: Iterable[Path]) -> None:
-        if not sshd.SSHD:
-            self._notice(
-                "NOTHING IS REACHED OVER SSH: there is no sshd; those targets are the workers' nodes"
-            )
-            self._proxy.link(SSHD, _NOBODY)
-            return
         self._sshd.folder.mkdir()
         self._sshd.start()
         port = self._proxy.link(SSHD, self._sshd.port)

@@ -86,7 +86,7 @@ class Registry:
 class Dockerd:
     """One daemon; it keeps its folder and its ports when it is started anew.
 
-    It has no bridge: containers are on no network, or on the host's.
+    It has no bridge: containers are on the host's network, or on none, which takes a fifth of a second more to start.
     """
 
     folder: Path
@@ -121,13 +121,13 @@ class Dockerd:
             "certificate": str(self.folder / "certificate.pem"),
             "key": str(self.folder / "key.pem"),
             "image": self.image,
-            "network": "none",
+            "network": "host",
             **more,
         }
 
     def local_settings(self, **more: object) -> dict[str, object]:
         """What a target of the kind `docker-local` is set to."""
-        return {"socket": str(self.socket), "image": self.image, "network": "none", **more}
+        return {"socket": str(self.socket), "image": self.image, "network": "host", **more}
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

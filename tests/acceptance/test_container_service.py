@@ -71,7 +71,7 @@ def service(world: World, empty_dockerd: Dockerd) -> Iterator[Service]:
     made = Service(world, empty_dockerd, free_port())
     made.apply()
     made.release("1.0.0", {"www/version": b"1.0.0"})
-    made.release("1.1.0", {})
+    made.release("1.1.0", {"www/other": b""})
     made.release("1.2.0", {"www/version": b"1.2.0"})
     yield made
 

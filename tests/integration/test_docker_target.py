@@ -297,6 +297,16 @@ def test_with_live_restore_a_run_goes_on_while_the_daemon(
     assert len(ledger.read_text().splitlines()) == 1
 
 
+@pytest.mark.parametrize("network", ["none", "host"])
+def test_a_run_has_the_network_that_its_target_says(
+    empty_dockerd: Dockerd, tmp_path: Path, network: str
+) -> None:
+    target, run = target_at(empty_dockerd, tmp_path, network=network), new_run()
+    target.start(run, Command("readlink /proc/self/ns/net", {}))
+    is_ours = follow(target, run)[0].strip() == bytes(Path("/proc/self/ns/net").readlink())
+    assert is_ours == (network == "host")
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -27,7 +27,7 @@ _DEPLOYMENT = text("SELECT deployment_id FROM attempts WHERE id = :id AND ended_
 _CLAIM = text("""
     WITH todo AS (
         SELECT a.deployment_id, a.step_id, a.number, a.node AS bound_to, s.wave_index, s.action_index, s.target_id,
-            s.target_name, s.target, s.status, p.document,
+            s.target_name, s.target, s.status, p.document - 'targets' AS document,
             extract(epoch FROM clock_timestamp() - greatest(a.not_before, a.lease_until))::float AS untaken_seconds,
             p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run'
                 AND s.target ->> 'kind' = ANY(:bound_kinds) AS lives_on_its_node

@@ -33,7 +33,10 @@ async def _run(process: "asyncssh.SSHServerProcess[bytes]", environment: dict[st
         start_new_session=True,
     )
     await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
-    process.exit(await child.wait())
+    code = await child.wait()
+    await process.stdout.drain()
+    await process.stderr.drain()
+    process.exit(code)
 
 
 async def _serve(folder: Path, port: int, environment: dict[str, str]) -> None:

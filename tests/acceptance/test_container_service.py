@@ -14,7 +14,7 @@ from tests.acceptance.test_workers import ended, log_of
 from tests.acceptance.tool import workers, world
 from tests.dockerd import Dockerd, busybox, needs_dockerd
 from tests.integration.engine_world import World
-from tests.sshd import free_port
+from tests.ports import free_port
 
 __all__ = ["workers", "world"]
 

@@ -133,7 +133,7 @@ def test_a_target_that_gives_trouble_is_named_until_it_no_longer_does(
     with world.database.reading() as session:
         told = explaining.explain(session, deployment, actor=world.actor)
     explained = present_explanation(told)
-    assert explained["because"] == "it is in wave 1 of 1; web-a: the port is closed"
+    assert explained["because"] == "it is in wave 1 of 2; web-a: the port is closed"
     assert [each["trouble"] for each in explained["troubles"]] == ["the port is closed"]
     with world.database.transaction() as session:
         leases.renew(session, held, lease_seconds=30)

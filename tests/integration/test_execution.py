@@ -202,7 +202,7 @@ def test_who_takes_a_step_is_sent_nothing_of_the_other_targets(world: World) -> 
         execution.proceed(session, held)
         first = held.taken
     assert first is not None
-    world.execute("UPDATE attempts SET lease_until = clock_timestamp()")
+    world.execute("UPDATE attempts SET lease_until = clock_timestamp() WHERE ended_at IS NULL")
     with world.database.transaction() as session:
         second = leases.claim(
             session,

@@ -69,11 +69,11 @@ def test_a_run_started_by_twelve_at_once_begins_once(host: Sshd, tmp_path: Path)
 
 def test_the_server_in_python_does_what_these_tests_need(tmp_path: Path) -> None:
     (tmp_path / "sshd").mkdir()
-    server = Sshd(tmp_path / "sshd", environment={"GREETING": "hello"}, real=False)
+    server = Sshd(tmp_path / "sshd", real=False)
     server.start()
     try:
         target, run = target_of(server), new_run()
-        target.start(run, Command("echo $GREETING; trap '' TERM; sleep 600", {}))
+        target.start(run, Command("echo hello; trap '' TERM; sleep 600", {}))
         until_written(target, run, b"hello\n")
         server.stop()
         server.start()

@@ -58,6 +58,16 @@ class TestSshTarget(ArtifactContract):
         self.bring(target, run, artifact, file)
         assert target.missing(new_run(), artifact) is None
 
+    def test_who_was_cancelled_while_bringing_keeps_nobody_waiting(
+        self, target: Target, tmp_path: Path, directory: Path
+    ) -> None:
+        assert isinstance(target, SupportsArtifacts)
+        file = packed(tmp_path / "big.tar.gz", {"noise": os.urandom(2 * PIECE_BYTES)})
+        artifact, run = artifact_of(file, "1.0", directory), new_run()
+        assert target.bring(run, artifact, file, 0) == PIECE_BYTES
+        target.abort(run, grace_seconds=0)
+        assert target.missing(new_run(), artifact) == PIECE_BYTES
+
 
 @pytest.mark.skipif(not shutil.which("busybox"), reason="busybox is not installed")
 class TestSshTargetOnBusybox(TestSshTarget):

@@ -355,6 +355,21 @@ def test_the_chaos_harness_sees_who_runs_in_containers(
     assert bearers(tmp_path) == []
 
 
+def test_a_record_whose_labels_a_daemon_lost_when_it_ended_is_made_again_under_another_name(
+    target: LocalDockerTarget, dockerd: Dockerd, tmp_path: Path
+) -> None:
+    run, ledger = new_run(), tmp_path / "ledger"
+    for name in (f"alone.{run.name}", f"alone.{run.name}.again"):
+        dockerd.engine.ask("POST", "/volumes/create", body={"Name": name}).expected()
+    assert target.poll(run, 0) == Absent()
+    target.start(run, noting(ledger))
+    assert ended(target, run) == (b"said\n", 0)
+    ask(dockerd, "POST", "/containers/prune")
+    assert isinstance(target.poll(run, 0), Lost)
+    target.start(run, noting(ledger))
+    assert ledger.read_text() == "start\n"
+
+
 def test_an_abort_is_refused_while_another_run_is_newer(target: LocalDockerTarget) -> None:
     old, newer = new_run(token=3), new_run(token=4)
     newer = replace(newer, fence=old.fence)

@@ -3,6 +3,7 @@
 import sys
 
 from bench import (
+    connections,
     deployments,
     fleet,
     latency,
@@ -33,11 +34,12 @@ MEASUREMENTS = {
     "listing": listing.measure,
     "mixed": mixed.measure,
     "fleet": fleet.measure,
+    "connections": connections.measure,
     "serving": serving.measure,
 }
-ONLY_BY_NAME = {"listing", "fleet", "serving"}
-"""The first takes many minutes and some 7 GB of disk while it runs, the second an sshd and what it installs from PyPI, and the
-third is asked once for a kind of machine."""
+ONLY_BY_NAME = {"listing", "fleet", "connections", "serving"}
+"""The first takes many minutes and some 7 GB of disk while it runs, the second and the third an sshd (the second also what it
+installs from PyPI), and the last is asked once for a kind of machine."""
 
 
 def main(names: list[str]) -> int:

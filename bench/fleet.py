@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench import cpu, fleet_tools, world
 from bench.world import World
-from tests.sshd import Sshd, serving
+from tests.sshd import SSHD, Sshd, serving
 
 HOSTS = int(os.environ.get("FLEET", "1000"))
 PARALLEL = 50
@@ -27,12 +27,14 @@ GOAL_OF_OTHERS, GOAL_OF_BARE = 5, 0.8
 
 def measure() -> list[tuple[str, str, str]]:
     """Each way once, one after the other; connections are made anew by each, but for our second deployment."""
+    if not SSHD:
+        raise RuntimeError("this needs an sshd: install openssh-server")
     fleet_tools.install()
     with world.world("web", "worker1", "beat") as ours:
         data = Path(ours.stack.env["DATA_DIR"])
         with serving(data.parent / "sshd") as server:
-            hosts = list(itertools.islice(_names(), HOSTS))
-            _record_keys(server, hosts, data / "known_hosts")
+            hosts = list(itertools.islice(names(), HOSTS))
+            record_keys(server, hosts, data / "known_hosts")
             rows: dict[str, Cost] = {}
             for name, take in _ways(ours, server, hosts).items():
                 rows[name] = take()
@@ -76,13 +78,14 @@ class Cost:
         return f"{HOSTS / self.cpu:.1f} hosts a CPU second, {self.elapsed:.0f} s"
 
 
-def _names() -> Iterator[str]:
+def names() -> Iterator[str]:
     """Names of 127.0.0.1 that no client takes for the same host: its numbers with zeros before them."""
     zeros = ["0" * n for n in range(11)]
     return (f"127.{a}0.{b}0.{c}1" for a, b, c in itertools.product(zeros, repeat=3))
 
 
-def _record_keys(server: Sshd, hosts: list[str], *files: Path) -> None:
+def record_keys(server: Sshd, hosts: list[str], *files: Path) -> None:
+    """Write the server's key under all these names, also into these files."""
     kind, key, *_ = (server.folder / "host_key.pub").read_text().split()
     lines = "".join(f"[{host}]:{server.port} {kind} {key}\n" for host in hosts)
     for file in (server.known_hosts, *files):

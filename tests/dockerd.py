@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 import pytest
@@ -25,11 +26,14 @@ from tests.unit.test_posting_https import write_certificate
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _PROGRAMS = ("dockerd", "containerd", "runc", "tini-static", "docker-registry", "busybox")
-_MISSING = [each for each in _PROGRAMS if not shutil.which(each, path=_PATH)]
-needs_dockerd = pytest.mark.skipif(
-    bool(_MISSING) or os.geteuid() != 0,
-    reason="DOCKER IS NOT TESTED HERE: that needs root, and Debian's docker.io, tini, docker-registry and busybox",
+_HAS_ALL = all(shutil.which(each, path=_PATH) for each in _PROGRAMS)
+WHY_NOT = (
+    ""
+    if _HAS_ALL and os.geteuid() == 0
+    else "Docker needs root, and Debian's docker.io, tini, docker-registry and busybox"
 )
+"""Why there can be no daemon here; empty where there can."""
+needs_dockerd = pytest.mark.skipif(bool(WHY_NOT), reason=f"DOCKER IS NOT TESTED HERE: {WHY_NOT}")
 
 
 def program(name: str) -> str:
@@ -82,19 +86,28 @@ class Registry:
 class Dockerd:
     """One daemon; it keeps its folder and its ports when it is started anew.
 
-    It has no bridge: containers are on no network, or on the host's.
+    It has no bridge: containers are on the host's network, or on none, which takes a fifth of a second more to start.
     """
 
     folder: Path
     live_restore: bool = False
     port: int = field(default_factory=free_port)
     image: str = ""
-    """Busybox, by its digest."""
+    """What runs need, by its digest: busybox, and a `date` that knows fractions of a second."""
+    registry: Registry = field(init=False)
+    """Where its images come from."""
     process: "subprocess.Popen[bytes] | None" = None
+
+    def __post_init__(self) -> None:
+        self.registry = Registry(self.folder / "registry")
 
     @property
     def socket(self) -> Path:
         return self.folder / "docker.sock"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
 
     @property
     def engine(self) -> Engine:
@@ -108,13 +121,13 @@ class Dockerd:
             "certificate": str(self.folder / "certificate.pem"),
             "key": str(self.folder / "key.pem"),
             "image": self.image,
-            "network": "none",
+            "network": "host",
             **more,
         }
 
     def local_settings(self, **more: object) -> dict[str, object]:
         """What a target of the kind `docker-local` is set to."""
-        return {"socket": str(self.socket), "image": self.image, "network": "none", **more}
+        return {"socket": str(self.socket), "image": self.image, "network": "host", **more}
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -140,7 +153,7 @@ class Dockerd:
             *("--host", f"unix://{self.socket}", "--host", f"tcp://127.0.0.1:{self.port}"),
             *("--tlsverify", "--tlscacert", certificate, "--tlscert", certificate, "--tlskey", key),
         ]
-        with (self.folder / "log").open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [program("dockerd"), *words],
                 env={"PATH": _PATH, "HOME": str(self.folder)},
@@ -172,14 +185,11 @@ class Dockerd:
 
     def stop(self) -> None:
         """End it, and everything that it has started."""
+        _kill(_holding("cgroup", f"/{self.folder.name}/"))
         if self.process is not None and self.process.poll() is None:
-            with contextlib.suppress(TargetError):
-                self.clear()
             self.process.terminate()
             self.process.wait()
-        for pid in [*_holding("cmdline", str(self.folder)), *_holding("cgroup", f"/{self.folder.name}/")]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill([*_holding("cmdline", str(self.folder)), *_holding("cgroup", f"/{self.folder.name}/")])
         for mount in reversed(_mounts(self.folder)):
             subprocess.run([program("umount"), "--lazy", mount], check=True)
 
@@ -197,17 +207,18 @@ class Dockerd:
 
     def publish(
         self,
-        registry: Registry,
         name: str,
         root: bytes | None = None,
         *,
+        registry: Registry | None = None,
         changes: tuple[str, ...] = (),
         who: str = "e30=",
     ) -> str:
         """Make an image of a root, of busybox if none is given, push it, and give what it is called by its digest."""
+        registry = registry or self.registry
         query = {"fromSrc": "-", "repo": f"{registry.name}/{name}", "tag": "latest", "changes": changes}
         self.engine.ask(
-            "POST", "/images/create", query=query, archive=root or busybox({}), seconds=60
+            "POST", "/images/create", query=query, archive=root or busybox(), seconds=60
         ).expected()
         pushed = f"/images/{registry.name}/{name}/push"
         for said in self.engine.lines(
@@ -217,10 +228,20 @@ class Dockerd:
         document = self.engine.ask("GET", f"/images/{registry.name}/{name}/json").expected().document
         return str(document["RepoDigests"][0])
 
+    def output(self, run: str) -> bytes | None:
+        """What a run wrote, as its container keeps it; None where there is none."""
+        named = orjson.dumps({"label": [f"release-manager.run={run}"]})
+        listed = self.engine.ask("GET", "/containers/json", query={"all": "true", "filters": named})
+        for container in listed.expected().document:
+            size = self.engine.size(container["Id"], "/.release-manager/output")
+            if size is not None:
+                return self.engine.read(container["Id"], "/.release-manager/output", offset=0, most=size)
+        return None
+
     def _is_up(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
-            raise RuntimeError(f"dockerd ended: {(self.folder / 'log').read_text()[-2000:]}")
+            raise RuntimeError(f"dockerd ended: {self.log.read_text()[-2000:]}")
         try:
             return self.engine.ask("GET", "/_ping").ok
         except TargetError:
@@ -228,23 +249,30 @@ class Dockerd:
 
 
 @contextlib.contextmanager
+def running(folder: Path, *, live_restore: bool = False) -> Iterator[Dockerd]:
+    """A daemon with an image and a registry, gone afterwards."""
+    made = Dockerd(folder, live_restore)
+    try:
+        made.start()
+        made.registry.start()
+        made.image = made.publish("tool", busybox("date"))
+        yield made
+    finally:
+        made.registry.stop()
+        made.stop()
+
+
+@contextlib.contextmanager
 def dockerd_in(folder: Path, *, live_restore: bool = False) -> Iterator[Dockerd]:
     """A daemon with an image, gone afterwards; where none can be had the test is skipped, but not in CI."""
-    made = Dockerd(folder, live_restore)
-    registry = Registry(folder / "registry")
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            made.start()
+            made = stack.enter_context(running(folder, live_restore=live_restore))
         except (RuntimeError, AssertionError) as error:
             if os.environ.get("CI"):
                 raise
             pytest.skip(f"DOCKER IS NOT TESTED HERE: {error}")
-        registry.start()
-        made.image = made.publish(registry, "tool")
         yield made
-    finally:
-        registry.stop()
-        made.stop()
 
 
 @pytest.fixture(scope="session")
@@ -261,18 +289,18 @@ def empty_dockerd(dockerd: Dockerd) -> Iterator[Dockerd]:
     dockerd.clear()
 
 
-def busybox(files: Mapping[str, bytes]) -> bytes:
-    """The root of a machine that has busybox with all its programs, what that needs, and these files."""
+def busybox(*programs: str, files: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
+    """The root of a machine that has busybox with all its programs, these of this machine, what they need, and files."""
     made = io.BytesIO()
-    path = program("busybox")
+    path, own = program("busybox"), [program(each) for each in programs]
     listed = subprocess.run([path, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    linked = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout.split()
+    linked = subprocess.run(["ldd", path, *own], capture_output=True, text=True, check=False).stdout.split()
     with tarfile.open(fileobj=made, mode="w") as archive:
         for name in ("bin", "tmp", "proc", "sys", "dev", "etc"):
             place = tarfile.TarInfo(name)
             place.type, place.mode = tarfile.DIRTYPE, 0o777
             archive.addfile(place)
-        for library in {each for each in linked if each.startswith("/")}:
+        for library in {each for each in linked if each.startswith("/") and not each.endswith(":")}:
             _add(archive, library.lstrip("/"), Path(library).read_bytes())
         _add(archive, "bin/busybox", Path(path).read_bytes())
         for name in listed:
@@ -282,6 +310,8 @@ def busybox(files: Mapping[str, bytes]) -> bytes:
                 archive.addfile(link)
         for name, content in files.items():
             _add(archive, name, content)
+        for each in own:
+            _add(archive, f"usr/local/bin/{Path(each).name}", Path(each).read_bytes())
     return made.getvalue()
 
 
@@ -299,6 +329,12 @@ def _holding(file: str, text: str) -> list[int]:
             if entry.name.isdigit() and text.encode() in (entry / file).read_bytes():
                 found.append(int(entry.name))
     return [pid for pid in found if pid != os.getpid()]
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _mounts(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""A real sshd on loopback for the tests, with keys and a home of its own in one folder."""
+"""An sshd on loopback for the tests, with keys in a folder of its own: the real one, or where there is none one in Python."""
 
 import contextlib
 import getpass
@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,9 @@ from tests.ports import free_port
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or ""
 needs_sshd = pytest.mark.skipif(
-    not SSHD, reason="SSH IS NOT TESTED HERE: there is no sshd; install openssh-server"
+    not SSHD, reason="SOME OF SSH IS NOT TESTED HERE: there is no sshd; install openssh-server"
 )
+"""For tests of what the server in Python does not do."""
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Sshd:
     """What sessions have in their environment beside what sshd gives."""
     more: str = ""
     """Further lines of its configuration."""
+    real: bool = bool(SSHD)
+    """Whether it is OpenSSH's; else it is one in Python."""
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -65,14 +69,9 @@ class Sshd:
         shutil.copy(self.folder / "id.pub", self.folder / "authorized_keys")
         self.port = self.port or free_port()
         self.record_key(self.known_hosts)
-        (self.folder / "config").write_text(self._config())
         log = self.folder / "sshd.log"
-        log.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd insists on it when it is root's
-        self.process = subprocess.Popen(
-            [SSHD, "-D", "-f", self.folder / "config", "-E", log], start_new_session=True
-        )
+        with log.open("wb") as said:
+            self.process = subprocess.Popen(self._words(), stdout=said, stderr=said, start_new_session=True)
         eventually(lambda: log.exists() and "Server listening" in log.read_text(), "sshd listens")
 
     def record_key(self, file: Path, *, port: int = 0) -> None:
@@ -101,6 +100,16 @@ class Sshd:
         self.process.kill()
         self.process.wait()
         self.process = None
+
+    def _words(self) -> list[str]:
+        """What starts it."""
+        if not self.real:
+            settings = [f"{name}={value}" for name, value in self.environment.items()]
+            return [sys.executable, "-m", "tests.python_sshd", str(self.folder), str(self.port), *settings]
+        with contextlib.suppress(OSError):
+            Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd insists on it when it is root's
+        (self.folder / "config").write_text(self._config())
+        return [SSHD, "-D", "-e", "-f", str(self.folder / "config")]
 
     def _config(self) -> str:
         lines = [self.more]

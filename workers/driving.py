@@ -206,6 +206,7 @@ class _RunAtTarget:
             self._slice.require_lease()
             try:
                 ended = self._look()
+                self._slice.hold.trouble = ""
             except StaleTokenError as error:
                 raise LeaseLostError(f"the target has seen a greater token: {error}") from error
             except TargetError as error:
@@ -229,10 +230,10 @@ class _RunAtTarget:
             try:
                 self._target.poll(self._run, 0)
             except TargetUnreachableError as error:
+                why = self._hide(str(error))
                 if clock.monotonic() >= gives_up_at:
-                    return Ended(
-                        Outcome.UNREACHABLE, failure=f"it cannot be reached: {self._hide(str(error))}"
-                    )
+                    return Ended(Outcome.UNREACHABLE, failure=f"it cannot be reached: {why}")
+                self._slice.hold.troubled(why)
             except TargetError:
                 return None
             else:
@@ -345,6 +346,7 @@ class _RunAtTarget:
         if self._slice.timed_out(by_seconds=self._slice.settings.unreachable_seconds):
             return Ended(Outcome.LOST, failure=f"its end cannot be known: {why}", certainly_over=False)
         _logger.warning("target_trouble", error=why)
+        self._slice.hold.troubled(why)
         self._slice.pause(UNREACHABLE_PAUSE_SECONDS)
         return None
 

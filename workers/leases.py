@@ -11,6 +11,8 @@ from orchestrator.repositories import attempts
 from orchestrator.services.attempts import Claim
 
 RENEW_SECONDS = 1.0
+MOST_TROUBLE = 500
+"""Characters of a trouble that are noted."""
 SAFETY_SECONDS = 1.0
 """How long before its lease ends a worker stops acting: covers the way of the renewal to Postgres and back."""
 
@@ -29,6 +31,8 @@ class Hold:
     stopping: bool = False
     """The process is shutting down."""
     called_back: int = 0
+    trouble: str = ""
+    """Why its target does not do what it should; noted with each renewal."""
     woken: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -39,6 +43,10 @@ class Hold:
     def is_valid(self) -> bool:
         """Whether this worker may still act."""
         return not self.lost and clock.monotonic() < self.acts_until
+
+    def troubled(self, why: str) -> None:
+        """Its target does not do what it should, for now."""
+        self.trouble = "".join(each if each.isprintable() else " " for each in why[:MOST_TROUBLE])
 
     def heard(self) -> None:
         """A callback was what woke its follower, who looks now; anything else stays said."""
@@ -112,9 +120,10 @@ class LeaseKeeper:
     def _renew(self, holds: dict[int, Hold]) -> None:
         asked_at = clock.monotonic()
         tokens = {attempt_id: hold.token for attempt_id, hold in holds.items()}
+        troubles = {attempt_id: hold.trouble for attempt_id, hold in holds.items()}
         try:
             with self._database.transaction() as session:
-                ours = attempts.renew(session, tokens, lease_seconds=self._lease_seconds)
+                ours = attempts.renew(session, tokens, lease_seconds=self._lease_seconds, troubles=troubles)
         except SQLAlchemyError as error:
             _logger.warning("leases_not_renewed", count=len(holds), error=type(error).__name__)
             return

@@ -59,6 +59,14 @@ class FailedStepOut(ma.Schema):
     failure = fields.String(required=True)
 
 
+class TroubleOut(ma.Schema):
+    """A step that runs and does not go on at its target; it is tried again."""
+
+    id = fields.Integer(required=True)
+    target = fields.String(required=True)
+    trouble = fields.String(required=True)
+
+
 class Explanation(ma.Schema):
     """Why a deployment stands as it does. `gates`, `queue`, `forecast` and `remedies` are of a pending one."""
 
@@ -78,3 +86,4 @@ class Explanation(ma.Schema):
         },
     )
     failed_steps = fields.List(fields.Nested(FailedStepOut), required=True)
+    troubles = fields.List(fields.Nested(TroubleOut), required=True)

@@ -25,6 +25,8 @@ def explain(*, deployment_id: int, as_json: bool) -> None:
     show_standing(found)
     if found["ends_about"]:
         click.echo(f"ends    about {found['ends_about']}, if it takes as long as those before it")
+    for step in found.get("troubles", ()):
+        click.echo(f"trouble {escaped(step['target'])}: {escaped(step['trouble'])}")
     for step in found["failed_steps"]:
         click.echo(f"failed  {escaped(step['target'])}: {escaped(step['failure'])}")
 

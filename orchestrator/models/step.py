@@ -124,6 +124,8 @@ class Attempt(Base):
     output_bytes: Mapped[int] = mapped_column(server_default="0")
     called_back: Mapped[int] = mapped_column(server_default="0")
     """The number of the last callback that was believed; 0: there was none."""
+    trouble: Mapped[str] = mapped_column(server_default="")
+    """Why it does not go on at its target, as long as it is open; empty where it does."""
     left_out_bytes: Mapped[int] = mapped_column(server_default="0")
     """How much of the output is not kept: its middle, where it is longer than LOG_LIMIT_BYTES."""
 

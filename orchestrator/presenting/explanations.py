@@ -35,6 +35,9 @@ def present_explanation(found: Explanation) -> dict[str, Any]:
             {"id": step.id, "target": step.target_name, "failure": step.failure or ""}
             for step in found.failed_steps
         ],
+        "troubles": [
+            {"id": step.id, "target": step.target_name, "trouble": step.trouble} for step in found.troubles
+        ],
     }
 
 
@@ -49,6 +52,12 @@ def _because(found: Explanation) -> str:
     asked = present(row, found.closed)["waiting_for"]
     if asked:
         return "; ".join(str(each["message"]) for each in asked)
+    return "; ".join([_where(found, status), *(f"{e.target_name}: {e.trouble}" for e in found.troubles[:1])])
+
+
+def _where(found: Explanation, status: DeploymentStatus) -> str:
+    """How far one is that has begun and asks nobody."""
+    row = found.row
     wave = f"wave {row.wave_index + 1} of {row.wave_count}"
     if row.undo_from is not None:
         return f"it puts back what it changed, in {wave}: {row.failure}"

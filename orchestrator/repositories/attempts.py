@@ -1,6 +1,7 @@
 """Leases on attempts: claim, renew, give back, end. All compare and set on the fencing token, by Postgres' clock."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, TextClause, text
@@ -26,7 +27,7 @@ _DEPLOYMENT = text("SELECT deployment_id FROM attempts WHERE id = :id AND ended_
 _CLAIM = text("""
     WITH todo AS (
         SELECT a.deployment_id, a.step_id, a.number, a.node AS bound_to, s.wave_index, s.action_index, s.target_id,
-            s.target_name, s.target, s.status, p.document,
+            s.target_name, s.target, s.status, p.document - 'targets' AS document,
             extract(epoch FROM clock_timestamp() - greatest(a.not_before, a.lease_until))::float AS untaken_seconds,
             p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run'
                 AND s.target ->> 'kind' = ANY(:bound_kinds) AS lives_on_its_node
@@ -59,8 +60,9 @@ _CLAIM = text("""
 """)
 
 _RENEW = text("""
-    UPDATE attempts a SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[])) AS held(id, token), deployments d
+    UPDATE attempts a SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds), trouble = held.trouble
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:troubles AS text[])) AS held(id, token, trouble),
+        deployments d
     WHERE a.id = held.id AND a.token = held.token AND a.ended_at IS NULL AND a.lease_until > clock_timestamp()
       AND d.id = a.deployment_id
     RETURNING a.id, d.cancel_requested_at IS NOT NULL AND d.undo_from IS NULL AS cancelling, a.called_back
@@ -128,6 +130,11 @@ _OUTLIVED = text(f"""
 
 _STILL_OPEN = text(f"SELECT run.name FROM {_RUNS} AND a.ended_at IS NULL")
 
+_TROUBLED = text("""
+    SELECT s.id, s.target_name, a.trouble FROM attempts a JOIN steps s ON s.id = a.step_id
+    WHERE a.deployment_id = :id AND a.ended_at IS NULL AND a.trouble <> '' ORDER BY s.id LIMIT :limit
+""")
+
 _ENDED_UNDER = text("SELECT outcome FROM attempts WHERE id = :id AND token = :token AND ended_at IS NOT NULL")
 
 
@@ -163,9 +170,23 @@ def claim(
     return execute(session, _CLAIM, params).one_or_none()
 
 
-def renew(session: Session, held: Mapping[int, int], *, lease_seconds: float) -> dict[int, Renewed]:
-    """Prolong the leases `held` (attempt -> token) that have not lapsed: those still ours, with what has come to each."""
-    params = {"ids": list(held), "tokens": list(held.values()), "lease_seconds": lease_seconds}
+def renew(
+    session: Session,
+    held: Mapping[int, int],
+    *,
+    lease_seconds: float,
+    troubles: Mapping[int, str] = MappingProxyType({}),
+) -> dict[int, Renewed]:
+    """Prolong the leases `held` (attempt -> token) that have not lapsed: those still ours, with what has come to each.
+
+    `troubles`: why some of them do not go on; it is noted that the others do.
+    """
+    params = {
+        "ids": list(held),
+        "tokens": list(held.values()),
+        "troubles": [troubles.get(each, "") for each in held],
+        "lease_seconds": lease_seconds,
+    }
     return {row.id: Renewed(row.cancelling, row.called_back) for row in execute(session, _RENEW, params)}
 
 
@@ -259,6 +280,11 @@ def _named(names: Sequence[str]) -> dict[str, Any]:
         "steps": [int(step) for _, step, _ in parts],
         "numbers": [int(number) for _, _, number in parts],
     }
+
+
+def troubled(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]:
+    """Steps of a deployment that do not go on at their targets, each with why."""
+    return list(session.execute(_TROUBLED, {"id": deployment_id, "limit": limit}))
 
 
 def ended_under(session: Session, attempt_id: int, token: int) -> bool:

@@ -33,11 +33,13 @@ _ASKING = text(f"""
     ) paused WHERE steps <> '{{}}' OR answer_by IS NOT NULL ORDER BY id LIMIT {MOST}
 """)
 
-_LAPSED = text(f"""
-    SELECT extract(epoch FROM clock_timestamp() - a.lease_until)::float AS seconds, a.id AS attempt_id, a.deployment_id,
-        a.worker, a.node, s.target_name
+_NOT_WELL = text(f"""
+    SELECT extract(epoch FROM clock_timestamp() - a.lease_until)::float AS seconds,
+        a.lease_until < clock_timestamp() - make_interval(secs => :seconds) AS lapsed, a.id AS attempt_id, a.deployment_id,
+        a.worker, a.node, a.trouble, s.target_name, s.target ->> 'kind' AS kind
     FROM deployments d JOIN attempts a ON a.deployment_id = d.id AND a.ended_at IS NULL JOIN steps s ON s.id = a.step_id
-    WHERE d.status IN ('running', 'paused') AND a.lease_until < clock_timestamp() - make_interval(secs => :seconds)
+    WHERE d.status IN ('running', 'paused')
+      AND (a.lease_until < clock_timestamp() - make_interval(secs => :seconds) OR a.trouble <> '')
     ORDER BY a.lease_until LIMIT {MOST}
 """)
 
@@ -80,9 +82,9 @@ def asking(session: Session) -> list[Row[Any]]:
     return list(session.execute(_ASKING))
 
 
-def lapsed(session: Session, *, seconds: float) -> list[Row[Any]]:
-    """Attempts that nobody has held for that long."""
-    return list(session.execute(_LAPSED, {"seconds": seconds}))
+def not_well(session: Session, *, seconds: float) -> list[Row[Any]]:
+    """Attempts that nobody has held for that long, which are `lapsed`, or that do not go on at their targets."""
+    return list(session.execute(_NOT_WELL, {"seconds": seconds}))
 
 
 def nodes(session: Session) -> list[Row[Any]]:

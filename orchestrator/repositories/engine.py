@@ -85,8 +85,8 @@ _HAND_OUT = """
         RETURNING id, step_id, number, token, node, output_bytes, left_out_bytes
     )
     SELECT made.id, step_id, number, token, node, output_bytes, left_out_bytes, handed.deployment_id, wave_index, action_index,
-        target_id, target_name, target, document, is_taken AS started_now, 0.0::float AS age_seconds,
-        0.0::float AS untaken_seconds
+        target_id, target_name, target, document - 'targets' AS document, is_taken AS started_now,
+        0.0::float AS age_seconds, 0.0::float AS untaken_seconds
     FROM made JOIN handed ON handed.id = step_id LEFT JOIN plans p ON is_taken AND p.deployment_id = handed.deployment_id
     ORDER BY made.id
 """

@@ -60,6 +60,7 @@ def examine(
         *_broker(nodes, settings),
         *_stream(settings),
         *_questions(session),
+        *_attempts(session),
         *_stuck(session),
         *_database(session),
         *_webhooks(session),
@@ -187,23 +188,6 @@ def _stuck(session: Session) -> Iterator[Finding]:
             do=f"see that workers run and what their logs say of it; `releasectl deployments events {row.id}`",
             evidence={"deployment_id": row.id, "late_seconds": round(row.seconds)},
         )
-    for row in diagnosis.lapsed(session, seconds=OVERDUE_SECONDS):
-        bound = f"; it lives on node {row.node}" if row.node else ""
-        yield Finding(
-            code="nobody_follows",
-            says=f"nobody has followed attempt {row.attempt_id} of deployment {row.deployment_id} on {row.target_name}"
-            f" since {_ago(row.seconds)}{bound}",
-            do="see that workers of that node run, and what their logs say of it;"
-            f" `releasectl deployments steps {row.deployment_id}`",
-            evidence={
-                "deployment_id": row.deployment_id,
-                "attempt_id": row.attempt_id,
-                "target": row.target_name,
-                "node": row.node,
-                "worker": row.worker,
-                "lapsed_seconds_ago": round(row.seconds),
-            },
-        )
     for row in diagnosis.held_long(session, seconds=HELD_LONG_SECONDS):
         yield Finding(
             severity=Severity.WARNING,
@@ -212,6 +196,41 @@ def _stuck(session: Session) -> Iterator[Finding]:
             do=f"`releasectl deployments show {row.id}`; if it is of no use any more,"
             f" `releasectl deployments cancel {row.id}`",
             evidence={"deployment_id": row.id, "held_seconds": round(row.seconds)},
+        )
+
+
+def _attempts(session: Session) -> Iterator[Finding]:
+    """Those that nobody follows, and those whose target does not do what it should."""
+    for row in diagnosis.not_well(session, seconds=OVERDUE_SECONDS):
+        evidence = {
+            "deployment_id": row.deployment_id,
+            "attempt_id": row.attempt_id,
+            "target": row.target_name,
+        }
+        if not row.lapsed:
+            yield Finding(
+                severity=Severity.WARNING,
+                code="target_trouble",
+                says=f"deployment {row.deployment_id} does not go on at {row.target_name} ({row.kind}), and tries again:"
+                f" {row.trouble}",
+                do="see that the target is up and its settings in the pipeline are right, on the worker as well;"
+                f" if it is not to be had, `releasectl deployments cancel {row.deployment_id}`",
+                evidence={**evidence, "kind": row.kind, "trouble": row.trouble},
+            )
+            continue
+        bound = f"; it lives on node {row.node}" if row.node else ""
+        yield Finding(
+            code="nobody_follows",
+            says=f"nobody has followed attempt {row.attempt_id} of deployment {row.deployment_id} on {row.target_name}"
+            f" since {_ago(row.seconds)}{bound}",
+            do="see that workers of that node run, and what their logs say of it;"
+            f" `releasectl deployments steps {row.deployment_id}`",
+            evidence={
+                **evidence,
+                "node": row.node,
+                "worker": row.worker,
+                "lapsed_seconds_ago": round(row.seconds),
+            },
         )
 
 

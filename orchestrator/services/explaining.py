@@ -15,7 +15,7 @@ from orchestrator.domain.explanation import Remedy, Verdict, verdicts
 from orchestrator.domain.forecast import Forecast, forecast
 from orchestrator.domain.gates import Blocker, Surroundings, evaluate
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
-from orchestrator.repositories import deployments, events, plans, releases, steps
+from orchestrator.repositories import attempts, deployments, events, plans, releases, steps
 from orchestrator.services import execution, openings, standing
 from orchestrator.services.actors import Actor
 
@@ -35,6 +35,8 @@ class Explanation:
     cancel: Row[Any] | None = None
     """The event of the wish to cancel it."""
     failed_steps: Sequence[Row[Any]] = ()
+    troubles: Sequence[Row[Any]] = ()
+    """Steps of one that runs which do not go on at their targets, each with why."""
     closed: Sequence[Blocker] = ()
     """Why one that has begun does not go on to its next wave."""
     ends_about: datetime | None = None
@@ -50,6 +52,7 @@ def explain(session: Session, deployment_id: int, *, actor: Actor) -> Explanatio
             at=now,
             cancel=events.last_of(session, row.id, "deployment.cancel_requested"),
             failed_steps=_failed_steps(session, row) if row.n_failed else (),
+            troubles=attempts.troubled(session, row.id, limit=MOST_STEPS) if row.n_running else (),
             closed=execution.closed(session, row, now) if row.status == DeploymentStatus.PAUSED else (),
             ends_about=_ends_about(session, row) if row.status == DeploymentStatus.RUNNING else None,
         )

@@ -165,7 +165,7 @@ def _make_shift(kind: str, settings: Mapping[str, Any]) -> Shift:
 
 
 def _plan(found: Row[Any]) -> Plan:
-    """The plan as if it were for this one target: what other targets get is not read."""
+    """The plan as if it were for this one target: the others, of which there may be ten thousand, were not read."""
     document = {**found.document, "targets": [found.target]}
     if says_waves(document):
         return _of(document | {"waves": []}, found.action_index)

@@ -44,6 +44,8 @@ CANNOT_RUN = frozenset({126, 127})
 """How the init of a container ends that finds no program, or none that it may run."""
 SETTLING_SECONDS = 5.0
 SETTLING_PAUSE_SECONDS = 0.1
+SECOND_LOOK_SECONDS = 0.5
+"""How long after the first look at a file that is not there the second is taken."""
 _SOCKET = "/var/run/docker.sock"
 _SHARED = ("image", "network", "volumes", "directory", "credentials", "service")
 _HOST = re.compile(r"tcp://([A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
@@ -269,11 +271,23 @@ class DockerTarget:
             raise TargetError(f"the container cannot be started: {answer.why}")
 
     def _has_begun(self, container: Container) -> bool:
-        return self.engine.size(container.id, f"{HOME}/begun") is not None
+        return self._size(container, "begun") is not None
+
+    def _size(self, container: Container, name: str) -> int | None:
+        """How many bytes a file of the run has; None where there is none.
+
+        A daemon that ends takes the files of its containers away, and for a moment says of each that it is not there.
+        """
+        path = f"{HOME}/{name}"
+        size = self.engine.size(container.id, path)
+        if size is None and not container.lives:
+            time.sleep(SECOND_LOOK_SECONDS)
+            size = self.engine.size(container.id, path)
+        return size
 
     def _output(self, container: Container, offset: int) -> tuple[bytes, bool]:
         """A piece of the output from `offset` on, and whether there is more."""
-        size = self.engine.size(container.id, f"{HOME}/output") or 0
+        size = self._size(container, "output") or 0
         if size <= offset:
             return b"", False
         output = self.engine.read(container.id, f"{HOME}/output", offset=offset, most=PIECE_BYTES)
@@ -281,9 +295,9 @@ class DockerTarget:
 
     def _code(self, container: Container) -> int | None:
         """The exit code of a run whose container has ended."""
-        if self.engine.size(container.id, f"{HOME}/exit"):
+        if self._size(container, "exit"):
             return int(self.engine.read(container.id, f"{HOME}/exit", offset=0, most=16))
-        aborted = self.engine.size(container.id, f"{HOME}/aborting") is not None
+        aborted = self._size(container, "aborting") is not None
         return ABORTED_CODE if aborted else None
 
     def _host(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -92,7 +93,7 @@ class Engine:
             with closing(response):
                 return _answer(response)
         except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
-            raise _away(error) from error
+            raise self._away(error) from error
 
     def lines(
         self, path: str, *, query: Mapping[str, Any], headers: Mapping[str, str], seconds: float
@@ -109,7 +110,7 @@ class Engine:
                     yield from _documents(whole)
                 yield from _documents([rest])
         except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
-            raise _away(error) from error
+            raise self._away(error) from error
 
     def size(self, container: str, path: str) -> int | None:
         """How many bytes a file in a container has; None where there is none."""
@@ -140,7 +141,7 @@ class Engine:
                         raise TargetUnreachableError(f"{path} is not a file")
                     return _after(file, offset, most)
         except (urllib3.exceptions.HTTPError, HTTPException, OSError, tarfile.TarError) as error:
-            raise _away(error) from error
+            raise self._away(error) from error
 
     def logs(self, container: str, *, offset: int, most: int) -> bytes:
         """At most so many bytes of what a container wrote, from `offset` on; none where the daemon keeps none."""
@@ -156,7 +157,7 @@ class Engine:
                 ):
                     written += response.read(int.from_bytes(header[4:], "big"))
         except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
-            raise _away(error) from error
+            raise self._away(error) from error
         return written[offset : offset + most]
 
     def now(self) -> datetime:
@@ -183,7 +184,24 @@ class Engine:
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
             )
         except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
-            raise _away(error) from error
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> TargetUnreachableError:
+        """Why there is no answer, in words of which people can make something."""
+        causes = [*_causes(error)]
+        for each in causes:
+            if isinstance(each, ssl.SSLCertVerificationError):
+                return TargetUnreachableError(
+                    f"the certificate of {self.host} is not one that {self.ca} vouches for: {each.verify_message}"
+                )
+            if isinstance(each, ssl.SSLError):
+                return TargetUnreachableError(
+                    f"{self.host} does not take the certificate {self.certificate}, or has no TLS: {each.reason or each}"
+                )
+        why = next((e.strerror for e in causes if isinstance(e, OSError) and e.strerror), "")
+        return TargetUnreachableError(
+            f"the Docker daemon at {self.host} does not answer: {why or type(error).__name__}"
+        )
 
     @cached_property
     def _pool(self) -> HTTPConnectionPool:
@@ -193,11 +211,14 @@ class Engine:
             return _SocketPool("localhost", maxsize=4, path=place)
         name, _, port = place.rpartition(":")
         try:
+            for file in (self.ca, self.certificate, self.key):
+                Path(file).open("rb").close()  # so that an error names the file
             context = ssl.create_default_context(cafile=self.ca)
             context.load_cert_chain(self.certificate, self.key)
         except OSError as error:
+            which = f"{error.filename}: " if error.filename else ""
             raise TargetError(
-                f"the certificates for {self.host} cannot be used: {error.strerror or 'they do not fit'}"
+                f"the certificates for {self.host} cannot be used: {which}{error.strerror or 'they do not fit'}"
             ) from error
         return urllib3.HTTPSConnectionPool(name.strip("[]"), int(port), maxsize=4, ssl_context=context)
 
@@ -273,8 +294,9 @@ def _line(said: object) -> str:
     return "".join(each if each.isprintable() else " " for each in said[:MOST_TEXT_CHARACTERS]).strip()
 
 
-def _away(error: Exception) -> TargetUnreachableError:
-    """In few words."""
-    if isinstance(error, OSError) and error.strerror:
-        return TargetUnreachableError(f"the Docker daemon does not answer: {error.strerror}")
-    return TargetUnreachableError(f"the Docker daemon does not answer: {type(error).__name__}")
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it: urllib3 has that as its cause, or among what it says."""
+    yield error
+    for each in (*error.args, error.__cause__):
+        if isinstance(each, BaseException):
+            yield from _causes(each)

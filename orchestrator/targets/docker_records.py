@@ -18,6 +18,8 @@ from orchestrator.targets.base import Run, TargetError
 from orchestrator.targets.docker_engine import Engine
 
 PREFIX = "release-manager."
+AGAIN = ".again"
+"""Behind the name of a volume that stands for one which is spoilt: see `Records`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,18 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """All records of one daemon."""
+    """All records of one daemon.
+
+    A daemon that ends may make a volume and lose its labels; it says that it failed, so nobody relies on it. Whoever finds such
+    a volume takes the next name, and so does everybody after: to remove it could remove what another has made meanwhile.
+    """
 
     engine: Engine
 
     def find(self, run: Run) -> Record | None:
         """The run's record, if there is one."""
-        answer = self.engine.ask("GET", f"/volumes/{quote(name_of(run))}")
-        return None if answer.status == 404 else _record(answer.expected().document)
+        found = self._find(name_of(run))
+        return None if found is None else _record(found)
 
     def of_fence(self, run: Run) -> list[Record]:
         """Every record of the run's fence."""
@@ -75,33 +81,47 @@ class Records:
     def claim(self, run: Run, *, code: int | None = None) -> Record:
         """Write that the run may begin now, or with `code` that it never may; what comes back is what was written first."""
         more = {} if code is None else {f"{PREFIX}code": str(code)}
-        return self._put(name_of(run), {**labels_of(run), **more})
+        return _record(self._make(name_of(run), {**labels_of(run), **more}))
 
     def verdict(self, run: Run) -> Verdict | None:
         """How a replacement ended; None while it goes on."""
-        answer = self.engine.ask("GET", f"/volumes/{quote(_verdict_of(run))}")
-        return None if answer.status == 404 else _verdict(answer.expected().document)
+        found = self._find(_verdict_of(run))
+        return None if found is None else _verdict(found)
 
     def judge(self, run: Run, *, code: int, why: str) -> Verdict:
         """Write how a replacement ends; what comes back is what was written first."""
         labels = {**labels_of(run), f"{PREFIX}verdict": str(code), f"{PREFIX}why": why}
-        body = {"Name": _verdict_of(run), "Labels": labels}
-        return _verdict(self.engine.ask("POST", "/volumes/create", body=body).expected().document)
+        return _verdict(self._make(_verdict_of(run), labels))
 
     def keep_token(self, run: Run) -> None:
         """Write down the token alone."""
         fence = hashlib.sha256(fence_of(run).encode()).hexdigest()[:40]
         labels = {**labels_of(run), f"{PREFIX}run": ""}
-        self._put(f"{_origin(run)}.fence.{fence}.{run.token}", labels)
+        self._make(f"{_origin(run)}.fence.{fence}.{run.token}", labels)
 
     def forget(self, record: Record) -> None:
         """Remove it, if that can be done."""
         with contextlib.suppress(TargetError):
             self.engine.ask("DELETE", f"/volumes/{quote(record.name)}")
 
-    def _put(self, name: str, labels: Mapping[str, str]) -> Record:
-        answer = self.engine.ask("POST", "/volumes/create", body={"Name": name, "Labels": labels})
-        return _record(answer.expected().document)
+    def _find(self, name: str) -> Mapping[str, Any] | None:
+        while True:
+            answer = self.engine.ask("GET", f"/volumes/{quote(name)}")
+            if answer.status == 404:
+                return None
+            found: Mapping[str, Any] = answer.expected().document
+            if found["Labels"]:
+                return found
+            name += AGAIN
+
+    def _make(self, name: str, labels: Mapping[str, str]) -> Mapping[str, Any]:
+        """Make a volume, unless it is there; what is there then, with the labels it was made with."""
+        while True:
+            answer = self.engine.ask("POST", "/volumes/create", body={"Name": name, "Labels": labels})
+            found: Mapping[str, Any] = answer.expected().document
+            if found["Labels"]:
+                return found
+            name += AGAIN
 
 
 def name_of(run: Run) -> str:

@@ -171,8 +171,18 @@ abort() {
     [ "$token" -ge "${seen:-0}" ] || { say "stale $seen"; return; }
     [ -d "$folder" ] || entomb || [ -d "$folder" ] || fail "the run cannot be ended in $root"
     end "$grace"
+    let_others_bring
     record_token
     say done
+}
+
+# What it was bringing, others may go on with at once.
+let_others_bring() {
+    for holding in "$root"/artifacts/.*.holder; do
+        holder=
+        [ ! -f "$holding" ] || read -r holder _ <"$holding"
+        [ "$holder" != "$name" ] || rm -f "$holding"
+    done
 }
 
 # A run that was never started becomes one that has ended; the rename fails where there is such a run by now.

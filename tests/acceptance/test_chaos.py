@@ -21,3 +21,4 @@ def test_thirty_faults_lose_double_and_wedge_nothing(passable_path: Path) -> Non
     assert sum(report.faults.values()) == 30
     assert report.deployments.get("succeeded", 0) >= 5
     assert report.connections > report.followed > 0
+    assert set(report.starts) == set(report.reached)

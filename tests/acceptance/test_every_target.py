@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Settings
-from orchestrator.services import deployments
+from orchestrator.presenting.explanations import present_explanation
+from orchestrator.services import deployments, explaining
 from tests.acceptance.fleet import Fleet, Process, eventually
 from tests.acceptance.test_workers import counting, ended, expected_lines, log_of
 from tests.acceptance.tool import deploy, workers, world
@@ -21,7 +22,7 @@ from tests.dockerd import Dockerd, needs_dockerd
 from tests.integration.engine_world import World
 from tests.receiver import receiving
 from tests.servers import is_gone
-from tests.sshd import needs_sshd, serving
+from tests.sshd import serving
 
 __all__ = ["workers", "world"]
 
@@ -68,7 +69,7 @@ def command_place(_folder: Path, _request: pytest.FixtureRequest) -> Iterator[Pl
 
 @contextmanager
 def ssh_place(folder: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    """A real sshd."""
+    """A host over SSH."""
     settings: Settings = request.getfixturevalue("settings")
     with serving(folder / "sshd") as host, Proxy() as line:
         port = line.link("target", host.port)
@@ -99,7 +100,7 @@ def docker_place(folder: Path, request: pytest.FixtureRequest) -> Iterator[Place
 
 
 COMMAND = pytest.param(command_place, id="command")
-SSH = pytest.param(ssh_place, id="ssh", marks=needs_sshd)
+SSH = pytest.param(ssh_place, id="ssh")
 HTTP = pytest.param(http_place, id="http")
 DOCKER = pytest.param(docker_place, id="docker", marks=needs_dockerd)
 EVERY = pytest.mark.parametrize("place", [COMMAND, SSH, HTTP, DOCKER], indirect=True)
@@ -115,6 +116,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def is_claimed(world: World, deployment: int) -> bool:
     query = "SELECT count(*) FROM attempts WHERE deployment_id = :id AND token > 0"
     return bool(world.scalar(query, id=deployment))
+
+
+def why(world: World, deployment: int) -> str:
+    with world.database.reading() as session:
+        told = explaining.explain(session, deployment, actor=world.actor)
+        return str(present_explanation(told)["because"])
 
 
 def written(file: Path) -> list[str]:
@@ -192,6 +199,7 @@ def test_a_cancel_waits_for_a_target_that_is_away_and_then_ends_the_run(
     with world.database.transaction() as session:
         deployments.cancel(session, deployment, reason="", actor=world.actor)
     eventually(lambda: worker.says("target_trouble"), "the target is away")
+    eventually(lambda: "; one: " in why(world, deployment), "everybody is told that it is")
     assert world.status(deployment) == "running"
     assert not place.is_gone(int(written(ledger)[0]))
     place.turn(Mode.OPEN)

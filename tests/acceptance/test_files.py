@@ -20,7 +20,7 @@ from tests.acceptance.test_workers import ended, log_of
 from tests.chaos.proxy import Mode, Proxy
 from tests.conftest import environment
 from tests.integration.engine_world import World
-from tests.sshd import Sshd, needs_sshd, serving
+from tests.sshd import Sshd, serving
 
 
 @pytest.fixture
@@ -88,7 +88,6 @@ def roll_back(world: World, deployment: int) -> int:
         return rollbacks.request(session, deployment, actor=world.actor, reason="")
 
 
-@needs_sshd
 def test_a_cut_line_and_a_dead_worker_make_nobody_begin_anew_and_going_back_brings_nothing(
     world: World, workers: Fleet, host: Sshd, settings: Settings, store: Path, tmp_path: Path
 ) -> None:

@@ -20,8 +20,6 @@ from tests.sshd import Sshd, needs_sshd, serving
 
 __all__ = ["workers", "world"]
 
-pytestmark = needs_sshd
-
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Sshd]:
@@ -125,6 +123,7 @@ while [ -e {folder}/after ]; do sleep 0.1; done
 """
 
 
+@needs_sshd
 @pytest.mark.parametrize("phase", ["before", "after"])
 def test_a_worker_killed_before_or_after_the_host_began_what_it_asked_for_starts_nothing_twice(
     world: World, workers: Fleet, settings: Settings, tmp_path: Path, phase: str

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.chaos.places import CONTAINERS, HOST, NODE
+
 BEHAVIOURS = ("quick", "noisy", "long", "flaky", "fails", "leaves", "stubborn")
 """quick, noisy, long: succeed. flaky: at the third try. fails, leaves: on the last target, the latter with a daemon left
 behind. stubborn: runs with a daemon until it is killed, deaf to TERM."""
@@ -23,7 +25,7 @@ own=$CHAOS/out/$DEPLOYMENT_RUN
 note S "$place"
 say 'begin \000\377 %s\n' "$DEPLOYMENT_RUN"
 end() {
-    if [ "$1" = 0 ]; then
+    if [ "$1" = 0 ] && [ ! -d "$CHAOS/state/$place" ]; then
         echo "$RELEASE_VERSION" >"$CHAOS/state/$place.$DEPLOYMENT_RUN"
         mv "$CHAOS/state/$place.$DEPLOYMENT_RUN" "$CHAOS/state/$place"
     fi
@@ -62,8 +64,10 @@ class Application:
     actions: str
     promoted: bool = False
     """Whether production waits for staging."""
-    on_hosts: bool = False
-    """Whether its targets are reached over SSH, where there is an sshd."""
+    brings: bool = False
+    """Whether its releases are files, which are what its targets have; else its scripts write down what that is."""
+    at: str = NODE
+    """Where its targets are, if such a place can be had; else they are the workers' nodes."""
 
 
 def _environment(name: str, count: int, *lines: str) -> str:
@@ -74,6 +78,10 @@ def _environment(name: str, count: int, *lines: str) -> str:
 
 _INSTALL = "  - name: install\n    retries: 2\n    grace: 1s\n    timeout: 90s\n    run: |\n{script}"
 _SECOND = "  - name: check\n    retries: 2\n    grace: 1s\n    timeout: 90s\n    run: |\n{script}"
+_FILES = (
+    "  - files: {folder}/state/{application}.$DEPLOYMENT_ENVIRONMENT.$TARGET_NAME\n"
+    "    retries: 2\n    grace: 1s\n    timeout: 90s\n"
+)
 _VERIFY = (
     "  - name: answers\n    verify: {http: 'http://127.0.0.1:$CHAOS_PORT/', within: 90s, interval: 200ms}\n"
 )
@@ -95,31 +103,32 @@ APPLICATIONS = (
         "gamma",
         _environment("staging", 3, "strategy: {kind: all-at-once, max_failures: 1}")
         + _environment("production", 2, "on_failure: rollback"),
-        _INSTALL,
-        on_hosts=True,
+        _FILES + _INSTALL,
+        brings=True,
+        at=HOST,
     ),
     Application(
         "delta",
         _environment("staging", 1, "on_failure: rollback")
         + _environment("production", 2, "strategy: rolling"),
         _INSTALL + _VERIFY,
-        on_hosts=True,
+        at=CONTAINERS,
     ),
 )
 ENVIRONMENTS = ("staging", "production")
 
 
-def pipeline(application: Application, *, folder: Path, port: int, host: str = "") -> bytes:
+def pipeline(application: Application, *, folder: Path, port: int, reached: Mapping[str, str]) -> bytes:
     """The pipeline file of an application whose commands write below `folder` and verify at `port`.
 
-    `host`: how a target over SSH is reached, as YAML; without one all targets are the workers' nodes.
+    `reached`: how a target of each kind is set, as YAML.
     """
     variables: Mapping[str, str] = {"CHAOS": f"{folder}/", "CHAOS_PORT": f"{port}"}
     given = ", ".join(f"{name}: '{value}'" for name, value in variables.items())
     script = "".join(f"      {line}\n" for line in SCRIPT.strip("\n").splitlines())
     actions = application.actions.replace("{script}", script)
-    target = host if host and application.on_hosts else "kind: command"
-    environments = application.environments.replace("{target}", target)
+    actions = actions.replace("{folder}", str(folder)).replace("{application}", application.name)
+    environments = application.environments.replace("{target}", reached.get(application.at, reached[NODE]))
     return (
         f"application: {application.name}\nvariables: {{{given}}}\n"
         f"environments:\n{environments}deploy:\n{actions}"

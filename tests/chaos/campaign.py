@@ -120,6 +120,7 @@ def _judge(
     violations += [Violation("recovery", f"not recovered: {each}") for each in recoveries.unfinished()]
     stuck = [s for s in made.observer.standstills.values() if s.seconds > STUCK_SECONDS]
     report.violations = violations
+    report.reached = tuple(made.installed.places.reached)
     report.stuck = sorted({*(s.deployment_id for s in stuck), *open_ids})
     report.stuck_notes = [f"deployment {s.deployment_id}: {s.seconds:.1f} s at {s.progress}" for s in stuck]
     report.faults, report.phases = dict(injector.done), dict(injector.phases)

@@ -1,6 +1,6 @@
 """Everything the invariants are checked against: the database (by SQL of the harness's own), the ledger, /proc, files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ _DEPLOYMENTS = """
 """
 _STEPS = """
     SELECT s.id, s.deployment_id, s.status, s.target_name, s.wave_index, s.attempt, s.started_at,
-        p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run' AS runs
+        p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run' AS runs,
+        p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'files' AS brings, s.target ->> 'kind' AS kind
     FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id ORDER BY s.id
 """
 _ATTEMPTS = """
@@ -68,6 +69,8 @@ class Evidence:
     followed: Sequence[Followed] = ()
     contradictions: Sequence[str] = ()
     survivors: Sequence[str] = ()
+    at_target: Callable[[str], bytes | None] = lambda _run: None
+    """What a run's output is at its target, where that can be looked at."""
     severed: frozenset[str] = frozenset()
     """Runs whose supervisor the harness killed: their end cannot be known."""
 
@@ -93,14 +96,10 @@ class Evidence:
         path = self.folder / "out" / run
         return path.read_bytes() if path.exists() else None
 
-    def at_target(self, run: str) -> bytes | None:
-        """What the run's output is at its target."""
-        found = [*self.folder.glob(f"*/runs/runs/{run}/output")]
-        return found[0].read_bytes() if found else None
-
     def installed_version(self, place: str) -> str | None:
         """What the target itself says it has."""
         path = self.folder / "state" / place
+        path = path / "current" / "VERSION" if path.is_dir() else path
         return path.read_text().strip() if path.exists() else None
 
 

@@ -15,13 +15,14 @@ from redis.exceptions import RedisError
 
 from orchestrator import clock
 from orchestrator.tasks import QueueName, TaskName
-from tests.chaos.installation import APIS, BEATS, FOLLOWERS, HOST, SSHD, STREAM, Installation
+from tests.chaos.installation import APIS, BEATS, FOLLOWERS, STREAM, Installation
 from tests.chaos.observer import Observer
 from tests.chaos.phases import Hunter, Phase
+from tests.chaos.places import DOCKERD, SSHD
 from tests.chaos.processes import Member
 from tests.chaos.proxy import Mode
 from tests.chaos.recovery import Ability, Recoveries
-from tests.chaos.world import bearers
+from tests.chaos.world import keepers
 
 WEIGHTS = {
     "kill worker": 24,
@@ -36,6 +37,7 @@ WEIGHTS = {
     "kill valkey": 3,
     "kill and wipe valkey": 3,
     "restart postgres": 3,
+    "restart dockerd": 3,
     "cut": 10,
     "stall": 6,
     "mute": 6,
@@ -49,9 +51,9 @@ _REACHES = {
     **dict.fromkeys(BEATS, ("valkey",)),
     STREAM: ("postgres",),
     FOLLOWERS: (STREAM,),
-    HOST: (SSHD,),
 }
 """Who does not reach both stores."""
+_LINKS_TO_PLACES = (SSHD, SSHD, DOCKERD, DOCKERD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,10 @@ def draw(rng: random.Random, workers: tuple[str, ...]) -> Planned:  # a list of 
     if (others := {"api": APIS, "beat": BEATS, "stream": (STREAM,)}.get(what)) is not None:
         return Planned(kind, rng.choice(others), rng.uniform(0, 2) if verb == "kill" else rng.uniform(2, 12))
     if kind in {"cut", "stall", "mute"}:
-        member = rng.choice((*everyone, FOLLOWERS, HOST, HOST))
-        other = rng.choice(_REACHES.get(member, ("postgres", "valkey")))
-        return Planned(kind, f"{member}-{other}", rng.choice([0.05, 0.5, 2, 5, 11]), seed=seed)
+        link = rng.choice((*everyone, FOLLOWERS, *_LINKS_TO_PLACES))
+        if link not in _LINKS_TO_PLACES:
+            link += f"-{rng.choice(_REACHES.get(link, ('postgres', 'valkey')))}"
+        return Planned(kind, link, rng.choice([0.05, 0.5, 2, 5, 11]), seed=seed)
     if kind == "terminate":
         return Planned(kind, rng.choice(everyone), rng.uniform(0, 1))
     return Planned(kind, hold=rng.uniform(0, 2), seed=seed)
@@ -106,6 +109,7 @@ class Injector:
 
     def __post_init__(self) -> None:
         self._links = {name: threading.Lock() for name in self.installed.proxy.links}
+        self._dockerd = threading.Lock()
 
     def inject(self, fault: Planned) -> None:
         """Do it, wait, heal it."""
@@ -116,6 +120,7 @@ class Injector:
             "kill valkey": self._kill_valkey,
             "kill and wipe valkey": self._kill_valkey,
             "restart postgres": self._restart_postgres,
+            "restart dockerd": self._restart_dockerd,
             "cut": self._break_link,
             "stall": self._break_link,
             "mute": self._break_link,
@@ -161,11 +166,11 @@ class Injector:
 
     def _kill_supervisor(self, fault: Planned) -> None:
         """Kill what watches over one run at its target, as nothing but a machine that goes down would."""
-        alive = sorted((b for b in bearers(self.installed.folder) if b.supervises), key=lambda b: b.pid)
+        alive = keepers(self.installed.folder)
         if alive:
-            chosen = random.Random(fault.seed).choice(alive)
-            self.severed.add(chosen.run)
-            _signal([chosen.pid], signal.SIGKILL)
+            run = random.Random(fault.seed).choice(sorted(alive))
+            self.severed.add(run)
+            _signal([alive[run]], signal.SIGKILL)
         self._healed(fault)
 
     def _stop(self, fault: Planned) -> None:
@@ -236,6 +241,14 @@ class Injector:
             _wait(fault.hold)
             member.start()
             member.wait_healthy()
+        self._healed(fault)
+
+    def _restart_dockerd(self, fault: Planned) -> None:
+        """It ends by itself or is killed; what runs in its containers goes on without it."""
+        dockerd = self.installed.places.dockerd
+        if dockerd is not None:
+            with self._dockerd:
+                dockerd.restart(kill=bool(fault.seed % 2))
         self._healed(fault)
 
     def _break_link(self, fault: Planned) -> None:

@@ -22,8 +22,8 @@ from orchestrator.embedded.process import GuardianLink
 from orchestrator.embedded.processes import Site
 from orchestrator.embedded.spec import ProcessSpec
 from orchestrator.embedded.valkey import Valkey
-from tests import sshd
 from tests.chaos import world
+from tests.chaos.places import Places
 from tests.chaos.processes import Member
 from tests.chaos.proxy import Proxy
 
@@ -32,8 +32,6 @@ BEATS = ("beat1", "beat2")
 STREAM = "stream"
 FOLLOWERS = "followers"
 """Not a process of the installation: the link by which followers reach the stream bears this name."""
-HOST, SSHD = "host", "sshd"
-"""Nor these: the link by which workers reach the one host there is."""
 STORES = ("postgres", "valkey")
 SECRET_KEY = "only-for-chaos-0123456789abcdef0123456789"
 
@@ -60,14 +58,12 @@ class Installation:
         self.stream_url = ""
         """The stream process, by way of the proxy."""
         self.password = ""
-        self.host = ""
-        """How a target on the host is reached; empty where there is no sshd."""
-        self._sshd = sshd.Sshd(folder / "sshd")
         self.proxy = Proxy()
+        self.places = Places(folder, self.proxy, notice=notice)
         self._notice = notice
         self._guardian: GuardianLink | None = None
         self._ports: list[ports.Port] = []
-        for name in ("logs", "out", "state"):
+        for name in ("logs", "out", "state", "store"):
             (folder / name).mkdir(parents=True)
         self.ledger.touch()
 
@@ -75,6 +71,11 @@ class Installation:
     def ledger(self) -> Path:
         """Where every command says that it starts and ends."""
         return self.folder / "ledger"
+
+    @property
+    def store(self) -> Path:
+        """From where workers take the files of releases."""
+        return self.folder / "store"
 
     def node_dir(self, node: str) -> Path:
         """The DATA_DIR of a node."""
@@ -95,7 +96,7 @@ class Installation:
             self._start_stores()
             self._prepare()
             self._add_processes()
-            self._add_host()
+            self.places.start({self.node_dir(node) for node in self.shape.nodes})
         except BaseException:  # whatever it was, nothing that was started may stay
             self.__exit__()
             raise
@@ -105,7 +106,7 @@ class Installation:
         for name in [name for name in self.members if name not in STORES]:
             self.members[name].signal(signal.SIGCONT)
             self.members[name].kill()
-        self._sshd.stop()
+        self.places.stop()
         world.kill_all(self.folder)
         for name in STORES:
             if name in self.members:
@@ -199,20 +200,6 @@ class Installation:
         for name in BEATS:
             self._add(name, _spec(self._site(name), "beat"))
 
-    def _add_host(self) -> None:
-        """An sshd on this machine; each node has its key recorded."""
-        if not sshd.SSHD:
-            self._notice("there is no sshd: no target is reached over SSH")
-            self.proxy.link(self.link(HOST, SSHD), self._port())
-            return
-        self._sshd.folder.mkdir()
-        self._sshd.start()
-        port = self.proxy.link(self.link(HOST, SSHD), self._sshd.port)
-        for node in sorted(set(self.shape.nodes)):
-            self._sshd.record_key(self.node_dir(node) / "known_hosts", port=port)
-        settings = self._sshd.settings(port=port, runs=str(self.folder / "host"))
-        self.host = "kind: ssh, " + ", ".join(f"{name}: {value}" for name, value in settings.items())
-
     def _site(
         self,
         name: str,
@@ -236,6 +223,7 @@ class Installation:
             "REDIS_URL": urls["valkey"],
             "SECRET_KEY": SECRET_KEY,
             "DATA_DIR": str(data_dir),
+            "ARTIFACT_SOURCES": self.store.as_uri(),
             "BCRYPT_ROUNDS": "4",
             "RATE_LIMIT": "1000000",
             "ANONYMOUS_RATE_LIMIT": "1000000",

@@ -228,21 +228,26 @@ def _out_of_line(evidence: Evidence) -> Found:
 
 def targets_agree(evidence: Evidence) -> Found:
     """I12: `installations` equals what the targets say."""
-    last: dict[str, str] = {}
-    for entry in evidence.ledger:
-        if entry.kind == "S":
-            last[entry.place] = entry.run
-    outcome = {row.run: row.outcome for row in evidence.attempts}
-    versions = {f"{i}": row.version for i, row in evidence.deployments.items()}
+    perhaps = _perhaps_changed(evidence)
     for row in evidence.installations:
         there = evidence.installed_version(row.place)
-        run = last.get(row.place, "")
-        if there == row.version:
-            continue
-        # A run that was killed in its very last act may have changed its target, and nobody said that it did.
-        if outcome.get(run) in {"aborted", "timed_out", "lost"} and there == versions[run.split("-")[0]]:
-            continue
-        yield f"{row.place} has {there}, and installations says {row.version}"
+        if there != row.version and there not in perhaps[row.place]:
+            yield f"{row.place} has {there}, and installations says {row.version}"
+
+
+def _perhaps_changed(evidence: Evidence) -> dict[str, set[str]]:
+    """What targets may have as well: a run that was killed in its very last act has changed its target, and nobody said so."""
+    steps = {step.id: step for step in evidence.steps}
+    started = {entry.run for entry in evidence.ledger if entry.kind == "S"}
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in evidence.attempts:  # the rows come in order
+        step, deployment = steps[row.step_id], evidence.deployments[row.deployment_id]
+        versions = found[f"{deployment.slot}.{step.target_name}"]
+        if row.outcome == "succeeded" and (step.runs or step.brings):
+            versions.clear()
+        elif row.outcome in {"aborted", "timed_out", "lost"} and (row.run in started or step.brings):
+            versions.add(deployment.version)
+    return found
 
 
 INVARIANTS: dict[str, Callable[[Evidence], Found]] = {

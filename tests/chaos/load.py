@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator import clock
 from orchestrator.client import API, Answer, ApiError, Client, MemoryTokens, Patience, UnreachableError
+from orchestrator.domain.artifacts import Artifact
 from tests.chaos.applications import APPLICATIONS, BEHAVIOURS, ENVIRONMENTS
 from tests.chaos.observer import Observer
 
@@ -81,9 +82,10 @@ class Desk:
         self._log_in(self._clients[0])
         self._clients[0].apply_pipeline(application, source)
 
-    def release(self, application: str, version: str) -> None:
+    def release(self, application: str, version: str, file: Artifact | None = None) -> None:
         """Record a release, while everything is well."""
-        self._clients[0].create("/releases/", {"name": application, "version": version})
+        brought = {"artifact": file.url, "artifact_sha256": file.sha256} if file else {}
+        self._clients[0].create("/releases/", {"name": application, "version": version, **brought})
 
     def access_token(self) -> str:
         """One that is good now. Raises StoppedError."""

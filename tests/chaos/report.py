@@ -27,7 +27,10 @@ class Report:
 
     deployments: dict[str, int] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
-    starts: int = 0
+    starts: dict[str, int] = field(default_factory=dict)
+    """How many commands were started, by the kind of target."""
+    reached: tuple[str, ...] = ()
+    """The kinds of targets there were."""
     output_bytes: int = 0
     accepted: int = 0
     followed: int = 0
@@ -52,10 +55,13 @@ class Report:
     @classmethod
     def of(cls, evidence: Evidence) -> Self:
         """What was carried out."""
+        kinds = {step.id: step.kind for step in evidence.steps}
         return cls(
             deployments=dict(Counter(row.status for row in evidence.deployments.values())),
             attempts=dict(Counter(row.outcome or "open" for row in evidence.attempts)),
-            starts=sum(entry.kind == "S" for entry in evidence.ledger),
+            starts=Counter(
+                kinds.get(entry.step_id, "nowhere") for entry in evidence.ledger if entry.kind == "S"
+            ),
             output_bytes=sum(row.output_bytes for row in evidence.attempts),
             requests=evidence.requests[0],
             repeated=evidence.requests[1],
@@ -83,7 +89,8 @@ class Report:
         )
         figures: dict[str, Any] = {
             "accepted with 202": self.accepted,
-            "commands started": self.starts,
+            "commands started": sum(self.starts.values()),
+            **{f"of these at `{kind}`": self.starts.get(kind, 0) for kind in self.reached},
             "bytes of output": f"{self.output_bytes:,}",
             "requests answered, sent again": f"{self.requests}, {self.repeated}",
             "followed to the end, over connections": f"{self.followed}, {self.connections}",

@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 
 from orchestrator import clock
+from orchestrator.domain.artifacts import Artifact
+from orchestrator.testing.artifacts import artifact_of, packed
 from tests.chaos import history
 from tests.chaos.applications import APPLICATIONS, VERSIONS, Application, pipeline
 from tests.chaos.evidence import Evidence, collect
@@ -39,6 +41,7 @@ class Site:
             found.requests = (self.desk.answers, self.desk.repeated)
             found.contradictions = self.observer.contradictions
             found.survivors = self.observer.survivors
+            found.at_target = self.installed.places.output
             found.read_ledger(self.installed.ledger)
             yield found
 
@@ -74,10 +77,12 @@ def site(
         desk = Desk(tuple(installed.urls.values()), installed.password, Random(seed))
         for application in applications:
             desk.put_pipeline(
-                application.name, pipeline(application, folder=folder, port=port, host=installed.host)
+                application.name,
+                pipeline(application, folder=folder, port=port, reached=installed.places.reached),
             )
             for version in VERSIONS:
-                desk.release(application.name, version)
+                file = _files(installed.store, version) if application.brings else None
+                desk.release(application.name, version, file)
         observer = Observer(installed.connection, folder)
         observer.start()
         try:
@@ -85,6 +90,12 @@ def site(
         finally:
             desk.halted.set()
             observer.stop()
+
+
+def _files(store: Path, version: str) -> Artifact:
+    """The files of a release: one, which says what it is."""
+    file = packed(store / f"{version}.tar.gz", {"VERSION": f"{version}\n".encode()})
+    return artifact_of(file, version, store)
 
 
 class _Yes(BaseHTTPRequestHandler):

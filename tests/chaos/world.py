@@ -44,6 +44,31 @@ def bearers(folder: Path) -> list[Bearer]:
     return found
 
 
+def keepers(folder: Path) -> dict[str, int]:
+    """Of each live run the process without which nobody can tell its end: its supervisor, or the first of its container."""
+    found = {}
+    for each in bearers(folder):
+        if pid := each.pid if each.supervises else _first_of_container(each.pid):
+            found[each.run] = pid
+    return found
+
+
+def _first_of_container(pid: int) -> int:
+    """The process that is 1 to this one; 0 if it is in no container, or gone."""
+    try:
+        while True:
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            status = dict(line.split(":", 1) for line in lines)
+            names = status["NSpid"].split()
+            if len(names) == 1:
+                return 0
+            if names[-1] == "1":
+                return pid
+            pid = int(status["PPid"])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 def kill_all(folder: Path) -> None:
     """Kill whatever runs left, until nothing is left."""
     while found := bearers(folder):

@@ -15,7 +15,7 @@ from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import new_run
 from orchestrator.testing.artifacts import ArtifactContract, artifact_of, packed
 from tests.contracts.test_target_contract import programs_of_busybox
-from tests.sshd import Sshd, needs_sshd, serving
+from tests.sshd import Sshd, serving
 
 TESTED = {"command", "ssh"}
 
@@ -31,9 +31,8 @@ class TestCommandTarget(ArtifactContract):
         return CommandTarget.from_settings({}, runs_dir=str(tmp_path / "runs"))
 
 
-@needs_sshd
 class TestSshTarget(ArtifactContract):
-    """Against a real sshd; `sh` is what the host has."""
+    """Against a server over SSH; `sh` is what the host has."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -59,8 +58,17 @@ class TestSshTarget(ArtifactContract):
         self.bring(target, run, artifact, file)
         assert target.missing(new_run(), artifact) is None
 
+    def test_who_was_cancelled_while_bringing_keeps_nobody_waiting(
+        self, target: Target, tmp_path: Path, directory: Path
+    ) -> None:
+        assert isinstance(target, SupportsArtifacts)
+        file = packed(tmp_path / "big.tar.gz", {"noise": os.urandom(2 * PIECE_BYTES)})
+        artifact, run = artifact_of(file, "1.0", directory), new_run()
+        assert target.bring(run, artifact, file, 0) == PIECE_BYTES
+        target.abort(run, grace_seconds=0)
+        assert target.missing(new_run(), artifact) == PIECE_BYTES
 
-@needs_sshd
+
 @pytest.mark.skipif(not shutil.which("busybox"), reason="busybox is not installed")
 class TestSshTargetOnBusybox(TestSshTarget):
     """The host has nothing but busybox, and flock where its busybox has none."""

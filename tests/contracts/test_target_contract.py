@@ -22,7 +22,7 @@ from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import TargetContract
 from tests.dockerd import Dockerd, needs_dockerd
 from tests.receiver import LOOPBACK, Receiver, receiving
-from tests.sshd import Sshd, needs_sshd, serving
+from tests.sshd import Sshd, serving
 
 WITHOUT_COMMANDS = {"noop"}
 
@@ -75,9 +75,8 @@ class TestCommandTargetUnderBusybox(TestCommandTarget):
         return CommandTarget(files.Runs(tmp_path / "runs"), interpreter=(busybox, "ash"))
 
 
-@needs_sshd
 class TestSshTarget(TargetContract):
-    """Against a real sshd; `sh` is what the host has."""
+    """Against a server over SSH; `sh` is what the host has."""
 
     kind = "ssh"
 
@@ -105,7 +104,6 @@ class TestSshTarget(TargetContract):
         os.kill(int(pid), signal.SIGKILL)
 
 
-@needs_sshd
 @pytest.mark.skipif(not shutil.which("busybox"), reason="busybox is not installed")
 class TestSshTargetOnBusybox(TestSshTarget):
     """The host has nothing but busybox, and flock where its busybox has none."""

@@ -11,10 +11,12 @@ from sqlalchemy import text
 from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
+from orchestrator.presenting.explanations import present_explanation
 from orchestrator.queue import Message, send
+from orchestrator.repositories import attempts as leases
 from orchestrator.repositories import heartbeats
 from orchestrator.revisions import known_revisions
-from orchestrator.services import attempts, diagnosis
+from orchestrator.services import attempts, diagnosis, explaining
 from orchestrator.services.attempts import Ended
 from orchestrator.services.diagnosis import Finding, Severity
 from orchestrator.tasks import TaskName, make_celery
@@ -116,6 +118,27 @@ def test_a_question_to_a_person_is_named_with_what_to_type(world: World, setting
         "step_ids": [world.scalar("SELECT step_id FROM attempts WHERE id = :id", id=claim.attempt_id)],
     }
     assert f"releasectl deployments resume {deployment} --answer" in seen
+
+
+def test_a_target_that_gives_trouble_is_named_until_it_no_longer_does(
+    world: World, settings: Settings
+) -> None:
+    deployment = world.request("1.0.0")
+    claim = world.advance(deployment, worker())
+    assert claim is not None
+    held, why = {claim.attempt_id: claim.token}, {claim.attempt_id: "the port is closed"}
+    with world.database.transaction() as session:
+        leases.renew(session, held, lease_seconds=30, troubles=why)
+    says = f"deployment {deployment} does not go on at web-a (noop), and tries again: the port is closed"
+    assert says in found(world, settings)["target_trouble"]
+    with world.database.reading() as session:
+        told = explaining.explain(session, deployment, actor=world.actor)
+    explained = present_explanation(told)
+    assert explained["because"] == "it is in wave 1 of 2; web-a: the port is closed"
+    assert [each["trouble"] for each in explained["troubles"]] == ["the port is closed"]
+    with world.database.transaction() as session:
+        leases.renew(session, held, lease_seconds=30)
+    assert found(world, settings) == {}
 
 
 def test_a_long_transaction_is_named(

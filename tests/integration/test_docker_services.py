@@ -23,7 +23,7 @@ from orchestrator.targets.base import (
 from orchestrator.targets.docker import LocalDockerTarget
 from orchestrator.testing import follow, new_run
 from tests.acceptance.fleet import eventually
-from tests.dockerd import Dockerd, Registry, needs_dockerd
+from tests.dockerd import Dockerd, needs_dockerd
 from tests.ports import free_port
 
 pytestmark = needs_dockerd
@@ -33,9 +33,11 @@ echo "this is $RELEASE_VERSION"
 [ "$RELEASE_VERSION" != crashing ] || exit 3
 mkdir -p /www
 [ "$RELEASE_VERSION" = unhealthy ] || echo "$RELEASE_VERSION" >/www/version
-exec httpd -f -p 127.0.0.1:$PORT -h /www
+httpd -f -p 127.0.0.1:$PORT -h /www &
+trap "kill $!" TERM
+wait
 """
-HEALTH = "HEALTHCHECK --interval=1s --timeout=5s --retries=2 CMD wget -q -O /dev/null http://127.0.0.1:$PORT/version"
+HEALTH = "HEALTHCHECK --interval=200ms --timeout=5s --retries=2 CMD wget -q -O /dev/null http://127.0.0.1:$PORT/version"
 FENCE = "shop/production/web"
 
 
@@ -96,19 +98,14 @@ def shop(empty_dockerd: Dockerd, healthy: str) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def healthy(dockerd: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> str:
+def healthy(dockerd: Dockerd) -> str:
     """An image with a HEALTHCHECK."""
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    registry.start()
-    try:
-        return dockerd.publish(registry, "shop", changes=(HEALTH,))
-    finally:
-        registry.stop()
+    return dockerd.publish("shop", changes=(HEALTH,))
 
 
 def test_a_service_is_there_when_its_container_is_healthy(shop: Shop) -> None:
     run = shop.begin("1.0")
-    assert shop.follow(run) == (b"this is 1.0\n", Exited(0, b"", 12))
+    assert shop.follow(run)[1] == Exited(0, b"this is 1.0\n", 12)
     assert shop.version() == "1.0"
     assert shop.containers() == {"shop": "running"}
     policy = shop.dockerd.engine.ask("GET", "/containers/shop/json").document["HostConfig"]["RestartPolicy"]
@@ -117,7 +114,7 @@ def test_a_service_is_there_when_its_container_is_healthy(shop: Shop) -> None:
 
 def test_a_new_version_takes_the_place_of_the_old(shop: Shop) -> None:
     shop.release("1.0")
-    assert shop.release("1.1")[1] == Exited(0, b"", 12)
+    assert shop.release("1.1")[1] == Exited(0, b"this is 1.1\n", 12)
     assert shop.version() == "1.1"
     assert shop.containers() == {"shop": "running"}
 
@@ -172,7 +169,7 @@ def test_a_replacement_that_is_cancelled_leaves_the_old_version(shop: Shop, mome
     assert shop.version() == "1.0"
     assert shop.containers() == {"shop": "running"}
     assert shop.target.poll(run, 0) == Exited(ABORTED_CODE, b"", 0)
-    assert shop.release("1.1")[1] == Exited(0, b"", 12)
+    assert shop.release("1.1")[1] == Exited(0, b"this is 1.1\n", 12)
     assert shop.version() == "1.1"
 
 

@@ -1,6 +1,7 @@
 """Runs in containers of a real Docker daemon: what pruning, restarts, registries and rivals do to them."""
 
 import base64
+import os
 import shlex
 import signal
 import tempfile
@@ -25,13 +26,15 @@ from orchestrator.targets.base import (
     TargetError,
     TargetUnreachableError,
 )
-from orchestrator.targets.docker import LocalDockerTarget
+from orchestrator.targets.docker import DockerTarget, LocalDockerTarget
 from orchestrator.targets.docker_engine import packed
 from orchestrator.targets.docker_images import ImageOnItsWayError
 from orchestrator.testing import follow, new_run, until_written
 from tests.acceptance.fleet import eventually
 from tests.acceptance.test_workers import counting, expected_lines
+from tests.chaos.world import bearers, keepers
 from tests.dockerd import Dockerd, Registry, dockerd_in, needs_dockerd
+from tests.unit.test_posting_https import write_certificate
 
 pytestmark = needs_dockerd
 
@@ -154,9 +157,9 @@ def at_once(target: LocalDockerTarget, runs: list[Run], command: Command) -> lis
 
 
 def test_an_image_without_a_shell_fails_the_start_and_leaves_nothing(
-    empty_dockerd: Dockerd, registry: Registry, tmp_path: Path
+    empty_dockerd: Dockerd, tmp_path: Path
 ) -> None:
-    image = empty_dockerd.publish(registry, "bare", packed({"file": b"x"}, folder="bin"))
+    image = empty_dockerd.publish("bare", packed({"file": b"x"}, folder="bin"))
     target, run = target_at(empty_dockerd, tmp_path, image=image), new_run()
     target.start(run, Command("true", {}))
     eventually(lambda: target.poll(run, 0) == Absent(), "it turns out that nothing can begin in it")
@@ -177,17 +180,16 @@ def test_a_container_that_cannot_be_started_fails_the_start_and_leaves_nothing(
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    made = Registry(tmp_path / "registry")
-    made.start()
-    yield made
-    made.stop()
+def registry(dockerd: Dockerd) -> Iterator[Registry]:
+    yield dockerd.registry
+    if dockerd.registry.process is None:
+        dockerd.registry.start()
 
 
 def test_an_image_is_pulled_by_its_digest_when_the_registry_is_back(
     empty_dockerd: Dockerd, registry: Registry, tmp_path: Path
 ) -> None:
-    image = empty_dockerd.publish(registry, "tool2")
+    image = empty_dockerd.publish("tool2")
     for name in (f"{registry.name}/tool2:latest", image):
         empty_dockerd.engine.ask("DELETE", f"/images/{name}")
     target, run = target_at(empty_dockerd, tmp_path, image="$IMAGE"), new_run()
@@ -217,9 +219,8 @@ def test_a_registry_is_shown_who_asks_and_nobody_else_is(empty_dockerd: Dockerd,
     registry.start()
     try:
         who = {"username": "ann", "password": password, "serveraddress": registry.name}
-        image = empty_dockerd.publish(
-            registry, "kept", who=base64.urlsafe_b64encode(orjson.dumps(who)).decode()
-        )
+        shown = base64.urlsafe_b64encode(orjson.dumps(who)).decode()
+        image = empty_dockerd.publish("kept", registry=registry, who=shown)
         for name in (f"{registry.name}/kept:latest", image):
             empty_dockerd.engine.ask("DELETE", f"/images/{name}")
         credentials = tmp_path / "config.json"
@@ -294,6 +295,79 @@ def test_with_live_restore_a_run_goes_on_while_the_daemon(
     assert answer.code == 0
     assert expected_lines((seen + output).decode())
     assert len(ledger.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("network", ["none", "host"])
+def test_a_run_has_the_network_that_its_target_says(
+    empty_dockerd: Dockerd, tmp_path: Path, network: str
+) -> None:
+    target, run = target_at(empty_dockerd, tmp_path, network=network), new_run()
+    target.start(run, Command("readlink /proc/self/ns/net", {}))
+    is_ours = follow(target, run)[0].strip() == bytes(Path("/proc/self/ns/net").readlink())
+    assert is_ours == (network == "host")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"host": "tcp://localhost:1"}, "tcp://localhost:1 does not answer: Connection refused"),
+        ({"ca": "/nowhere/ca.pem"}, "cannot be used: /nowhere/ca.pem: No such file or directory"),
+        ({"ca": "other"}, "other/certificate.pem vouches for: self-signed certificate"),
+        ({"certificate": "other", "key": "other"}, "does not take the certificate .*other/certificate.pem"),
+    ],
+)
+def test_a_daemon_that_cannot_be_reached_is_said_to_be_so_in_words_that_help(
+    empty_dockerd: Dockerd, tmp_path: Path, settings: dict[str, str], said: str
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    write_certificate(other, "localhost")
+    files = {"ca": "certificate.pem", "certificate": "certificate.pem", "key": "key.pem"}
+    own = {name: str(other / files[name]) if it == "other" else it for name, it in settings.items()}
+    target = DockerTarget.from_settings({**empty_dockerd.settings(), **own}, runs_dir="/nowhere")
+    with pytest.raises(TargetError, match=said):
+        target.poll(new_run(), 0)
+
+
+def test_an_image_that_is_not_there_is_said_to_be_so(empty_dockerd: Dockerd, tmp_path: Path) -> None:
+    image = f"{empty_dockerd.registry.name}/none@sha256:{'0' * 64}"
+    with pytest.raises(
+        TargetError, match=r"the Docker daemon refuses: .*none@sha256:0{64}.* not found"
+    ) as told:
+        target_at(empty_dockerd, tmp_path, image=image).start(new_run(), Command("true", {}))
+    assert not told.value.retryable
+
+
+def test_the_chaos_harness_sees_who_runs_in_containers(
+    target: LocalDockerTarget, dockerd: Dockerd, tmp_path: Path
+) -> None:
+    run = new_run()
+    daemon = "(setsid sh -c 'while :; do sleep 1; done' &)"
+    target.start(run, Command(f"{daemon}; echo up; sleep 600", {"CHAOS": f"{tmp_path}/"}))
+    until_written(target, run, b"up\n")
+    assert dockerd.output(run.name) == b"up\n"
+    assert {each.run for each in bearers(tmp_path)} == {run.name}
+    first = keepers(tmp_path)[run.name]
+    inside = target.engine.ask("GET", f"/containers/alone.{run.name}/json").document
+    assert first == inside["State"]["Pid"]
+    os.kill(first, signal.SIGKILL)
+    assert isinstance(follow(target, run)[1], Lost)
+    assert bearers(tmp_path) == []
+
+
+def test_a_record_whose_labels_a_daemon_lost_when_it_ended_is_made_again_under_another_name(
+    target: LocalDockerTarget, dockerd: Dockerd, tmp_path: Path
+) -> None:
+    run, ledger = new_run(), tmp_path / "ledger"
+    for name in (f"alone.{run.name}", f"alone.{run.name}.again"):
+        dockerd.engine.ask("POST", "/volumes/create", body={"Name": name}).expected()
+    assert target.poll(run, 0) == Absent()
+    target.start(run, noting(ledger))
+    assert ended(target, run) == (b"said\n", 0)
+    ask(dockerd, "POST", "/containers/prune")
+    assert isinstance(target.poll(run, 0), Lost)
+    target.start(run, noting(ledger))
+    assert ledger.read_text() == "start\n"
 
 
 def test_an_abort_is_refused_while_another_run_is_newer(target: LocalDockerTarget) -> None:

@@ -14,7 +14,7 @@ from orchestrator.domain.errors import ConflictError, LeaseLostError, RuleViolat
 from orchestrator.domain.statuses import Outcome
 from orchestrator.repositories import attempts as leases
 from orchestrator.repositories import waking
-from orchestrator.services import attempts, deployments, rollbacks
+from orchestrator.services import attempts, deployments, execution, rollbacks
 from orchestrator.services.attempts import Output
 from tests.integration.engine_world import World, worker
 
@@ -190,6 +190,33 @@ def test_a_step_is_retried_as_often_as_the_pipeline_says(world: World) -> None:
     row = world.get(lab)
     assert (row.status, row.n_failed, row.n_succeeded) == ("failed", 1, 5)
     assert "within the budget of 1" in str(row.failure)
+
+
+def test_who_takes_a_step_is_sent_nothing_of_the_other_targets(world: World) -> None:
+    world.run_to_end(world.request("1.0.0"))
+    production, one, other = world.request("1.0.0", "production"), worker("one"), worker("other")
+    with world.database.transaction() as session:
+        held = execution.lock(session, production)
+        assert held is not None
+        held.taker = one.taker()
+        execution.proceed(session, held)
+        first = held.taken
+    assert first is not None
+    world.execute("UPDATE attempts SET lease_until = clock_timestamp() WHERE ended_at IS NULL")
+    with world.database.transaction() as session:
+        second = leases.claim(
+            session,
+            first.id,
+            worker=other.name,
+            node=other.node,
+            bound_kinds=[],
+            lease_seconds=30,
+            node_lost_seconds=60,
+        )
+    assert second is not None
+    for row in (first, second):
+        assert row.target["name"] == "web-a"
+        assert ("actions" in row.document, "targets" in row.document) == (True, False)
 
 
 def test_a_claim_is_given_once(world: World) -> None:

@@ -17,7 +17,6 @@ from orchestrator.testing import follow, new_run, until_written
 from tests.acceptance.fleet import eventually
 from tests.sshd import Sshd, needs_sshd, serving
 
-pytestmark = needs_sshd
 REMOTE = Path("orchestrator/targets/remote.sh")
 
 
@@ -35,6 +34,7 @@ def folder_of(host: Sshd, run: Run) -> Path:
     return host.folder / "remote" / (run.origin or "alone") / "runs" / run.name
 
 
+@needs_sshd
 def test_what_login_scripts_say_is_no_output(tmp_path: Path) -> None:
     welcome = """ForceCommand echo "Welcome"; echo trouble >&2; sh -c "$SSH_ORIGINAL_COMMAND"; echo bye"""
     with serving(tmp_path / "sshd", more=welcome) as host:
@@ -65,6 +65,22 @@ def test_a_run_started_by_twelve_at_once_begins_once(host: Sshd, tmp_path: Path)
         list(threads.map(start, range(12)))
     assert follow(target_of(host), run)[1] == Exited(0, b"", 0)
     assert ledger.read_text() == "x\n"
+
+
+def test_the_server_in_python_does_what_these_tests_need(tmp_path: Path) -> None:
+    (tmp_path / "sshd").mkdir()
+    server = Sshd(tmp_path / "sshd", real=False)
+    server.start()
+    try:
+        target, run = target_of(server), new_run()
+        target.start(run, Command("echo hello; trap '' TERM; sleep 600", {}))
+        until_written(target, run, b"hello\n")
+        server.stop()
+        server.start()
+        target.abort(run, grace_seconds=0)
+        assert isinstance(follow(target, run)[1], Exited)
+    finally:
+        server.stop()
 
 
 def test_two_installations_do_not_take_each_others_runs_for_their_own(host: Sshd) -> None:

@@ -5,6 +5,7 @@ import sys
 from bench import (
     deployments,
     fleet,
+    insights,
     latency,
     lines,
     listing,
@@ -32,6 +33,7 @@ MEASUREMENTS = {
     "openings": openings.measure,
     "listing": listing.measure,
     "mixed": mixed.measure,
+    "insights": insights.measure,
     "fleet": fleet.measure,
     "serving": serving.measure,
 }

@@ -26,7 +26,7 @@ demo: $(STAMP)  ## Watch an application being released, failing and being rolled
 	@$(BIN)/releasectl demo $(DEMO_ARGS)
 
 test: $(STAMP)  ## Run every test on real servers, which it starts and stops itself
-	@$(BIN)/python -m pytest -n 3 $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(TEST_ARGS)
 
 check: lint security types imports  ## Run every static check
 

@@ -75,7 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_env()
     app = Application(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.config["SECRET_KEY"] = None  # sessions of browsers are in Redis, and Flask's own are not used
+    app.config["SECRET_KEY"] = None  # sessions of browsers are not Flask's
     app.url_map.strict_slashes = False
     app.url_map.converters.update(id=IdConverter, name=NameConverter)
     if settings.trusted_proxies:

@@ -65,16 +65,17 @@ def init(app: Flask, settings: Settings) -> None:
     pulse = Pulse(make_engine(settings, isolation_level="AUTOCOMMIT"))
     pulse.guard(engine)
     pulse.guard(lookups.engine)
+    cache = Cache(settings.redis_url, note_lookup=note_lookup)
     app.extensions[_KEY] = Services(
         settings=settings,
-        cache=Cache(settings.redis_url, note_lookup=note_lookup),
+        cache=cache,
         passwords=PasswordHasher(settings.bcrypt_rounds),
         cursors=Cursors(settings.secret_key),
         lookups=lookups,
         pulse=pulse,
         tokens=TokenReader(settings.secret_key),
         login_rates=LoginRates(settings.redis_url, settings.login_limit),
-        sessions=Sessions(settings.redis_url),
+        sessions=Sessions(settings.secret_key, cache),
         quotas=Quotas(
             settings.redis_url, limit=settings.rate_limit, anonymous_limit=settings.anonymous_rate_limit
         ),
@@ -86,7 +87,7 @@ def init(app: Flask, settings: Settings) -> None:
 def close(app: Flask) -> None:
     """End what goes on beside the requests, and every connection that nobody uses at this moment."""
     found = services_of(app)
-    for each in (found.cache, found.quotas, found.login_rates, found.sessions, found.lookups):
+    for each in (found.cache, found.quotas, found.login_rates, found.lookups):
         each.close()
     with app.app_context():
         db.engine.dispose()

@@ -80,6 +80,25 @@ def create_once(
         return Made(made, show(made), replayed=False)
 
 
+def create_secret_once(
+    session: Session,
+    create: Callable[[], tuple[int, str | None]],
+    *,
+    field: str,
+    user_id: int,
+    body: Any,
+    show: Callable[[int], dict[str, Any]],
+) -> Made:
+    """As `create_once`, for what has a secret that nobody can read again: `field` is null to who asks a second time."""
+    told: dict[str, str | None] = {field: None}
+
+    def make() -> int:
+        made, told[field] = create()
+        return made
+
+    return create_once(session, make, user_id=user_id, body=body, show=lambda made: show(made) | told)
+
+
 def _again(taken: Taken, digest: bytes) -> int:
     if taken.request_hash != digest or taken.made_id is None:
         raise KeyReusedError

@@ -35,6 +35,10 @@ CREATING = {
     "create_freeze",
     "create_schedule",
     "create_grant",
+    "create_token",
+    "create_webhook",
+    "create_hook",
+    "test_webhook",
 }
 PROVING = {
     "login",
@@ -59,6 +63,27 @@ CHANGED = {
 }
 """What takes If-Match, and what gives the ETag for it."""
 TAGGED = {"get_release", "get_deployment", *CHANGED.values()}
+_TOO_LONG = "The password is longer than 72 bytes."
+_RULE = "It is no rule as docs/windows.md has them: one of `weekly`, `cron`, `rrule` and `dated`, in an IANA zone."
+_PERIOD = "`zone` is no IANA name, `from` or `to` lies before 1970 or after 2999, or `to` is not 1 to 366 days after `from`."
+UNSAID = {
+    "apply_pipeline": "The text is no pipeline of this application as docs/pipeline.md has them; `errors` names the lines.",
+    "change_password": _TOO_LONG,
+    "create_freeze": _RULE,
+    "create_grant": "It names both a `user` and a `team`, or neither.",
+    "create_release": "`committed_at` is still to come, or before 1970.",
+    "create_schedule": "`cron` is no expression, or `zone` no IANA name.",
+    "create_webhook": "The kind does not take these `settings`, or there are no such `events`.",
+    "create_window": _RULE,
+    "import_freezes": "The text is no calendar as RFC 5545 has them, or holds what cannot be a freeze; or `zone` is no IANA name.",
+    "list_counted": _PERIOD,
+    "read_insights": _PERIOD,
+    "read_logs": "`tail` and `cursor` are both there.",
+    "register_user": _TOO_LONG,
+    "request_deployment": "It names both a `version` and `from_environment`, or neither.",
+}
+"""For what 422 is answered to a request that fits the schemas, because they cannot say it."""
+_KEY_REUSED = "The Idempotency-Key was used for another request."
 PUBLIC_STATUSES = (400, 404, 405, 413, 414, 415, 422, 429, 431, 500, 503)
 _DESCRIPTION = (
     "Records releases and ships them to environments. Errors are RFC 9457 problems with a stable `code`. "
@@ -150,6 +175,8 @@ def _complete_operation(operation: dict[str, Any], view: tuple[str, Permission])
         errors.append(409)
     for status in sorted(errors):
         responses.setdefault(str(status), {"$ref": "#/components/responses/Problem"})
+    if unsaid := _unsaid(name):
+        responses["422"] = _problem_response(f"It does not fit the schema. Or: {unsaid}")
     if name in PROVING:
         responses["401"] = {"$ref": "#/components/responses/Problem"}
     if name in CREATING:
@@ -165,10 +192,14 @@ def _complete_operation(operation: dict[str, Any], view: tuple[str, Permission])
         responses["304"] = {"description": "What you have is what is there."}
 
 
+def _unsaid(name: str) -> str:
+    return " ".join(filter(None, [UNSAID.get(name), _KEY_REUSED if name in CREATING else None]))
+
+
 def _add_idempotency(operation: dict[str, Any]) -> None:
     meaning = "The same request with the same key a second time makes nothing and gives the first answer."
     operation.setdefault("parameters", []).append(
-        _header(IDEMPOTENCY_KEY, meaning, minLength=1, maxLength=255)
+        _header(IDEMPOTENCY_KEY, meaning, minLength=1, maxLength=255, pattern="^[!-~]*$")
     )
     for status in ("201", "202"):
         if status in operation["responses"]:
@@ -181,14 +212,14 @@ def _add_idempotency(operation: dict[str, Any]) -> None:
             }
 
 
-def _header(name: str, meaning: str, **bounds: int) -> dict[str, Any]:
+def _header(name: str, meaning: str, **bounds: int | str) -> dict[str, Any]:
     schema = {"type": "string", **bounds}
     return {"name": name, "in": "header", "required": False, "description": meaning, "schema": schema}
 
 
-def _problem_response() -> dict[str, Any]:
+def _problem_response(meaning: str = "What went wrong.") -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": "What went wrong.", "content": {PROBLEM_JSON: {"schema": schema}}}
+    return {"description": meaning, "content": {PROBLEM_JSON: {"schema": schema}}}
 
 
 def _permissions(app: Flask) -> dict[tuple[str, str], tuple[str, Permission]]:

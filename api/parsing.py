@@ -18,6 +18,8 @@ MAX_BODY_BYTES = 1 << 20
 MAX_ID = 2**63 - 1
 View = TypeVar("View", bound=Callable[..., Response])
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_STORABLE = r"^[^\u0000]*$"
+"""As it is described: halves of surrogate pairs are no JSON to begin with."""
 
 
 class OrjsonParser(FlaskParser):
@@ -99,8 +101,8 @@ class Text(fields.String):
         if pattern is not None:
             shown = pattern.replace("{", "{{").replace("}", "}}")  # marshmallow formats the message
             rules.append(validate.Regexp(re.compile(pattern + r"\Z"), error=f"must look like {shown}"))
-            described = {"pattern": f"^({pattern})$"}  # as ECMA-262 says it: OpenAPI knows no \Z
-            kwargs["metadata"] = described | kwargs.get("metadata", {})
+        described = {"pattern": _STORABLE if pattern is None else f"^({pattern})$"}  # ECMA-262 knows no \Z
+        kwargs["metadata"] = described | kwargs.get("metadata", {})
         super().__init__(validate=rules, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:

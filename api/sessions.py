@@ -1,23 +1,19 @@
-"""Sessions of browsers, in Redis. Each stands for a sign-in in Postgres, and ends with it."""
+"""Sessions of browsers. Redis keeps which sign-in a cookie stands for; the cookie says it, too, under a seal of ours."""
 
+import base64
 import hashlib
 import secrets
 from dataclasses import dataclass
 
 import orjson
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
+from cryptography.fernet import Fernet, InvalidToken
 
-from orchestrator import log
-from orchestrator.cache import TIMEOUT_SECONDS
-from orchestrator.domain.errors import UnavailableError
+from orchestrator.cache import Cache
+from orchestrator.security import derive_key
 
 LIFETIME_SECONDS = 86_400
-_COOKIE_CHARACTERS = 43
-
-_logger = log.get(__name__)
+_MOST_CHARACTERS = 400
+"""One of ours has 184."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,55 +26,44 @@ class WebSession:
 
 
 class Sessions:
-    """Begins, finds and ends them. Redis holds no cookie, only its digest: who reads Redis cannot come in."""
+    """Begins, finds and ends them, also while Redis is away, or after it was emptied.
 
-    def __init__(self, redis_url: str) -> None:
-        self._redis: Redis = Redis.from_url(
-            redis_url,
-            socket_timeout=TIMEOUT_SECONDS * 5,
-            socket_connect_timeout=TIMEOUT_SECONDS * 5,
-            retry=Retry(NoBackoff(), 0),
-        )
+    It holds no cookie, only its digest: who reads Redis cannot come in.
+    """
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._redis.close()
+    def __init__(self, secret_key: str, cache: Cache) -> None:
+        key = derive_key(secret_key, "session")[:32]
+        self._seal = Fernet(base64.urlsafe_b64encode(key))
+        self._cache = cache
 
     def begin(self, sign_in_id: str) -> WebSession:
-        """A new one, for a day. Raises UnavailableError while Redis is away."""
-        made = WebSession(secrets.token_urlsafe(32), sign_in_id, secrets.token_urlsafe(32))
-        kept = orjson.dumps([made.sign_in_id, made.form_token])
-        try:
-            self._redis.set(_key(made.cookie), kept, ex=LIFETIME_SECONDS)
-        except (RedisError, OSError) as error:
-            raise _away(error) from error
-        return made
+        """A new one, for a day."""
+        form_token = secrets.token_urlsafe(32)
+        kept = orjson.dumps([sign_in_id, form_token])
+        cookie = self._seal.encrypt(kept).decode()
+        self._cache.note(_key(cookie), kept.decode(), seconds=LIFETIME_SECONDS)
+        return WebSession(cookie, sign_in_id, form_token)
 
     def find(self, cookie: str | None) -> WebSession | None:
-        """The one of this cookie; None: it was never begun, has ended, or Redis was emptied. Raises UnavailableError."""
-        if not cookie or len(cookie) != _COOKIE_CHARACTERS:
+        """The one of this cookie; None: it was never begun, or a day is over. Whether its sign-in goes on, Postgres knows."""
+        if not cookie or len(cookie) > _MOST_CHARACTERS:
             return None
-        try:
-            kept = self._redis.get(_key(cookie))
-        except (RedisError, OSError) as error:
-            raise _away(error) from error
-        if not isinstance(kept, bytes):
+        kept = self._cache.noted(_key(cookie)) or self._sealed(cookie)
+        if kept is None:
             return None
         sign_in_id, form_token = orjson.loads(kept)
         return WebSession(cookie, sign_in_id, form_token)
 
     def end(self, session: WebSession) -> None:
-        """Forget it, if Redis is there: the end of its sign-in, which Postgres knows, is what counts."""
+        """Forget it: the end of its sign-in is what counts."""
+        self._cache.drop(_key(session.cookie))
+
+    def _sealed(self, cookie: str) -> bytes | None:
         try:
-            self._redis.delete(_key(session.cookie))
-        except (RedisError, OSError) as error:
-            _logger.warning("session_kept", error=type(error).__name__, instead="its sign-in has ended")
+            return self._seal.decrypt(cookie.encode(), ttl=LIFETIME_SECONDS)
+        except InvalidToken:
+            return None
 
 
 def _key(cookie: str) -> str:
     return f"session:{hashlib.sha256(cookie.encode()).hexdigest()}"
-
-
-def _away(error: Exception) -> UnavailableError:
-    _logger.warning("sessions_away", error=type(error).__name__)
-    return UnavailableError("sessions cannot be read now, because Redis is away; try again soon")

@@ -75,4 +75,6 @@ class Sender:
         with suppress(IndexError):
             return self._idle.pop()
         connection = self._app.connection_for_write()
+        # By itself Kombu tries twice, and sleeps for two seconds in between.
+        connection.ensure_connection(max_retries=0)
         return _Line(connection, Producer(connection.channel()))  # type: ignore[no-untyped-call]

@@ -238,6 +238,11 @@ class Cache:
         """Write something that nobody reads as truth, if Redis is there."""
         self._call("note", key, lambda: self._redis.set(key, value, ex=seconds))
 
+    def noted(self, key: str) -> bytes | None:
+        """What was noted there; None: nothing, or Redis is away."""
+        found = self._call("noted", key, lambda: self._lines.ask("GET", key))
+        return found if isinstance(found, bytes) else None
+
     def drop(self, key: str) -> None:
         """Remove a note, if Redis is there."""
         self._call("drop", key, lambda: self._redis.delete(key))

@@ -88,7 +88,7 @@ class Settings:
     """Let Postgres keep the plans of statements it has seen before, a connection; `false` behind a pooler that hands connections
     on between transactions."""
     db_echo: bool = False
-    """Log every SQL statement."""
+    """Log every SQL statement, without its values."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR. Logs go to standard error, as JSON unless that is a terminal."""
     lease_seconds: float = 8.0
@@ -97,6 +97,8 @@ class Settings:
     """How long one message follows a run before it hands on to the next."""
     node_lost_seconds: float = 900.0
     """How long a worker node may be away before the runs that live on it count as lost."""
+    unreachable_seconds: float = 30.0
+    """How long past a step's timeout its target may be out of reach before its end counts as unknown and a person is asked."""
     log_limit_bytes: int = 64 * 1024 * 1024
     """How much of an attempt's output is kept from its beginning; of a longer one also the last 256 KiB, with a line between
     them that says how much was left out."""

@@ -28,6 +28,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
         "pool_recycle": 1800,
         "pool_use_lifo": True,
         "echo": settings.db_echo,
+        "hide_parameters": True,  # some are hashes of passwords, and errors are logged with them
         "connect_args": {
             "connect_timeout": 3,
             "keepalives_idle": 5,

@@ -59,6 +59,8 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # DB_ECHO: SQLAlchemy adds a handler to standard output where its logger has none.
+    logging.getLogger("sqlalchemy.engine.Engine").handlers = [logging.NullHandler()]
 
 
 about = structlog.contextvars.bound_contextvars

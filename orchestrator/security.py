@@ -57,6 +57,7 @@ class Vault:
     def __init__(self, secret_key: str) -> None:
         key = derive_key(secret_key, "vault")[:32]
         self._fernet = Fernet(base64.urlsafe_b64encode(key))
+        self._marking = derive_key(secret_key, "fingerprint")
 
     def seal(self, values: Mapping[str, Any]) -> bytes:
         """These values as bytes that only a vault of the same secret opens."""
@@ -69,6 +70,11 @@ class Vault:
         except InvalidToken as error:
             raise SealBrokenError from error
         return found
+
+    def fingerprint(self, values: Mapping[str, Any]) -> str:
+        """What tells whether values are the same, and of what they are nothing to who has not the secret."""
+        written = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+        return hmac.new(self._marking, written, hashlib.sha256).hexdigest()
 
 
 class PasswordHasher:

@@ -66,6 +66,7 @@ class Hub:
         self._topics: dict[int, Topic] = {}
         self._channels: dict[Key, Channel] = {}
         self._tell_anew: set[int] = set()
+        """Of these the next look that succeeds is to tell all."""
         self.followed = asyncio.Event()
         """Set while anything is."""
 
@@ -117,9 +118,7 @@ class Hub:
         fresh = {id for id in going_on if not self._topics[id].looked.is_set()}
         marks = {key: channel.mark for key, channel in self._channels.items()}
         sign_ins = {each.actor.sign_in_id for each in self.everybody()} if with_sign_ins else set()
-        asked = Asked(wanted, fresh | (self._tell_anew & wanted), marks, sign_ins)
-        self._tell_anew.clear()
-        return asked
+        return Asked(wanted, fresh | (self._tell_anew & wanted), marks, sign_ins)
 
     def publish(self, asked: Asked, found: Found) -> bool:
         """Hand out what a look found; whether there is more to be read at once."""

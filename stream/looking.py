@@ -1,7 +1,7 @@
 """One look at Postgres for everybody: what is new of all deployments that are followed, in a handful of statements."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Row
@@ -83,12 +83,11 @@ class _Known:
 
     def forget(self) -> None:
         """Take all that is seen next for new."""
-        self.row, self.shown = None, b""
-        self.steps.clear()
+        self.row, self.shown, self.steps = None, b"", {}
 
 
 class Looker:
-    """Looks, and remembers what it saw, so that it tells only what changed. One caller at a time."""
+    """Looks, and remembers what it told, so that it tells only what changed. One caller at a time."""
 
     def __init__(self, database: Database, cursors: Cursors) -> None:
         self._database = database
@@ -97,9 +96,18 @@ class Looker:
 
     def look(self, asked: Asked) -> Found:
         """Everything that is new. Raises what SQLAlchemy raises when Postgres is away."""
-        self._known = {id: self._known.get(id) or _Known() for id in asked.deployments}
+        before, found = self._known, None
+        self._known = {id: replace(before.get(id) or _Known()) for id in asked.deployments}
         for id in asked.anew:
             self._known[id].forget()
+        try:
+            found = self._see(asked)
+        finally:
+            if found is None:
+                self._known = before  # nobody is told what it saw before it failed
+        return found
+
+    def _see(self, asked: Asked) -> Found:
         found = Found()
         with self._database.reading() as session:
             # The statuses first: what a deployment wrote is there before its end is.
@@ -156,17 +164,17 @@ class Looker:
 
     def _take_in(self, waves: streams.Waves, rows: list[Row[Any]]) -> dict[int, tuple[int, bytes]]:
         known = self._known[waves.deployment_id]
-        changed = {}
+        states, changed = {}, {}
         for row in rows:
             state = (row.wave_index, row.status, row.attempt, row.started_at, row.exit_code, row.failure)
             if known.steps.get(row.id) != state:
-                known.steps[row.id] = state
+                states[row.id] = state
                 changed[row.id] = (row.wave_index, dumps(present_step(row)))
         low = waves.high
         if len(rows) >= MOST_STEPS:
             low = min(max(rows[-1].wave_index, waves.low + 1), waves.high)
         known.low, known.behind = low, low < waves.high
-        known.steps = {id: state for id, state in known.steps.items() if state[0] >= low}
+        known.steps = {id: state for id, state in (known.steps | states).items() if state[0] >= low}
         known.running = {id for id, state in known.steps.items() if state[1] == StepStatus.RUNNING}
         return changed
 

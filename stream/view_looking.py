@@ -71,6 +71,16 @@ class ViewLooker:
     def look(self, keys: Collection[ViewKey], sign_ins: Collection[str]) -> Seen:
         """Make those anew that may have changed. Raises what SQLAlchemy raises when Postgres is away."""
         self._known = {key: self._known.get(key) or _Known() for key in keys}
+        seen = None
+        try:
+            seen = self._see(sign_ins)
+        finally:
+            if seen is None:  # nobody is shown what it saw before it failed
+                for known in self._known.values():
+                    known.is_stale = True
+        return seen
+
+    def _see(self, sign_ins: Collection[str]) -> Seen:
         seen, begun = Seen(), clock.monotonic()
         with self._database.reading() as session:
             self._notice(session)

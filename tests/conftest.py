@@ -6,21 +6,26 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from alembic import command
 from alembic.config import Config
 
-from orchestrator import log, prepared
+from orchestrator import log, prepared, queue
 from orchestrator.config import Settings
 from orchestrator.db import Database, make_engine
 
 pytest.register_assert_rewrite("tests.servers", "tests.dockerd")
 
-from tests.servers import PostgresServer, worker_id  # noqa: E402  # its asserts are to be rewritten
+from tests.servers import PostgresServer, empty, worker_id  # noqa: E402  # its asserts are to be rewritten
 
 pytest_plugins = ["tests.servers", "tests.dockerd"]
 
+hypothesis.settings.register_profile("patient", deadline=None)  # no test is about how long something takes
+hypothesis.settings.load_profile("patient")
+
 prepared.AT_ONCE = True  # so that a statement which cannot be prepared fails its test
+queue.PUBLISH_TIMEOUT_SECONDS = 30.0  # what tests count on the broker is there however busy the machine is
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 SECRET_KEY = "only-for-tests-0123456789abcdef0123456789abcdef"
@@ -42,6 +47,17 @@ def pytest_configure() -> None:
 def pytest_report_header() -> str:
     """So that a run can be done again."""
     return f"fresh seed of the model: MODEL_SEED={os.environ['MODEL_SEED']}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that at the end each process of this run finds something short to do.
+
+    Within each kind the order stays as it was drawn.
+    """
+    longest = {item.path for item in items if item.get_closest_marker("timeout")}
+    items.sort(
+        key=lambda item: (item.path not in longest, item.path.parent.name not in {"acceptance", "browser"})
+    )
 
 
 def environment(database_url: str, redis_url: str, data_dir: Path) -> dict[str, str]:
@@ -79,13 +95,15 @@ def settings(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Settings]:
-    """Settings with a database of this test's own, cloned from one that was migrated once."""
+    """Settings with a database of this test's own, cloned from one that was migrated once, and an empty Valkey."""
     template = postgres_server.template("migrated", lambda url: migrate(url, redis_url, tmp_path))
     name = f"test_{worker_id()}"
     url = postgres_server.create_database(name, template=template)
+    empty(redis_url)
     for variable, value in environment(url, redis_url, tmp_path).items():
         monkeypatch.setenv(variable, value)
     yield settings_for(url, redis_url, tmp_path)
+    empty(redis_url)  # for the world of a module, if there is one beside this
     postgres_server.drop_database(name)
 
 

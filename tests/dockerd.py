@@ -19,8 +19,8 @@ import pytest
 from orchestrator.targets.base import TargetError
 from orchestrator.targets.docker_engine import Engine
 from tests.acceptance.fleet import eventually
+from tests.ports import free_port
 from tests.servers import is_gone
-from tests.sshd import free_port
 from tests.unit.test_posting_https import write_certificate
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"

@@ -1,12 +1,13 @@
 """A real mail server on loopback that keeps what it takes."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.ports import free_port
 
 
 @dataclass
@@ -25,8 +26,7 @@ class Mailbox:
 @contextmanager
 def mail_server() -> Iterator[Mailbox]:
     """Listens on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     box = Mailbox(f"smtp://127.0.0.1:{port}")
     controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()

@@ -18,17 +18,13 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.fleet import eventually
+from tests.ports import free_port
 
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or ""
 CADDY = shutil.which("caddy", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}") or ""
 needs_haproxy = pytest.mark.skipif(
     not HAPROXY, reason="HAPROXY IS NOT TESTED HERE: there is no haproxy; install Debian's package"
 )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 from orchestrator.domain import standard_webhooks
 from orchestrator.domain.networks import read_networks
 from orchestrator.targets.runs import Runs
-from tests.sshd import free_port
+from tests.ports import free_port
 
 PROGRAM = Path(__file__).resolve().parents[1] / "examples" / "receiver" / "receiver.py"
 LOOPBACK = read_networks("127.0.0.0/8")

@@ -16,11 +16,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
+import redis
 
 from orchestrator.embedded.guardian import start_ticks
 from orchestrator.embedded.stores import EmbeddedStores
@@ -28,13 +31,13 @@ from orchestrator.embedded.stores import EmbeddedStores
 _START_SECONDS = 120
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class PostgresServer:
-    """A running server; `root` is the folder that all test processes of this run share."""
+    """A running server, and one connection to it; `root` is the folder that all test processes of this run share."""
 
     base_url: str
     root: Path
-    worker: str
+    _filled: set[str] = field(default_factory=set)
 
     def url(self, database: str) -> str:
         """How to reach a database of this server."""
@@ -55,24 +58,31 @@ class PostgresServer:
 
         `fill` must close its connections: nobody may be connected to a template.
         """
-        with _locked(self.root / f"template-{name}.lock"):
-            if not self._is_template(name):
-                fill(self.create_database(name))
-                self._execute(f'ALTER DATABASE "{name}" IS_TEMPLATE true')
+        if name not in self._filled:
+            with _locked(self.root / f"template-{name}.lock"):
+                if not self._is_template(name):
+                    fill(self.create_database(name))
+                    self._execute(f'ALTER DATABASE "{name}" IS_TEMPLATE true')
+            self._filled.add(name)
         return name
+
+    def close(self) -> None:
+        """Let its connection go."""
+        self._connection.close()
+
+    @cached_property
+    def _connection(self) -> Any:
+        made = psycopg2.connect(self.url("postgres"))
+        made.autocommit = True
+        return made
 
     def _is_template(self, name: str) -> bool:
         return bool(self._execute(f"SELECT 1 FROM pg_database WHERE datname = '{name}' AND datistemplate"))  # noqa: S608  # test code's own names
 
     def _execute(self, statement: str) -> list[tuple[object, ...]]:
-        connection = psycopg2.connect(self.url("postgres"))
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +120,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
+def postgres_server(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """The shared Postgres: `.url(name)`, `.create_database(name, template=...)`, `.template(name, fill)`."""
-    return PostgresServer(servers.database_base_url, shared_folder(tmp_path_factory), worker_id())
+    found = PostgresServer(servers.database_base_url, shared_folder(tmp_path_factory))
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +133,12 @@ def redis_url(servers: Servers) -> str:
     worker = worker_id()
     index = int(worker.removeprefix("gw")) + 1 if worker.startswith("gw") else 0
     return f"{servers.redis_base_url}/{index}"
+
+
+def empty(redis_url: str) -> None:
+    """Forget what is kept there: messages, sessions and cached rows name ids of the database of an earlier test."""
+    with redis.Redis.from_url(redis_url) as store:
+        store.flushdb()
 
 
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -49,8 +49,6 @@ CALLED_BACK_PAUSE_SECONDS = 15.0
 UNREACHABLE_PAUSE_SECONDS = 1.0
 UNREACHABLE_AFTER_SECONDS = 15.0
 """How long a target on which nothing was begun is tried, where the plan says what becomes of one that cannot be reached."""
-UNREACHABLE_LIMIT_SECONDS = 30.0
-"""How long after a step's timeout its target may be out of reach before a person is asked."""
 PROBE_SECONDS = 5.0
 
 _logger = log.get(__name__)
@@ -93,7 +91,8 @@ def drive(
         minutes = int(ours.settings.node_lost_seconds // 60)
         why = f"the worker node it ran on has been away for {minutes} minutes"
         return Ended(Outcome.LOST, failure=why, certainly_over=False)
-    slice_ = _Slice(claim, hold, sink, started=clock.monotonic() - claim.age_seconds, end=slice_end)
+    deadline = clock.monotonic() - claim.age_seconds + claim.work.timeout_seconds
+    slice_ = _Slice(claim, hold, sink, deadline=deadline, end=slice_end, settings=ours.settings)
     if claim.work.check is not None:
         check = claim.work.check
         return _Asking(slice_, check.probe).go()
@@ -128,15 +127,16 @@ def make_target(
     return target.within(allowed) if isinstance(target, SupportsNetworks) else target
 
 
+@dataclass(frozen=True, slots=True)
 class _Slice:
     """What both ways of driving need to know."""
 
-    def __init__(self, claim: Claim, hold: Hold, sink: Sink, *, started: float, end: float) -> None:
-        self.claim = claim
-        self.hold = hold
-        self.sink = sink
-        self.deadline = started + claim.work.timeout_seconds
-        self._end = end
+    claim: Claim
+    hold: Hold
+    sink: Sink
+    deadline: float
+    end: float
+    settings: Settings
 
     def require_lease(self) -> None:
         """Raise LeaseLostError unless this worker may still act."""
@@ -146,15 +146,15 @@ class _Slice:
     def is_over(self) -> bool:
         """Whether the attempt goes to the next slice now."""
         shutting_down = self.hold.stopping and not (self.hold.cancelling or self.hold.lost)
-        return shutting_down or clock.monotonic() >= self._end
+        return shutting_down or clock.monotonic() >= self.end
 
     def patience_ends_at(self, seconds: float) -> float:
         """When so many seconds are over, or the slice is."""
-        return min(clock.monotonic() + seconds, self._end)
+        return min(clock.monotonic() + seconds, self.end)
 
     def seconds_left(self) -> float:
         """Before the slice or the step's time is over."""
-        return max(0.0, min(self._end, self.deadline) - clock.monotonic())
+        return max(0.0, min(self.end, self.deadline) - clock.monotonic())
 
     def timed_out(self, *, by_seconds: float = 0.0) -> bool:
         return clock.monotonic() >= self.deadline + by_seconds
@@ -345,7 +345,7 @@ class _RunAtTarget:
         why = self._hide(str(error))
         if not error.retryable and not self._may_have_begun:
             return Ended(Outcome.FAILED, failure=why)
-        if self._slice.timed_out(by_seconds=UNREACHABLE_LIMIT_SECONDS):
+        if self._slice.timed_out(by_seconds=self._slice.settings.unreachable_seconds):
             return Ended(Outcome.LOST, failure=f"its end cannot be known: {why}", certainly_over=False)
         _logger.warning("target_trouble", error=why)
         self._slice.pause(UNREACHABLE_PAUSE_SECONDS)

@@ -6,6 +6,7 @@ from flask import Response, request
 
 from api.auth import current_actor, requires
 from api.extensions import services, session
+from api.idempotency import create_secret_once
 from api.pagination import PageArgs, window
 from api.parsing import Blueprint
 from api.responses import json_response
@@ -29,12 +30,21 @@ blueprint = Blueprint("hooks", __name__, url_prefix="/api/v1/hooks", description
 @blueprint.arguments(schemas.HookIn)
 @blueprint.response(201, schemas.NewHook)
 def create_hook(body: dict[str, Any]) -> Response:
-    """Let another system announce releases, in your name. The secret is shown this once; take no Idempotency-Key."""
-    with transaction(session()):
-        hook_id, secret = hooks.create(session(), **body, actor=current_actor(), vault=services().vault)
-        shown = _shown(hook_id) | {"secret": secret}
-    headers = {"Location": f"/api/v1/hooks/{hook_id}", "Cache-Control": "no-store"}
-    return json_response(shown, 201, headers=headers)
+    """Let another system announce releases, in your name. The secret is shown this once.
+
+    Who asks again with the same Idempotency-Key gets null for it.
+    """
+    actor = current_actor()
+    made = create_secret_once(
+        session(),
+        lambda: hooks.create(session(), **body, actor=actor, vault=services().vault),
+        field="secret",
+        user_id=actor.id,
+        body=body,
+        show=_shown,
+    )
+    headers = {"Location": f"/api/v1/hooks/{made.id}", "Cache-Control": "no-store", **made.headers}
+    return json_response(made.shown, 201, headers=headers)
 
 
 @blueprint.route("/", methods=["GET"])

@@ -6,6 +6,7 @@ from flask import Response
 
 from api.auth import current_actor, requires
 from api.extensions import session
+from api.idempotency import create_secret_once
 from api.pagination import window
 from api.parsing import Blueprint
 from api.responses import json_response
@@ -23,13 +24,23 @@ blueprint = Blueprint("tokens", __name__, url_prefix="/api/v1/tokens", descripti
 @blueprint.arguments(schemas.TokenIn)
 @blueprint.response(201, schemas.NewToken)
 def create_token(body: dict[str, Any]) -> Response:
-    """Make a token with some of your rights. It is shown this once; take no Idempotency-Key, it cannot be shown again."""
-    wanted = {"applications_": body.pop("applications"), **body}
-    with transaction(session()):
-        token_id, token = api_tokens.create(session(), **wanted, actor=current_actor())
-        shown = schemas.present(rows.get(session(), token_id)) | {"token": token}
-    headers = {"Location": f"/api/v1/tokens/{token_id}", "Cache-Control": "no-store"}
-    return json_response(shown, 201, headers=headers)
+    """Make a token with some of your rights. It is shown this once.
+
+    Who asks again with the same Idempotency-Key gets null for it.
+    """
+    actor = current_actor()
+    wanted = dict(body)
+    names = wanted.pop("applications")
+    made = create_secret_once(
+        session(),
+        lambda: api_tokens.create(session(), applications_=names, **wanted, actor=actor),
+        field="token",
+        user_id=actor.id,
+        body=body,
+        show=lambda token_id: schemas.present(rows.get(session(), token_id)),
+    )
+    headers = {"Location": f"/api/v1/tokens/{made.id}", "Cache-Control": "no-store", **made.headers}
+    return json_response(made.shown, 201, headers=headers)
 
 
 @blueprint.route("/", methods=["GET"])

@@ -6,6 +6,7 @@ from flask import Response
 
 from api.auth import current_actor, requires
 from api.extensions import services, session
+from api.idempotency import create_once, create_secret_once
 from api.pagination import PageArgs, window
 from api.parsing import Blueprint
 from api.responses import json_response
@@ -30,18 +31,22 @@ blueprint = Blueprint(
 @blueprint.arguments(schemas.WebhookIn)
 @blueprint.response(201, schemas.NewWebhook)
 def create_webhook(body: dict[str, Any]) -> Response:
-    """Tell somebody what happens from now on. The secret is shown this once; take no Idempotency-Key, it cannot be shown again."""
-    wanted = {"applications_": body.pop("applications"), **body}
-    with transaction(session()):
-        webhook_id, secret = webhooks.create(
-            session(),
-            **wanted,
-            actor=current_actor(),
-            vault=services().vault,
-            outside=outside_of(services().settings),
-        )
-        shown = _shown(webhook_id) | {"secret": secret}
-    return json_response(shown, 201, headers={"Location": f"/api/v1/webhooks/{webhook_id}", **_UNCACHED})
+    """Tell somebody what happens from now on. The secret is shown this once.
+
+    Who asks again with the same Idempotency-Key gets null for it.
+    """
+    actor, vault, wanted = current_actor(), services().vault, dict(body)
+    more = {"applications_": wanted.pop("applications"), "outside": outside_of(services().settings)}
+    made = create_secret_once(
+        session(),
+        lambda: webhooks.create(session(), **wanted, **more, actor=actor, vault=vault),
+        field="secret",
+        user_id=actor.id,
+        body=body | {"settings": vault.fingerprint(body["settings"])},  # they may hold passwords
+        show=_shown,
+    )
+    headers = {"Location": f"/api/v1/webhooks/{made.id}", **_UNCACHED, **made.headers}
+    return json_response(made.shown, 201, headers=headers)
 
 
 @blueprint.route("/", methods=["GET"])
@@ -90,10 +95,15 @@ def rotate_webhook(webhook_id: int) -> Response:
 @blueprint.response(202, schemas.Delivery)
 def test_webhook(webhook_id: int) -> Response:
     """Have it told a test; the answer is the delivery to look at."""
-    with transaction(session()):
-        delivery_id = webhooks.try_out(session(), webhook_id, actor=current_actor())
-        shown = schemas.present_delivery(deliveries.get(session(), webhook_id, delivery_id))
-    return json_response(shown, 202, headers=_location(webhook_id, delivery_id))
+    actor = current_actor()
+    made = create_once(
+        session(),
+        lambda: webhooks.try_out(session(), webhook_id, actor=actor),
+        user_id=actor.id,
+        body={},
+        show=lambda delivery_id: schemas.present_delivery(deliveries.get(session(), webhook_id, delivery_id)),
+    )
+    return json_response(made.shown, 202, headers=_location(webhook_id, made.id) | made.headers)
 
 
 @blueprint.route("/<id:webhook_id>/replay", methods=["POST"])

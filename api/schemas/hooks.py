@@ -40,9 +40,9 @@ class Hook(ma.Schema):
 
 
 class NewHook(Hook):
-    """A hook with its secret, which is shown this once."""
+    """A hook with its secret, which is shown this once. Null: it was made by an earlier request with this Idempotency-Key."""
 
-    secret = fields.String(required=True)
+    secret = fields.String(required=True, allow_none=True)
 
 
 class Received(ma.Schema):

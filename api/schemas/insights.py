@@ -40,7 +40,11 @@ class InsightsQuery(ma.Schema):
         metadata={"description": "Which one is production for this."},
     )
     first = _day("from", f"The first day; {DEFAULT_DAYS} days before `to` if not given.")
-    until = _day("to", f"The day after the last one, at most {MOST_DAYS} later; tomorrow if not given.")
+    until = _day(
+        "to",
+        f"The day after the last one, at most {MOST_DAYS} later; "
+        f"{DEFAULT_DAYS} days after `from`, and tomorrow at the latest, if not given.",
+    )
     zone = Text(
         load_default="UTC",
         longest=100,

@@ -67,9 +67,9 @@ class Token(ma.Schema):
 
 
 class NewToken(Token):
-    """A token that was made now: it is shown this once."""
+    """A token that was made now: it is shown this once. Null: it was made by an earlier request with this Idempotency-Key."""
 
-    token = fields.String(required=True)
+    token = fields.String(required=True, allow_none=True)
 
 
 TokenPage = page_of(Token)

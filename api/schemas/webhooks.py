@@ -69,7 +69,10 @@ class Webhook(ma.Schema):
 
 
 class NewWebhook(Webhook):
-    """A webhook with the secret of its signatures, which is shown this once; null where its kind signs nothing."""
+    """A webhook with the secret of its signatures, which is shown this once.
+
+    Null: its kind signs nothing, or it was made by an earlier request with this Idempotency-Key.
+    """
 
     secret = fields.String(required=True, allow_none=True)
 

@@ -14,7 +14,8 @@ from orchestrator.client import Client, MemoryTokens
 from orchestrator.config import Settings
 from tests.acceptance.fleet import eventually, fleet
 from tests.conftest import environment
-from tests.integration.stream_world import Server, free_port, running
+from tests.integration.stream_world import Server, running
+from tests.ports import free_port
 
 PASSWORD = "correct horse battery"
 WEB = "-c python:api.serving --no-control-socket -k api.patience.Worker --workers 2 --threads 4"
@@ -50,13 +51,19 @@ class Installation:
         self.client.create("/releases/", {"name": name, "version": "1"})
 
     def deploy(self, application: str, **headers: str) -> int:
-        """Request it and wait for its success."""
+        """Request it and wait for its success, and for what the worker counts and says of it then."""
         body = {"application": application, "version": "1", "environment": "lab"}
         answer = self.send("POST", "/api/v1/deployments/", headers, json=body)
         assert answer.status == 202, answer.data
         made = int(json.loads(answer.data)["id"])
         eventually(lambda: self.client.deployment(made)["status"] == "succeeded", "the deployment succeeds")
+        eventually(lambda: self.of_attempt(made), "the worker says that the attempt has ended")
         return made
+
+    def of_attempt(self, deployment: int) -> list[dict[str, Any]]:
+        """What the worker says of the end of a deployment's attempts."""
+        ends = [line for line in self.lines("worker") if line["event"] == "attempt_ended"]
+        return [line for line in ends if line["deployment"] == deployment]
 
     def send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> Any:
         """Any request to web, as the person."""
@@ -78,8 +85,8 @@ class Installation:
         return {(s.name, frozenset(s.labels.items())): s.value for each in families for s in each.samples}
 
     def lines(self, process: str) -> list[dict[str, Any]]:
-        """The lines of a process's log that are JSON."""
-        lines = self.logs[process].read_text(errors="replace").splitlines()
+        """The lines of a process's log that are whole, and JSON."""
+        lines = self.logs[process].read_text(errors="replace").rpartition("\n")[0].splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 

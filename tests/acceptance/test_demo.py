@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.fleet import eventually
 from tests.servers import passable_path
 
@@ -100,6 +102,7 @@ def table(told: list[dict[str, object]]) -> dict[tuple[str, str], tuple[str, str
     return {(row["environment"], row["target"]): (row["version"], row["answered"]) for row in rows}
 
 
+@pytest.mark.timeout(400)
 def test_the_demo_tells_the_truth_leaves_nothing_and_disturbs_nobody(passable_path: Path) -> None:
     home = passable_path
     up, kept = home / "up", home / "kept"

@@ -205,7 +205,7 @@ def test_a_target_that_stays_away_past_the_limit_makes_the_step_unknown(
     world: World, workers: Fleet, place: Place, tmp_path: Path, phase: str
 ) -> None:
     ledger = tmp_path / "ledger"
-    workers.worker()
+    workers.worker(UNREACHABLE_SECONDS="3")
     workers.beat()
     if phase == "before the start":
         place.turn(Mode.CUT)

@@ -15,7 +15,7 @@ from tests.acceptance.fleet import Fleet, eventually
 from tests.acceptance.test_workers import ended
 from tests.acceptance.tool import deploy, workers, world
 from tests.integration.engine_world import World
-from tests.integration.stream_world import free_port
+from tests.ports import free_port
 
 __all__ = ["workers", "world"]
 

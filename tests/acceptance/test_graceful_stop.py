@@ -14,7 +14,8 @@ from orchestrator.db import Database
 from tests.acceptance.fleet import eventually
 from tests.acceptance.installation import WEB
 from tests.conftest import environment
-from tests.integration.stream_world import Server, free_port, running
+from tests.integration.stream_world import Server, running
+from tests.ports import free_port
 
 
 @pytest.fixture

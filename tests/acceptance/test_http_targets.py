@@ -96,19 +96,22 @@ def web(settings: Settings) -> Iterator[str]:
 
 
 def test_a_receiver_calls_back_when_a_run_is_over(
-    world: World, workers: Fleet, settings: Settings, receiver: Receiver, tmp_path: Path
+    world: World, workers: Fleet, settings: Settings, receiver: Receiver, line: Proxy, tmp_path: Path
 ) -> None:
     goes_on, may_end = tmp_path / "goes-on", tmp_path / "may-end"
+    called = "SELECT called_back FROM attempts WHERE deployment_id = :id"
     with web(settings) as url:
         workers.worker(CALLBACK_URL=url)
-        target = f"{at(str(receiver.settings()['url']), receiver.secret)}, callback: true"
         script = f"touch {goes_on}\nuntil test -e {may_end}; do sleep 0.1; done\necho it is over"
-        deployment = deploy(world, target, script)
+        deployment = deploy(world, f"{at(over(line), receiver.secret)}, callback: true", script)
         eventually(goes_on.exists, "the run has begun")
-        assert world.scalar("SELECT called_back FROM attempts WHERE deployment_id = :id", id=deployment) == 0
+        assert world.scalar(called, id=deployment) == 0
+        line.turn("receiver", Mode.CUT)  # or the worker may happen to ask before it is told
         may_end.touch()
+        eventually(lambda: world.scalar(called, id=deployment) == 1, "it is told")
+        line.turn("receiver", Mode.OPEN, reset=True)
         assert ended(world, deployment) == "succeeded"
-    assert world.scalar("SELECT called_back FROM attempts WHERE deployment_id = :id", id=deployment) == 1
+    assert world.scalar(called, id=deployment) == 1
     assert world.stored_log(deployment) == b"it is over\n"
 
 

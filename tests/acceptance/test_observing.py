@@ -10,7 +10,7 @@ from tests.acceptance.fleet import eventually
 from tests.acceptance.installation import Installation, Samples, installation
 from tests.conftest import migrate, settings_for
 from tests.integration.stream_world import Listener
-from tests.servers import PostgresServer, worker_id
+from tests.servers import PostgresServer, empty, worker_id
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,8 @@ def site(
     template = postgres_server.template("migrated", lambda url: migrate(url, redis_url, folder))
     name = f"site_{worker_id()}"
     url = postgres_server.create_database(name, template=template)
-    with installation(settings_for(url, redis_url, folder), folder) as made:
+    empty(redis_url)
+    with installation(settings_for(url, redis_url, folder), folder, LOG_LEVEL="DEBUG") as made:
         yield made
     postgres_server.drop_database(name)
 
@@ -82,17 +83,13 @@ def test_nobody_reads_the_numbers_of_a_process_without_the_token(site: Installat
 def test_lines_say_which_request_deployment_attempt_and_worker_they_are_about(site: Installation) -> None:
     site.application("logged", "true")
     made = site.deploy("logged", **{"X-Request-ID": "asked-by-a-test"})
-    asked = [line for line in site.lines("web") if line.get("request_id") == "asked-by-a-test"]
-    assert [(line["process"], line["deployment"], line["status"]) for line in asked] == [("web", made, 202)]
-    eventually(
-        lambda: [line for line in site.lines("worker") if line.get("deployment") == made],
-        "the worker logs the deployment",
-    )
-    ended = [
+    asked = [
         line
-        for line in site.lines("worker")
-        if line["event"] == "attempt_ended" and line["deployment"] == made
+        for line in site.lines("web")
+        if line.get("request_id") == "asked-by-a-test" and line["event"] == "request"
     ]
+    assert [(line["process"], line["deployment"], line["status"]) for line in asked] == [("web", made, 202)]
+    ended = site.of_attempt(made)
     assert len(ended) == 1
     assert (ended[0]["process"], ended[0]["outcome"]) == ("worker", "succeeded")
     assert ended[0]["attempt"] > 0
@@ -100,6 +97,22 @@ def test_lines_say_which_request_deployment_attempt_and_worker_they_are_about(si
         names = [line.get("process") for line in site.lines(process)]
         assert set(names[names.index(process) :]) == {process}
     assert all(":" in line["worker"] for line in site.lines("worker")[-5:])
+
+
+def test_at_debug_each_operation_on_the_cache_and_each_message_is_a_line(site: Installation) -> None:
+    site.application("looked-into", "true")
+    made = site.deploy("looked-into")
+    release = site.client.deployment(made)["release_id"]
+    for _ in range(2):
+        site.client.call("GET", f"/releases/{release}")
+    operations = [
+        (line["operation"], line["found"])
+        for line in site.lines("web")
+        if line["event"] == "redis" and line["key"] == f"cache:releases:{release}"
+    ]
+    assert operations[-3:] == [("get", False), ("put", True), ("get", True)]
+    sent = [line for line in site.lines("web") if line["event"] == "message_sent"]
+    assert [line["task"] for line in sent if line["subject"] == made] == ["deployments.advance"]
 
 
 def test_the_web_server_itself_logs_as_its_application_does(site: Installation) -> None:

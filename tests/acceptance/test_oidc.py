@@ -13,8 +13,9 @@ import pytest
 from orchestrator.config import Settings
 from tests.acceptance.fleet import ROOT
 from tests.conftest import environment
-from tests.integration.stream_world import Server, free_port, running
+from tests.integration.stream_world import Server, running
 from tests.oidc_server import CLIENT_ID, CLIENT_SECRET, Oidc, oidc_server
+from tests.ports import free_port
 
 WEB = "--no-control-socket -c python:api.serving -k api.patience.Worker --workers 2 --threads 4"
 BROWSER = f"""#!{sys.executable}

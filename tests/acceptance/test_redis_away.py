@@ -21,7 +21,8 @@ from tests.acceptance.fleet import Fleet, eventually, fleet
 from tests.chaos.processes import Member
 from tests.conftest import environment
 from tests.integration.engine_world import World
-from tests.integration.stream_world import Server, free_port, running
+from tests.integration.stream_world import Server, running
+from tests.ports import free_port
 
 GUNICORN = "gunicorn --no-control-socket -k gthread --workers 1 --threads 8"
 

@@ -15,7 +15,8 @@ from tests.acceptance.fleet import eventually
 from tests.acceptance.installation import Installation, installation
 
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"  # of the W3C's own example
-WANTED = {"POST /api/v1/deployments/", "advance", "run", "finish"}
+ASKED = "POST /api/v1/deployments/"
+WANTED = {ASKED, "advance", "run", "finish"}
 
 
 @dataclass
@@ -69,10 +70,10 @@ def test_one_trace_leads_from_the_request_to_the_step(site: Installation, collec
     made = site.deploy("traced", traceparent=f"00-{TRACE_ID}-{SPAN_ID}-01")
     eventually(lambda: collector.of_trace(TRACE_ID).keys() >= WANTED, "every span of the trace has arrived")
     spans = collector.of_trace(TRACE_ID)
-    service, request = spans["POST /api/v1/deployments/"]
+    service, request = spans[ASKED]
     assert service == "release-manager-web"
     assert request.parent_span_id.hex() == SPAN_ID
-    for name in WANTED - {"POST /api/v1/deployments/"}:
+    for name in WANTED - {ASKED}:
         service, span = spans[name]
         assert service == "release-manager-worker"
         assert span.parent_span_id == request.span_id, name
@@ -90,11 +91,14 @@ def test_a_request_without_a_trace_begins_one(site: Installation, collector: Col
     site.application("untraced", "true")
     site.deploy("untraced")
 
-    def finished() -> list[Span]:
-        return [span for _, span in collector.spans if span.name == "finish"]
+    def whole() -> dict[str, tuple[str, Span]] | None:
+        """Its trace, once web and worker have both sent theirs."""
+        for _, span in collector.spans:
+            found = collector.of_trace(span.trace_id.hex())
+            if span.name == "finish" and ASKED in found:
+                return found
+        return None
 
-    eventually(finished, "the end of the step has arrived")
-    spans = collector.of_trace(finished()[0].trace_id.hex())
-    _, request = spans["POST /api/v1/deployments/"]
+    _, request = eventually(whole, "the request and the end of the step have arrived")[ASKED]
     assert request.parent_span_id == b""
     assert not any("/health" in span.name for _, span in collector.spans)

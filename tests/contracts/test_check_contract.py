@@ -1,6 +1,5 @@
 """What every check promises, whoever wrote it: the installed ones are found through their entry points."""
 
-import socket
 import threading
 from importlib.metadata import entry_points
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.errors import SettingsRefusedError
+from tests.ports import free_port
 
 INSTALLED = {entry.name: entry.load() for entry in entry_points(group="orchestrator.checks")}
 ENGINE = {"within": "20s", "interval": "1s"}
@@ -30,8 +30,7 @@ def test_the_built_in_checks_are_installed() -> None:
 @pytest.mark.parametrize("kind", sorted(INSTALLED))
 class TestCheck:
     def test_nobody_there_is_no_and_says_why(self, kind: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
+        port = free_port()
         probe = INSTALLED[kind].from_settings(settings(kind, port)).probe(5)
         assert not probe.ok
         assert probe.detail
@@ -51,8 +50,7 @@ class TestCheck:
         assert refused.value.field == kind
 
     def test_it_may_be_asked_by_many_threads_at_once(self, kind: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
+        port = free_port()
         made, found = INSTALLED[kind].from_settings(settings(kind, port)), []
         threads = [threading.Thread(target=lambda: found.append(made.probe(5))) for _ in range(8)]
         for thread in threads:

@@ -16,7 +16,8 @@ from orchestrator.traffic.caddy import CaddyProxy
 from orchestrator.traffic.haproxy import HaproxyProxy
 from orchestrator.traffic.shift import Shift
 from tests.acceptance.fleet import eventually
-from tests.proxies import CADDY, Backend, caddy, free_port, haproxy, needs_haproxy
+from tests.ports import free_port
+from tests.proxies import CADDY, Backend, caddy, haproxy, needs_haproxy
 
 
 @contextlib.contextmanager

@@ -16,8 +16,9 @@ from tests.acceptance.fleet import ROOT
 from tests.acceptance.installation import PASSWORD
 from tests.conftest import environment
 from tests.integration.api_world import pipeline_of
-from tests.integration.stream_world import Server, free_port, running
+from tests.integration.stream_world import Server, running
 from tests.oidc_server import CLIENT_ID, CLIENT_SECRET, REDIRECT_URL, Oidc, oidc_server
+from tests.ports import free_port
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
@@ -83,4 +84,5 @@ def test_what_the_description_says_is_so(site: str, tmp_path: Path) -> None:
         found = fuzz(site, tmp_path / "report.json", seed, ALL if CASES else FEW)
         assert found["operations"]["tested"] == found["operations"]["total"] - 1 >= LEAST
         cases += found["test_cases"]["generated"]
+        sys.stdout.write(f"seed {seed}: {cases:,} cases so far, and none failed\n")
         seed += 1

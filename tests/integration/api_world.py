@@ -17,7 +17,7 @@ from api.app import close, create_app
 from orchestrator.config import Settings
 from orchestrator.db import Database
 from tests.conftest import environment, migrate, settings_for
-from tests.servers import PostgresServer, worker_id
+from tests.servers import PostgresServer, empty, worker_id
 
 PASSWORD = "correct horse battery"
 V1 = "/api/v1"
@@ -156,8 +156,8 @@ def world(
     template = postgres_server.template("migrated", lambda url: migrate(url, redis_url, folder))
     name = f"api_{worker_id()}"
     url = postgres_server.create_database(name, template=template)
+    empty(redis_url)
     store = redis.Redis.from_url(redis_url)
-    store.flushdb()  # what is kept there names ids of another database
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment(url, redis_url, folder).items():
             patch.setenv(variable, value)

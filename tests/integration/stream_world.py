@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,14 +21,9 @@ from tests.acceptance.fleet import ROOT, eventually
 from tests.conftest import environment
 from tests.integration.api_world import ApiWorld, Person
 from tests.integration.engine_world import World, worker
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 30
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -47,7 +41,8 @@ class Server:
             self.popen = subprocess.Popen(
                 [sys.executable, "-m", *self.argv],
                 cwd=ROOT,
-                env={"PATH": os.environ["PATH"], **self.env},
+                # Who is killed leaves what it has in a temporary folder.
+                env={"PATH": os.environ["PATH"], "TMPDIR": str(self.log.parent), **self.env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

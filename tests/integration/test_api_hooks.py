@@ -200,6 +200,9 @@ def test_a_hook_is_an_operator_s_shown_without_its_secret_and_removed(world: Api
     headers = {"Authorization": f"Bearer {token}"}
     assert operator.post("/hooks/", json=body, headers=headers).status_code == 403
     hook = make(world, "github", name, by=operator)
+    repeated = [operator.post("/hooks/", json=body, headers={"Idempotency-Key": "hook"}) for _ in range(2)]
+    assert repeated[0].get_json()["secret"]
+    assert repeated[1].get_json() == {**repeated[0].get_json(), "secret": None}
     shown = world.admin.get(f"/hooks/{hook['id']}").get_json()
     assert shown == {key: value for key, value in hook.items() if key != "secret"}
     assert hook["id"] in [each["id"] for each in world.admin.get("/hooks/").get_json()["items"]]

@@ -39,6 +39,19 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(world: ApiWorld) -> None:
     assert all(made["token"] not in text and made["token"][4:20] not in text for text in [*kept, *told])
 
 
+def test_who_asks_again_with_the_same_key_has_made_one_token_and_is_not_shown_it(world: ApiWorld) -> None:
+    person, headers = world.person("deployer"), {"Idempotency-Key": "ci"}
+    body = {"name": "ci", "scopes": ["deploy"]}
+    first, again = (person.post("/tokens/", json=body, headers=headers) for _ in range(2))
+    assert first.get_json()["token"].startswith("drm_")
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    assert again.get_json() == {**first.get_json(), "token": None}
+    schemas.NewToken().load(again.get_json())
+    assert len(person.get("/tokens/").get_json()["items"]) == 1
+    other = person.post("/tokens/", json={**body, "name": "another"}, headers=headers)
+    assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
+
+
 def test_a_machine_does_what_its_token_is_for(world: ApiWorld) -> None:
     name = world.application("1.0")
     made = make(world.person("deployer"), "deploy", "create_release", applications=[name])

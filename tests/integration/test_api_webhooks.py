@@ -64,6 +64,21 @@ def test_a_test_is_waiting_and_can_be_looked_at(world: ApiWorld, made: dict[str,
     assert world.admin.post(f"{path}/replay").get_json() == {"replayed": 0}
 
 
+def test_who_asks_again_with_the_same_key_has_made_one_and_is_not_shown_its_secret(world: ApiWorld) -> None:
+    headers = {"Idempotency-Key": "chat"}
+    first, again = (world.admin.post("/webhooks/", json=body_of(), headers=headers) for _ in range(2))
+    Webhook(first.get_json()["secret"])
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    assert again.get_json() == {**first.get_json(), "secret": None}
+    elsewhere = body_of(settings={"url": f"{URL}/elsewhere"})
+    assert world.admin.post("/webhooks/", json=elsewhere, headers=headers).status_code == 422
+    path = f"/webhooks/{first.get_json()['id']}"
+    tests = [world.admin.post(f"{path}/test", headers={"Idempotency-Key": "try"}) for _ in range(2)]
+    assert tests[0].get_json() == tests[1].get_json()
+    assert len(world.admin.get(f"{path}/deliveries").get_json()["items"]) == 1
+    world.admin.call("DELETE", path)
+
+
 def test_a_delivery_belongs_to_its_webhook(world: ApiWorld, made: dict[str, Any]) -> None:
     other = world.admin.post("/webhooks/", json=body_of()).get_json()
     delivery = world.admin.post(f"/webhooks/{made['id']}/test").get_json()

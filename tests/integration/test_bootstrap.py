@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from orchestrator.bootstrap import known_revisions
+from orchestrator.config import Settings
 from orchestrator.db import make_engine
 from orchestrator.domain.errors import MisconfiguredError
 from orchestrator.packages import check_packages
@@ -43,6 +44,18 @@ def test_two_starters_migrate_once_and_one_tells_the_first_password(
         assert revisions == [known_revisions()[0]]
     finally:
         postgres_server.drop_database(name)
+
+
+def test_each_statement_is_logged_once_where_that_is_wished_and_no_value_of_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    env = environment(settings.database_url, settings.redis_url, tmp_path) | {"DB_ECHO": "true"}
+    starter = start("first-admin", env, tmp_path)
+    said, logged = starter.communicate()
+    assert json.loads(said)["username"] == "admin"
+    events = [json.loads(line)["event"] for line in logged.splitlines()]
+    assert sum("INSERT INTO users" in event for event in events) == 1
+    assert "$2b$" not in logged
 
 
 def test_unusable_settings_are_told_in_one_line(tmp_path: Path) -> None:

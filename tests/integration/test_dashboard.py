@@ -1,11 +1,15 @@
 """The pages: sessions that end when they should, forms that only our pages can send, and text that stays text."""
 
+import base64
 import itertools
+import time
 
 import pytest
+from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from orchestrator.security import derive_key
 from tests.integration.api_world import PASSWORD, ApiWorld, pipeline_of, world
 
 __all__ = ["world"]
@@ -109,15 +113,46 @@ def test_who_is_deactivated_is_out_at_once(world: ApiWorld) -> None:
     assert is_login(client)
 
 
-def test_redis_emptied_means_log_in_again_and_redis_away_is_said(world: ApiWorld) -> None:
-    client, _ = world.browser("viewer")
+def test_redis_emptied_or_away_ends_no_session_and_revives_none(world: ApiWorld) -> None:
+    client, token = world.browser("viewer")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
     world.redis.flushdb()
-    assert is_login(client, "/deployments?status=failed")
-    away = world.another(redis_url=f"redis://{NOWHERE}/0").test_client()
-    away.set_cookie("session", "x" * 43)
-    answer = away.get("/")
-    assert (answer.status_code, answer.mimetype) == (503, "text/html")
-    assert "Redis is away" in answer.text
+    assert not is_login(client, "/deployments?status=failed")
+    elsewhere = world.another(redis_url=f"redis://{NOWHERE}/0")
+    away, other = elsewhere.test_client(), elsewhere.test_client()
+    away.set_cookie("session", cookie.value)
+    assert away.get("/").status_code == 200
+    other.post("/login", data={"username": "admin", "password": PASSWORD}, headers=OURS)
+    assert other.get("/").status_code == 200
+    assert away.post("/logout", data={"form_token": token}, headers=OURS).status_code == 303
+    assert is_login(client)
+
+
+def test_only_a_cookie_that_we_made_within_a_day_lets_anybody_in(world: ApiWorld) -> None:
+    client, _ = world.browser("viewer")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    ours, others = (
+        Fernet(base64.urlsafe_b64encode(derive_key(key, "session")[:32]))
+        for key in (world.settings.secret_key, "another secret key of at least 32 bytes")
+    )
+    kept, now = ours.decrypt(cookie.value), int(time.time())
+    world.redis.flushdb()
+    made = {
+        "ours, of today": ours.encrypt_at_time(kept, now - 86_000).decode(),
+        "ours, of yesterday": ours.encrypt_at_time(kept, now - 86_401).decode(),
+        "another's": others.encrypt(kept).decode(),
+        "changed": f"{cookie.value[:40]}{'A' if cookie.value[40] != 'A' else 'B'}{cookie.value[41:]}",
+        "no text of ours": "é" * 43,
+        "endless": "A" * 4000,
+    }
+    let_in = []
+    for what, value in made.items():
+        client.set_cookie("session", value)
+        if not is_login(client):
+            let_in.append(what)
+    assert let_in == ["ours, of today"]
 
 
 def test_without_postgres_there_is_a_page_that_says_so(world: ApiWorld) -> None:

@@ -24,7 +24,7 @@ from orchestrator.targets.docker import LocalDockerTarget
 from orchestrator.testing import follow, new_run
 from tests.acceptance.fleet import eventually
 from tests.dockerd import Dockerd, Registry, needs_dockerd
-from tests.sshd import free_port
+from tests.ports import free_port
 
 pytestmark = needs_dockerd
 

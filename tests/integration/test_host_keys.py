@@ -11,7 +11,8 @@ from orchestrator.cli import main
 from orchestrator.targets.base import Absent
 from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import new_run
-from tests.sshd import Sshd, free_port, needs_sshd, serving
+from tests.ports import free_port
+from tests.sshd import Sshd, needs_sshd, serving
 
 pytestmark = needs_sshd
 

@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import environment
 from tests.integration.api_world import ApiWorld, world
-from tests.integration.stream_world import Server, free_port, running
+from tests.integration.stream_world import Server, running
+from tests.ports import free_port
 
 __all__ = ["world"]
 

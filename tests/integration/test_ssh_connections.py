@@ -18,7 +18,8 @@ from orchestrator.targets.ssh import SshTarget
 from orchestrator.targets.ssh_hosts import AccessRefusedError, HostKeyError
 from orchestrator.testing import follow, new_run
 from tests.acceptance.fleet import eventually
-from tests.sshd import Sshd, free_port, needs_sshd, serving
+from tests.ports import free_port
+from tests.sshd import Sshd, needs_sshd, serving
 
 pytestmark = needs_sshd
 

@@ -154,10 +154,19 @@ def test_the_end_of_a_run_is_kept_until_a_week_after_and_a_later_run_of_its_fenc
 
 
 def test_a_quick_run_needs_one_call_and_its_end_is_what_a_poll_says(host: Sshd) -> None:
-    target, run = target_of(host), new_run()
-    ended = target.start(run, Command("printf 'a\\0b'; exit 3", {}))
-    assert ended == Exited(3, b"a\0b", 3)
-    assert target.poll(run, 0) == ended
+    target = target_of(host)
+
+    def quick() -> Run | None:
+        """Nothing is quick where everything else has the machine."""
+        run = new_run()
+        ended = target.start(run, Command("printf 'a\\0b'; exit 3", {}))
+        if isinstance(ended, Running):
+            return None
+        assert ended == Exited(3, b"a\0b", 3)
+        assert target.poll(run, 0) == ended
+        return run
+
+    run = eventually(quick, "a run has ended by the first answer")
     assert target.start(run, Command("exit 4", {})) is None
     slow = new_run()
     begun = target.start(slow, Command("sleep 600", {}))

@@ -13,7 +13,8 @@ import pytest
 from orchestrator.services.attempts import Claim
 from tests.acceptance.fleet import eventually
 from tests.integration.api_world import world
-from tests.integration.stream_world import Server, StreamWorld, free_port, running, stream_server, streams
+from tests.integration.stream_world import Server, StreamWorld, running, stream_server, streams
+from tests.ports import free_port
 
 __all__ = ["streams", "world"]
 

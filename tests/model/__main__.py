@@ -28,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="release-manager-model-") as name:
         folder = Path(name)
         with connect(folder) as servers:
-            server = PostgresServer(servers.database_base_url, folder, "main")
+            server = PostgresServer(servers.database_base_url, folder)
             simulate(server, servers.redis_base_url + "/0", folder, wanted)
 
 

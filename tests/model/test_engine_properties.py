@@ -213,7 +213,6 @@ def test_deciding_again_at_the_same_moment_changes_nothing(toy: Toy, claims: int
     assert ([step.status for step in toy.steps], toy.status) == (statuses, status)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10_000), st.integers(1, 10_000))
 def test_a_decision_is_as_large_with_ten_thousand_targets_as_with_a_hundred(
     targets: int, parallel: int

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.checks.http import HttpCheck
 from orchestrator.domain.errors import SettingsRefusedError
+from tests.ports import free_port
 
 Serve = Callable[..., str]
 
@@ -101,8 +102,7 @@ def test_text_after_the_first_64_kib_is_not_looked_for(serve: Serve) -> None:
 
 
 def test_nobody_there_is_no() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     probe = check(f"http://127.0.0.1:{port}/").probe(10)
     assert not probe.ok
     assert "no answer" in probe.detail

@@ -12,6 +12,7 @@ from orchestrator import posting
 from orchestrator.domain.networks import read_networks
 from orchestrator.notifications.base import Verdict
 from orchestrator.notifications.receipts import receipt
+from tests.ports import free_port
 from tests.unit.cli_server import DROPPED, ScriptedServer, scripted_server
 
 LOOPBACK = read_networks("127.0.0.0/8, ::1/128")
@@ -146,8 +147,7 @@ def test_whoever_says_nothing_is_no_answer(server: ScriptedServer) -> None:
     server.on("POST", "/a", DROPPED)
     with pytest.raises(posting.CallFailedError, match="no answer"):
         post(server.url + "/a")
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
+    port = free_port()
     with pytest.raises(posting.CallFailedError, match="no answer"):
         post(f"http://127.0.0.1:{port}/secret-path")
 

@@ -13,7 +13,7 @@ import pytest
 from orchestrator.checks.prometheus import PrometheusCheck
 from orchestrator.domain.errors import SettingsRefusedError
 from tests.acceptance.fleet import eventually
-from tests.integration.stream_world import free_port
+from tests.ports import free_port
 
 SELF = 'up{job="itself"}'
 
@@ -111,8 +111,7 @@ def test_a_path_before_the_api_is_kept_and_what_is_not_there_is_no(prometheus: s
 
 
 def test_nobody_there_is_no() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     probe = check(f"http://127.0.0.1:{port}", "up", at_least=0).probe(10)
     assert not probe.ok
     assert "no answer" in probe.detail

@@ -66,7 +66,7 @@ EXPRESSIONS = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(EXPRESSIONS),
     st.sampled_from(["Europe/Berlin", "America/New_York", "America/Santiago", "Asia/Kolkata"]),
@@ -204,7 +204,7 @@ parts = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(parts)
 def test_whatever_is_written_is_refused_or_followed(written: dict[str, str]) -> None:
     schedule = recurrence(";".join(f"{key}={value}" for key, value in written.items()))

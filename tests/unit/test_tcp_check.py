@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.checks.tcp import TcpCheck
 from orchestrator.domain.errors import SettingsRefusedError
+from tests.ports import free_port
 
 
 def check(address: str, **settings: Any) -> TcpCheck:
@@ -40,8 +41,7 @@ def test_an_address_of_six_in_brackets_is_reached() -> None:
 
 
 def test_nobody_there_is_no() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     probe = check(f"127.0.0.1:{port}").probe(10)
     assert not probe.ok
     assert "no connection" in probe.detail

@@ -30,9 +30,10 @@ def test_the_wall_shows_the_published_changes(zone: str, change: str, before: st
     assert any(abs(each - at) < timedelta(hours=1) for each in changes(zone))
 
 
-def test_twenty_thousand_cases_agree_with_the_oracle() -> None:
-    outcome = compare(20_000, seed=4)
-    assert (outcome.cases, outcome.zones) == (20_000, len(ZONES))
+@pytest.mark.parametrize("seed", range(10))  # ten, so that no process has them all
+def test_twenty_thousand_cases_agree_with_the_oracle(seed: int) -> None:
+    outcome = compare(2_000, seed)
+    assert (outcome.cases, outcome.zones) == (2_000, len(ZONES))
     assert not outcome.differences, outcome.differences[0]
 
 
@@ -50,7 +51,7 @@ places = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     places,
     st.lists(st.tuples(st.sampled_from(RuleKind), weeklies), min_size=1, max_size=4),

@@ -32,6 +32,7 @@ ZONES = (
 )
 """Leaps of half an hour, of two hours, at midnight, into negative summer time; and two that never change."""
 YEARS = range(2024, 2031)
+HOUR = timedelta(hours=1)
 BEFORE, AFTER = 6 * DAY, 8 * DAY
 HORIZON = timedelta(days=5)
 INSTANTS_A_SET = 50
@@ -57,15 +58,18 @@ class Outcome:
 
 @cache
 def changes(zone: str) -> tuple[datetime, ...]:
-    """The first whole hours after the changes of clocks; found by looking at every hour."""
+    """The first whole hours after the changes of clocks: of each day that ends otherwise than it began."""
     there, found = ZoneInfo(zone), []
-    at = datetime(YEARS[0], 1, 1, tzinfo=UTC)
-    offset = at.astimezone(there).utcoffset()
-    while at.year in YEARS:
-        at += timedelta(hours=1)
-        if (now := at.astimezone(there).utcoffset()) != offset:
-            found.append(at)
-            offset = now
+
+    def offset(at: datetime) -> timedelta | None:
+        return at.astimezone(there).utcoffset()
+
+    day = datetime(YEARS[0], 1, 1, tzinfo=UTC)
+    while day.year in YEARS:
+        if offset(day) != offset(day + DAY):
+            hours = [day + n * HOUR for n in range(1, 25)]
+            found += [each for each in hours if offset(each) != offset(each - HOUR)]
+        day += DAY
     return tuple(found) or tuple(datetime(year, 7, 1, tzinfo=UTC) for year in YEARS)
 
 

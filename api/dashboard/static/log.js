@@ -6,6 +6,7 @@ const FAST_MS = 700;
 const HIDDEN_MS = 5000;
 const STREAM_AGAIN_MS = 5000;
 const MOST_FOUND = 5000;
+const FRAMES_TO_THE_END = 3;
 const GROUP = "::group::";
 const END_OF_GROUP = "::endgroup::";
 
@@ -93,10 +94,12 @@ function start() {
     goToEnd();
   }
 
-  function goToEnd() {
+  // Lines get their height when they come into view: the end is where it was thought to be only after they have.
+  function goToEnd(frames = FRAMES_TO_THE_END) {
     if (!follow.checked) return;
     log.scrollTop = log.scrollHeight;
     scrolledTo = log.scrollTop;
+    if (frames > 0) requestAnimationFrame(() => goToEnd(frames - 1));
   }
 
   function centre(row) {
@@ -149,7 +152,7 @@ function start() {
     event.preventDefault();
     next(event.shiftKey ? -1 : 1);
   });
-  follow.addEventListener("change", goToEnd);
+  follow.addEventListener("change", () => goToEnd());
   log.addEventListener("scroll", () => {
     if (log.scrollTop < scrolledTo) follow.checked = false; // somebody went back, however they did
     scrolledTo = log.scrollTop;

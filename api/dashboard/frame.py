@@ -291,10 +291,11 @@ def _not_there(error: HTTPException) -> Response:
 
 
 def _to_login() -> Response:
-    """The address to come back to goes along, but for a form that was sent: that has to be filled in again."""
-    here = request.headers.get("HX-Current-URL", request.full_path) if request.method in _SAFE else "/"
-    parts = urlsplit(here)
-    back = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe="")
+    """The address to come back to goes along; of a form that was sent, that of its page: it has to be filled in again."""
+    page = request.full_path if request.method in _SAFE else request.referrer or "/"
+    parts = urlsplit(request.headers.get("HX-Current-URL", page))
+    is_ours = parts.netloc in {"", request.host}
+    back = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe="") if is_ours else "%2F"
     to = f"/login?next={back}"
     if "HX-Request" in request.headers:
         return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": to})

@@ -164,7 +164,7 @@ def _freezes(around: Surroundings) -> tuple[Blocker, ...]:
 def _windows(around: Surroundings) -> tuple[Blocker, ...]:
     """Nothing where a freeze alone keeps it shut: that has said so."""
     opening = around.opening
-    if opening is None or opening.is_open or around.override_windows:
+    if opening is None or opening.is_open or not opening.has_windows or around.override_windows:
         return ()
     thawed = max((active.until for active in opening.freezes), default=None)
     if thawed is not None and opening.next_opening == thawed:

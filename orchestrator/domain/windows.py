@@ -70,6 +70,8 @@ class Opening:
     """The first instant, from now on, at which a deployment may start."""
     opened_at: datetime | None = None
     """When open: since when, where that is after the instant from which on it was looked at."""
+    has_windows: bool = True
+    """Where there are none, only freezes keep it shut."""
 
 
 def evaluate(
@@ -97,6 +99,7 @@ def evaluate(
         closes_at=opens.end if opens is not None and is_open and opens.end < end else None,
         next_opening=max(opens.start, now) if opens is not None else None,
         opened_at=opens.start if opens is not None and begin < opens.start <= now else None,
+        has_windows=bool(windows),
     )
 
 

@@ -91,7 +91,7 @@ def _promotion(row: Row[Any]) -> list[dict[str, Any]]:
     """The question whether what did well on a few targets goes to the others."""
     message = (
         f"{row.wave_index + 1} of {row.wave_count} waves are done; a person has to say that it goes on"
-        " (promote), or end it (cancel), which puts the traffic back"
+        f" (promote), or end it (cancel){', which puts back any traffic that was moved' if row.undoes else ''}"
     )
     return [{"kind": PROMOTE, "message": message, "until": None}]
 

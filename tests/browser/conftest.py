@@ -26,14 +26,14 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def site(
     browser: Browser,
     postgres_server: PostgresServer,
     redis_url: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """An installation for a module; its tests make names of their own."""
+    """An installation for all of them: they make names of their own, and leave no rule behind that stops others."""
     folder = tmp_path_factory.mktemp("site")
     template = postgres_server.template("migrated", lambda url: migrate(url, redis_url, folder))
     name = f"browser_{worker_id()}_{secrets.token_hex(3)}"

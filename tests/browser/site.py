@@ -21,6 +21,8 @@ from tests.acceptance.fleet import ROOT, Fleet, eventually
 
 PASSWORD = "correct horse battery"
 AXE = Path(__file__).with_name("vendor") / "axe-4.14.1.min.js"
+EVERY_RULE = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+RULES_OF_COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
     "--no-sandbox",
@@ -148,10 +150,11 @@ class Visitor:
         return self.page
 
 
-def judge(page: Page) -> list[str]:
+def judge(page: Page, rules: dict[str, Any]) -> list[str]:
     """What axe-core finds against WCAG 2.1 A and AA."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", rules)
     return [
         f"{each['id']}: {node['target']} {node['failureSummary']}"
         for each in found["violations"]
@@ -197,6 +200,15 @@ class Served:
         if self.process is not None:
             self.process.terminate()
             self.process.wait()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """It is ended, and back afterwards."""
+        self.end()
+        try:
+            yield
+        finally:
+            self.start()
 
 
 @contextmanager

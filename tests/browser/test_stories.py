@@ -256,6 +256,32 @@ def test_what_a_script_groups_folds_and_unfolds_for_who_is_led_there(site: Site)
         expect(page.locator("#L1")).to_contain_text("unpacking <b>it</b>")
 
 
+def test_a_log_is_followed_until_somebody_goes_back_and_its_lines_may_come_in_pieces(site: Site) -> None:
+    gates = [site.folder / f"gate-{number}" for number in (1, 2)]
+    one, two = (f"while [ ! -e {each} ]; do sleep 0.1; done" for each in gates)
+    script = f'printf "::gro"; {one}; echo "up::unpacking"; seq 1 400; seq -s " " 1 3000; echo "::endgroup::"; {two}; seq 401 800'
+    name = site.application(PIPELINE.replace('echo "installing', f'{script}; echo "installing'), "1.0.0")
+    made = site.deploy(name, "1.0.0")
+    site.wait(made, "running")
+    step = site.api("GET", f"/deployments/{made}/steps")["items"][0]["id"]
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.person("viewer"))
+        page.goto(f"/deployments/{made}/steps/{step}")
+        expect(page.locator("#L1")).to_have_text("::gro")
+        gates[0].touch()
+        expect(page.locator("#L1")).to_have_text("unpacking")
+        expect(page.locator("#L403")).to_be_in_viewport()
+        page.get_by_role("log").press("PageUp")
+        expect(page.get_by_label("Follow")).not_to_be_checked()
+        gates[1].touch()
+        expect(page.locator("#L804")).to_contain_text("installing")
+        expect(page.locator("#L804")).not_to_be_in_viewport()
+        page.get_by_role("button", name="Fold").click()
+        expect(page.locator("#L2")).to_be_hidden()
+        expect(page.locator("#L403")).to_be_hidden()
+        expect(page.locator("#L404")).to_be_visible()
+
+
 def test_a_canary_is_promoted_from_the_inbox_and_what_differs_is_found(site: Site) -> None:
     name = site.application(CANARY.replace("SITE", site.url), "1.0.0")
     made = site.deploy(name, "1.0.0")

@@ -267,6 +267,23 @@ def test_a_part_of_an_ended_session_leads_the_open_page_to_the_login(world: ApiW
     assert answer.headers["HX-Redirect"] == "/login?next=%2Fdeployments%2F7%3Fx%3D1"
 
 
+@pytest.mark.parametrize(
+    ("sent_from", "back"),
+    [
+        ("http://localhost/deploy?application=shop", "%2Fdeploy%3Fapplication%3Dshop"),
+        ("http://elsewhere.example/deploy", "%2F"),
+        ("", "%2F"),
+    ],
+)
+def test_a_form_that_comes_too_late_leads_to_the_login_and_back_to_its_page(
+    world: ApiWorld, sent_from: str, back: str
+) -> None:
+    answer = world.client().post(
+        "/deploy", data={}, headers=OURS | ({"Referer": sent_from} if sent_from else {})
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/login?next={back}")
+
+
 def test_whatever_people_write_stays_text(world: ApiWorld) -> None:
     client, token = world.browser("operator")
     name = f"nasty-{next(NUMBERS)}"

@@ -7,9 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from orchestrator.domain.statuses import Outcome
-from orchestrator.services import deployments
+from orchestrator.services import deployments, pipelines
 from tests.integration.api_world import ApiWorld, world
-from tests.integration.engine_world import World
+from tests.integration.engine_world import PIPELINE, World
 from tests.integration.test_moving_traffic import SIDES, THREE, play, use
 
 __all__ = ["world"]
@@ -131,3 +131,17 @@ def test_steps_that_are_unknown_are_answered_one_by_one_or_together(world: ApiWo
     assert say(step="9" * 30) == (422, 3)
     assert say(step=steps.pop()) == (303, 2)
     assert say() == (303, 0)
+
+
+def test_a_canary_without_traffic_promises_nothing_about_it(world: ApiWorld, engine: World) -> None:
+    strategy = "{kind: canary, canary: 1, promote: manual}"
+    source = PIPELINE.replace("[{name: web-a, kind: noop}]", f"{THREE}\n    strategy: {strategy}", 1)
+    with world.database.transaction() as session:
+        pipelines.apply(session, name="shop", source=source, actor=engine.actor)
+    version = f"{next(NUMBERS)}.0.0"
+    engine.release(version)
+    made = engine.request(version)
+    play(engine, made)
+    page = world.browser("deployer")[0].get(f"/deployments/{made}").text
+    assert f"The canary keeps {version}" in page
+    assert "traffic" not in page.partition('id="why"')[2].partition("</section>")[0].lower()

@@ -1,15 +1,12 @@
 """A page of deployments reads about as many rows as it shows, however many there are and whatever is asked for."""
 
-import json
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from orchestrator.db import Database
 from orchestrator.repositories import deployments
 from tests.integration.engine_world import World
+from tests.integration.explained import listening, rows_read
 
 PAGE = 20
 READ_AT_MOST = 5 * PAGE
@@ -49,31 +46,6 @@ def world(database: Database) -> World:
     return made
 
 
-@pytest.fixture
-def asked(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """Every statement with its parameters, as the driver gets it."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(database.engine, "before_cursor_execute", note)
-
-
-def rows_read(plan: dict[str, Any]) -> dict[str, float]:
-    """How many rows each table gave or was looked at for, over all loops."""
-    found: dict[str, float] = {}
-    if "Relation Name" in plan:
-        each = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
-        found[plan["Relation Name"]] = each * plan["Actual Loops"]
-    for inner in plan.get("Plans", ()):
-        for name, count in rows_read(inner).items():
-            found[name] = found.get(name, 0) + count
-    return found
-
-
 FILTERS = [
     {},
     {"environment": "staging"},
@@ -91,26 +63,15 @@ FILTERS = [
 ]
 
 
-def test_a_page_reads_what_it_shows(world: World, asked: list[tuple[str, Any]]) -> None:
+def test_a_page_reads_what_it_shows(world: World) -> None:
     too_much: dict[str, dict[str, float]] = {}
     for filters, before in [*((each, None) for each in FILTERS), *((each, 10_000) for each in FILTERS)]:
-        with world.database.reading() as session:
+        with world.database.reading() as session, listening(world.database) as asked:
             found = deployments.page(session, filters, before_id=before, skip=0, limit=PAGE + 1)
+            read = rows_read(session, *asked[-1])
         empty = filters.get("application") == "nobody" or filters.get("version") == "old-2"
         assert len(found) == (0 if empty else PAGE + 1), filters
         assert [row.id for row in found] == sorted((row.id for row in found), reverse=True)
-        read = rows_read(plan_of(world, *asked[-1]))
         if max(read.values(), default=0) > READ_AT_MOST:
             too_much[f"{filters} before {before}"] = read
     assert too_much == {}
-
-
-def plan_of(world: World, statement: str, parameters: Any) -> dict[str, Any]:
-    with world.database.engine.connect() as connection:
-        cursor = connection.connection.cursor()
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
-        answer = cursor.fetchone()
-    assert answer is not None
-    document = answer[0] if isinstance(answer[0], list) else json.loads(answer[0])
-    found: dict[str, Any] = document[0]["Plan"]
-    return found

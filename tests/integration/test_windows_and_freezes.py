@@ -104,6 +104,14 @@ def test_a_freeze_that_ends_outside_the_windows_gives_both_reasons_and_the_right
     assert world.get(deployment).wake_at == thaws
 
 
+def test_where_there_are_no_windows_a_freeze_is_the_one_reason_however_long_it_lasts(world: World) -> None:
+    thaws = in_an_hour() + timedelta(days=20 * 365)
+    rule(world, RuleKind.FREEZE, dated(in_an_hour() - 2 * HOUR, thaws))
+    deployment = request(world)
+    world.advance(deployment)
+    assert waiting(world, deployment) == [("freeze", thaws)]
+
+
 def test_a_freeze_made_while_deployments_are_queued_holds_them_too(world: World) -> None:
     first, second = request(world), request(world)
     assert world.run_to_end(first) == "succeeded"

@@ -6,6 +6,7 @@ const FAST_MS = 700;
 const HIDDEN_MS = 5000;
 const STREAM_AGAIN_MS = 5000;
 const MOST_FOUND = 5000;
+const FRAMES_TO_THE_END = 3;
 const GROUP = "::group::";
 const END_OF_GROUP = "::endgroup::";
 
@@ -20,7 +21,9 @@ function start() {
   let cursor = "";
   let count = 0;
   let isTorn = false; // the last line has no end yet
+  let scrolledTo = 0;
   let hits = [];
+  let hasMore = false;
   let at = -1;
 
   function line(text) {
@@ -34,9 +37,14 @@ function start() {
       row.dataset.group = group.id;
       row.hidden = group.getAttribute("aria-expanded") === "false";
     }
+    return row;
+  }
+
+  // Only a line that has its end says what it is: pieces of output are cut anywhere.
+  function mark(row) {
+    const text = row.textContent;
     if (text.startsWith(GROUP)) begin(row, text.slice(GROUP.length).trim() || "…");
     else if (text.startsWith(END_OF_GROUP)) group = null;
-    return row;
   }
 
   // Scripts fold what they write by lines that begin with ::group:: and ::endgroup::, as GitHub's runners read them.
@@ -54,7 +62,7 @@ function start() {
 
   function fold(row, isFolded) {
     row.setAttribute("aria-expanded", String(!isFolded));
-    for (const each of log.querySelectorAll(`[data-group="${row.id}"]`)) each.hidden = isFolded;
+    for (let each = row.nextElementSibling; each?.dataset.group === row.id; each = each.nextElementSibling) each.hidden = isFolded;
   }
 
   function reveal(row) {
@@ -64,15 +72,34 @@ function start() {
   function add(text) {
     if (!text) return;
     const lines = text.split("\n");
-    const last = lines.pop();
-    if (last) lines.push(last);
-    if (isTorn) log.lastElementChild.textContent += lines.shift();
-    isTorn = Boolean(last);
+    const rest = lines.pop();
+    if (isTorn) {
+      const torn = log.lastElementChild;
+      isTorn = lines.length === 0;
+      torn.textContent += isTorn ? rest : lines.shift();
+      if (!isTorn) mark(torn);
+    }
     const made = document.createDocumentFragment();
-    for (const each of lines) made.append(line(each));
+    for (const each of lines) {
+      const row = line(each);
+      mark(row);
+      made.append(row);
+    }
+    if (rest && !isTorn) {
+      made.append(line(rest));
+      isTorn = true;
+    }
     log.append(made);
     empty.hidden = true;
-    if (follow.checked) log.scrollTop = log.scrollHeight;
+    goToEnd();
+  }
+
+  // Lines get their height when they come into view: the end is where it was thought to be only after they have.
+  function goToEnd(frames = FRAMES_TO_THE_END) {
+    if (!follow.checked) return;
+    log.scrollTop = log.scrollHeight;
+    scrolledTo = log.scrollTop;
+    if (frames > 0) requestAnimationFrame(() => goToEnd(frames - 1));
   }
 
   function centre(row) {
@@ -95,10 +122,13 @@ function start() {
     const wanted = search.value.toLowerCase();
     hits = [];
     at = -1;
+    hasMore = false;
     if (wanted) {
       for (const each of log.querySelectorAll(".line")) {
-        if (each.textContent.toLowerCase().includes(wanted)) hits.push(each);
-        if (hits.length >= MOST_FOUND) break;
+        if (!each.textContent.toLowerCase().includes(wanted)) continue;
+        hasMore = hits.length === MOST_FOUND;
+        if (hasMore) break;
+        hits.push(each);
       }
       for (const each of hits) each.classList.add("hit");
     }
@@ -113,7 +143,7 @@ function start() {
     hits[at].classList.add("current");
     follow.checked = false;
     centre(hits[at]);
-    found.textContent = `${at + 1} of ${hits.length}`;
+    found.textContent = `${at + 1} of ${hasMore ? "more than " : ""}${hits.length}`;
   }
 
   search.addEventListener("input", look);
@@ -122,12 +152,11 @@ function start() {
     event.preventDefault();
     next(event.shiftKey ? -1 : 1);
   });
-  follow.addEventListener("change", () => {
-    if (follow.checked) log.scrollTop = log.scrollHeight;
+  follow.addEventListener("change", () => goToEnd());
+  log.addEventListener("scroll", () => {
+    if (log.scrollTop < scrolledTo) follow.checked = false; // somebody went back, however they did
+    scrolledTo = log.scrollTop;
   });
-  log.addEventListener("wheel", (event) => {
-    if (event.deltaY < 0) follow.checked = false;
-  }, { passive: true });
   log.addEventListener("click", (event) => {
     const row = event.target.closest(".line");
     const gutter = Number.parseFloat(getComputedStyle(row ?? log).paddingLeft);
@@ -143,6 +172,7 @@ function start() {
     const groups = [...log.querySelectorAll(".group")];
     const isFolded = groups.some((each) => each.getAttribute("aria-expanded") === "true");
     for (const each of groups) fold(each, isFolded);
+    goToEnd();
   });
   addEventListener("hashchange", show);
 

@@ -87,7 +87,7 @@ def test_one_that_is_repeated_or_overtaken_is_refused(called: Called, number: in
 
 
 def test_one_that_is_forged_is_refused(called: Called) -> None:
-    other = called.secret_of("1-1-1")
+    other = called.secret_of("999999-1-1")
     for answer in (
         called.call({"number": 1}, secret=other),
         called.call({"number": 1}, sent='{"number": 2}'),

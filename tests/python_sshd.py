@@ -6,7 +6,9 @@ It lets in who has a key of FOLDER/authorized_keys, runs command lines with `sh`
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 
@@ -22,6 +24,7 @@ class _Server(asyncssh.SSHServer):
 
 
 async def _run(process: "asyncssh.SSHServerProcess[bytes]", environment: dict[str, str]) -> None:
+    """Not by `process.redirect`: that gives no exit code where a command ends without reading what it is sent."""
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
         *("sh", "-c", process.command or ""),
@@ -32,11 +35,21 @@ async def _run(process: "asyncssh.SSHServerProcess[bytes]", environment: dict[st
         cwd=Path.home(),
         start_new_session=True,
     )
-    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    feeding = asyncio.create_task(_carry(process.stdin, child.stdin))
+    await asyncio.gather(_carry(child.stdout, process.stdout), _carry(child.stderr, process.stderr))
     code = await child.wait()
-    await process.stdout.drain()
-    await process.stderr.drain()
+    feeding.cancel()
     process.exit(code)
+
+
+async def _carry(source: Any, sink: Any) -> None:
+    """Until there is no more of it, or nobody there to take it."""
+    with suppress(OSError, asyncssh.Error):
+        while piece := await source.read(65_536):
+            sink.write(piece)
+            await sink.drain()
+    if isinstance(sink, asyncio.StreamWriter):
+        sink.close()
 
 
 async def _serve(folder: Path, port: int, environment: dict[str, str]) -> None:

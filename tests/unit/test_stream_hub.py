@@ -35,6 +35,9 @@ def test_who_joins_during_a_look_is_told_in_the_next_one_all_that_it_saw() -> No
     hub.publish(during, Found({7: RUNNING}))
     assert taken_now(one) == b""
     assert set(hub.asked(with_sign_ins=False).anew) == {7}
+    again = hub.asked(with_sign_ins=False)  # the look before this failed
+    assert set(again.anew) == {7}
+    hub.publish(again, Found({7: RUNNING}))
     assert set(hub.asked(with_sign_ins=False).anew) == set()
 
 

@@ -266,9 +266,11 @@ class DockerTarget:
             return
         if self._containers.state(container) is None:
             raise TargetUnreachableError("somebody else has removed the container")
-        if not self._has_begun(container) and self._containers.remove(container):
-            self._records.forget(record)
-            raise TargetError(f"the container cannot be started: {answer.why}")
+        if not self._has_begun(container):
+            self._records.require(record)
+            if self._containers.remove(container):
+                self._records.forget(record)
+                raise TargetError(f"the container cannot be started: {answer.why}")
 
     def _has_begun(self, container: Container) -> bool:
         return self._size(container, "begun") is not None

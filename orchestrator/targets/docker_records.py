@@ -99,6 +99,13 @@ class Records:
         labels = {**labels_of(run), f"{PREFIX}run": ""}
         self._make(f"{_origin(run)}.fence.{fence}.{run.token}", labels)
 
+    def require(self, record: Record) -> None:
+        """Raise TargetUnreachableError where records cannot be read, and so none can be forgotten: the daemon is about to end.
+
+        A container that is removed then leaves a record of a run that began in none, which counts as lost.
+        """
+        self.engine.ask("GET", f"/volumes/{quote(record.name)}").expected()
+
     def forget(self, record: Record) -> None:
         """Remove it, if that can be done."""
         with contextlib.suppress(TargetError):

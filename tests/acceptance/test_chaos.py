@@ -1,5 +1,6 @@
 """A short run of the chaos harness; `make chaos` has the long one."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,4 @@ def test_thirty_faults_lose_double_and_wedge_nothing(passable_path: Path) -> Non
     assert report.deployments.get("succeeded", 0) >= 5
     assert report.connections > report.followed > 0
     assert set(report.starts) == set(report.reached)
+    assert json.loads(report.json())["starts"] == report.starts

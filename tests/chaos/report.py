@@ -59,8 +59,8 @@ class Report:
         return cls(
             deployments=dict(Counter(row.status for row in evidence.deployments.values())),
             attempts=dict(Counter(row.outcome or "open" for row in evidence.attempts)),
-            starts=Counter(
-                kinds.get(entry.step_id, "nowhere") for entry in evidence.ledger if entry.kind == "S"
+            starts=dict(
+                Counter(kinds.get(entry.step_id, "nowhere") for entry in evidence.ledger if entry.kind == "S")
             ),
             output_bytes=sum(row.output_bytes for row in evidence.attempts),
             requests=evidence.requests[0],

@@ -95,7 +95,7 @@ def parse_json(body: bytes) -> Any:
     try:
         value = orjson.loads(body)
         if b"{" in body:
-            json.loads(body, object_pairs_hook=_refuse_doubles)
+            _DECODER.decode(body.decode())
     except RecursionError as error:
         raise BadRequest("the body is not valid JSON: it is nested too deep") from error
     except ValueError as error:
@@ -108,6 +108,9 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
         names = [key for key, _ in pairs]
         double = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{double[:100]!r} is there twice")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_refuse_doubles)
 
 
 class Text(fields.String):

@@ -3,12 +3,21 @@
 import hashlib
 from collections.abc import Mapping
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from flask import Response, request
+from werkzeug.datastructures import Headers
 
 from orchestrator.presenting.json import dumps
 
 JSON = "application/json"
+
+
+class _Written(Response):
+    """An answer whose headers are as they are to be sent; werkzeug would copy them and look for addresses to encode in them."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        return self.headers
 
 
 def json_response(value: Any, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Response:
@@ -17,8 +26,8 @@ def json_response(value: Any, status: int = 200, *, headers: Mapping[str, str] |
 
 
 def raw_response(body: bytes, status: int = 200, *, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer with JSON that is written already."""
-    response = Response(body, status=status, mimetype=JSON)
+    """An answer with JSON that is written already. Headers are ASCII, and there is a body."""
+    response = _Written(body, status=status, content_type=JSON)
     for name, value in (headers or {}).items():
         response.headers.add(name, value)
     return response

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+import orjson
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -28,6 +29,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
         "pool_recycle": 1800,
         "pool_use_lifo": True,
         "echo": settings.db_echo,
+        "json_deserializer": orjson.loads,
         "hide_parameters": True,  # some are hashes of passwords, and errors are logged with them
         "connect_args": {
             "connect_timeout": 3,

@@ -230,10 +230,10 @@ def _limits(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_hash(plan: Plan) -> str:
-    """Name what the plan does: the same whenever and for whichever deployment it is made."""
+def plan_hash(document: Mapping[str, Any]) -> str:
+    """Name what the plan of this document does: the same whenever and for whichever deployment it is made."""
     canonical = json.dumps(
-        to_document(plan), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return hashlib.sha256(canonical.encode()).hexdigest()
 

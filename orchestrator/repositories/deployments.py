@@ -28,7 +28,7 @@ _LOCKS = """(SELECT json_agg(json_build_object('id', l.id, 'reason', l.reason, '
           AND (l.application_id IS NULL OR l.application_id = d.application_id)
           AND (l.environment IS NULL OR l.environment = d.environment)
           AND (l.created_by IS NULL OR (d.requested_by IS NOT NULL AND l.created_by <> d.requested_by)))"""
-APPROVERS = """(SELECT json_agg(json_build_object('username', u.username, 'role', p.role, 'teams', p.teams,
+_APPROVERS = """(SELECT json_agg(json_build_object('username', u.username, 'role', p.role, 'teams', p.teams,
             'at', extract(epoch FROM p.at),
             'is_author', p.user_id = (SELECT r.created_by FROM releases r WHERE r.id = d.release_id)) ORDER BY p.at)
         FROM approvals p JOIN users u ON u.id = p.user_id
@@ -41,14 +41,14 @@ _RULES = """(SELECT json_build_object(
                 JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision WHERE a.id = d.application_id))
         FROM window_rules w WHERE w.environment = d.environment AND w.removed_at IS NULL AND d.requested_by IS NOT NULL
         HAVING count(*) > 0)"""
-AROUND = {"active_id": _ACTIVE, "ahead": _AHEAD, "locks": _LOCKS, "approvers": APPROVERS, "rules": _RULES}
+AROUND = {"active_id": _ACTIVE, "ahead": _AHEAD, "locks": _LOCKS, "approvers": _APPROVERS, "rules": _RULES}
 _SURROUNDINGS = text(
     f"SELECT {', '.join(f'{what} AS {name}' for name, what in AROUND.items())} FROM deployments d WHERE d.id = :id"
 )
 
-READ = """
+_READ = """
     SELECT {columns}, r.version, r.name AS application, u.username AS requested_by_name, {reached}
-    FROM {source} d
+    FROM deployments d
     JOIN releases r ON r.id = d.release_id
     LEFT JOIN users u ON u.id = d.requested_by
 """
@@ -63,11 +63,11 @@ _WAVES_OF = f"""
     ) w ON true
 """
 _COLUMNS = columns(Deployment, "d")
-_PAGE = READ.format(columns=_COLUMNS, reached=_REACHED, source="deployments") + _WAVES_OF
-WITH_AROUND = _COLUMNS + "".join(
+_PAGE = _READ.format(columns=_COLUMNS, reached=_REACHED) + _WAVES_OF
+_WITH_AROUND = _COLUMNS + "".join(
     f", CASE WHEN d.status = 'pending' THEN {what} END AS {name}" for name, what in AROUND.items()
 )
-_WHOLE = READ.format(columns=WITH_AROUND, reached=_REACHED, source="deployments") + _WAVES_OF
+_WHOLE = _READ.format(columns=_WITH_AROUND, reached=_REACHED) + _WAVES_OF
 _GET = text(_WHOLE + " WHERE d.id = :id")
 _FIND_MANY = text(_WHOLE + " WHERE d.id = ANY(:ids)")
 

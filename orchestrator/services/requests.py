@@ -90,10 +90,12 @@ def create(session: Session, order: Order) -> Requested:
         live=_live_side(session, about.id, environment),
         down=_down(session, about.id, environment),
     )
-    digest = plan_hash(plan)
+    document = to_document(plan)
+    digest = plan_hash(document)
     supersedes = _make_room(session, order, about, environment)
     recorder = _record(about.new_id, order, about.version, digest)
-    row = _write(session, _columns(order, about, plan, pipeline, digest), plan, recorder)
+    columns = _columns(order, about, plan, pipeline, digest)
+    row = _write(session, columns, plan=plan, document=document, recorder=recorder)
     return Requested(about.new_id, about.name, about.version, order.environment, supersedes, row)
 
 
@@ -249,16 +251,22 @@ def _approval_rules(order: Order, environment: EnvironmentSpec | None) -> str | 
     return orjson.dumps([rule.document() for rule in environment.approvals]).decode()
 
 
-def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: DeploymentRecorder) -> Row[Any]:
+def _write(
+    session: Session,
+    columns: dict[str, Any],
+    *,
+    plan: Plan,
+    document: dict[str, Any],
+    recorder: DeploymentRecorder,
+) -> Row[Any]:
     """Targets go with their steps and waves into their own rows; what all steps share stays one document."""
-    document = to_document(plan)
-    targets = {target["name"]: target for target in document.pop("targets")}
-    document.pop("waves", None)
+    targets = {target["name"]: target for target in document["targets"]}
+    shared = {name: value for name, value in document.items() if name not in {"targets", "waves"}}
     events, head = recorder.take()
     return rows.insert(
         session,
         rows.NewDeployment(**columns, **head),
-        document=document,
+        document=shared,
         waves=[
             {
                 "index": w.index,

@@ -100,6 +100,8 @@ def test_a_deployment_says_all_that_it_waits_for(world: ApiWorld) -> None:
     assert blocked["waiting_for"] == [
         {"kind": "promotion", "message": f"{name} 1.0 has to succeed in staging first", "until": None}
     ]
+    for made in (first, second, blocked):
+        assert world.admin.get(f"/deployments/{made['id']}").get_json() == made
     run(world, first["id"])
     assert world.admin.get(f"/deployments/{blocked['id']}").get_json()["waiting_for"] == []
 

@@ -125,7 +125,7 @@ def test_a_check_with_an_undefined_variable_cannot_be_planned() -> None:
 
 def test_the_hash_is_the_same_for_the_same_plan_and_another_for_any_other() -> None:
     source = pipeline()
-    assert plan_hash(planned(source)) == plan_hash(planned(copy.deepcopy(source)))
+    assert plan_hash(to_document(planned(source))) == plan_hash(to_document(planned(copy.deepcopy(source))))
     others = [
         planned(source, version="1.2.1"),
         planned(source, only_targets=["web-0"]),
@@ -134,7 +134,7 @@ def test_the_hash_is_the_same_for_the_same_plan_and_another_for_any_other() -> N
         planned(pipeline(strategy=StrategySpec(kind="rolling"))),
         planned(pipeline(variables={"LEVEL": "debug"})),
     ]
-    assert len({plan_hash(each) for each in [planned(source), *others]}) == 7
+    assert len({plan_hash(to_document(each)) for each in [planned(source), *others]}) == 7
 
 
 def test_the_hash_does_not_change_between_versions_of_the_code() -> None:
@@ -151,7 +151,7 @@ def test_the_hash_does_not_change_between_versions_of_the_code() -> None:
     )
     import hashlib
 
-    assert plan_hash(plan) == hashlib.sha256(by_hand.encode()).hexdigest()
+    assert plan_hash(to_document(plan)) == hashlib.sha256(by_hand.encode()).hexdigest()
 
 
 json_values = st.recursive(

@@ -2,10 +2,12 @@
 
 from alembic import context
 from sqlalchemy import Engine
+from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from orchestrator.config import Settings
 from orchestrator.db import make_engine
 from orchestrator.models import Base
+from orchestrator.models.base import Xid8
 
 
 def _engine() -> Engine:
@@ -24,6 +26,8 @@ def _ignore_empty(migration_context, revision, directives) -> None:  # type: ign
 
 def run() -> None:
     """Run the migrations in one transaction."""
+    # `flask db check` compares columns of this type, which SQLAlchemy does not know.
+    ischema_names["xid8"] = Xid8
     with _engine().connect() as connection:
         connection.exec_driver_sql("SET lock_timeout = '5s'")
         connection.commit()

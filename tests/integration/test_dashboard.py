@@ -171,7 +171,13 @@ def test_without_postgres_there_is_a_page_that_says_so(world: ApiWorld) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Origin": "null"}, {"Origin": "https://evil.example"}, {"Origin": "http://localhost:99"}],
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:99"},
+        {"Origin": "http://["},
+    ],
     ids=str,
 )
 def test_only_a_page_of_this_server_can_send_a_form(world: ApiWorld, headers: dict[str, str]) -> None:
@@ -272,6 +278,7 @@ def test_a_part_of_an_ended_session_leads_the_open_page_to_the_login(world: ApiW
     [
         ("http://localhost/deploy?application=shop", "%2Fdeploy%3Fapplication%3Dshop"),
         ("http://elsewhere.example/deploy", "%2F"),
+        ("http://[/deploy", "%2F"),
         ("", "%2F"),
     ],
 )

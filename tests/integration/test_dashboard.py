@@ -129,6 +129,16 @@ def test_redis_emptied_or_away_ends_no_session_and_revives_none(world: ApiWorld)
     assert is_login(client)
 
 
+def test_another_secret_key_ends_every_session_whatever_redis_still_knows(world: ApiWorld) -> None:
+    client, _ = world.browser("viewer")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    elsewhere = world.another(secret_key="another secret key of at least 32 bytes").test_client()
+    elsewhere.set_cookie("session", cookie.value)
+    assert is_login(elsewhere)
+    assert not is_login(client)
+
+
 def test_only_a_cookie_that_we_made_within_a_day_lets_anybody_in(world: ApiWorld) -> None:
     client, _ = world.browser("viewer")
     cookie = client.get_cookie("session")

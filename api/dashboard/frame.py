@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import marshmallow as ma
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request
@@ -85,8 +85,16 @@ def _who() -> Actor:
 
 def check_origin() -> None:
     """Raise ForbiddenError unless a page of ours sent this request. Every browser says which page did."""
-    if urlsplit(request.headers.get("Origin", "")).netloc != request.host:
+    if _split(request.headers.get("Origin", "")).netloc != request.host:
         raise ForbiddenError("this form was not sent by a page of this server")
+
+
+def _split(sent: str) -> SplitResult:
+    """The parts of an address that a client sent; where it is none, those of a page of nobody's."""
+    try:
+        return urlsplit(sent)
+    except ValueError:
+        return SplitResult("", "?", "", "", "")
 
 
 def web_session() -> WebSession:
@@ -272,6 +280,7 @@ def _error_page(
         title=title,
         detail=detail,
         problems=[each for each in problems if isinstance(each, FieldProblem)],
+        back=_came_from(),
         request_id=g.get("request_id"),
     )
     answer.headers.extend(headers or {})
@@ -293,10 +302,26 @@ def _not_there(error: HTTPException) -> Response:
 def _to_login() -> Response:
     """The address to come back to goes along; of a form that was sent, that of its page: it has to be filled in again."""
     page = request.full_path if request.method in _SAFE else request.referrer or "/"
-    parts = urlsplit(request.headers.get("HX-Current-URL", page))
-    is_ours = parts.netloc in {"", request.host}
-    back = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe="") if is_ours else "%2F"
+    back = quote(_ours(request.headers.get("HX-Current-URL", page)) or "/", safe="")
     to = f"/login?next={back}"
     if "HX-Request" in request.headers:
         return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": to})
     return see(to)
+
+
+def _came_from() -> str:
+    """The page of ours that led to this one; nothing where that would lead here again."""
+    page = _ours(request.referrer or "")
+    return "" if request.method in _SAFE and page == _ours(request.full_path) else page
+
+
+def _ours(url: str) -> str:
+    """A page of this server, without the server; nothing for another one's."""
+    parts = _split(url)
+    if (
+        parts.netloc not in {"", request.host}
+        or not parts.path.startswith("/")
+        or parts.path.startswith("//")
+    ):
+        return ""
+    return parts.path + (f"?{parts.query}" if parts.query else "")

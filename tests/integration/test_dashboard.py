@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import re
 import time
 
 import pytest
@@ -129,6 +130,16 @@ def test_redis_emptied_or_away_ends_no_session_and_revives_none(world: ApiWorld)
     assert is_login(client)
 
 
+def test_another_secret_key_ends_every_session_whatever_redis_still_knows(world: ApiWorld) -> None:
+    client, _ = world.browser("viewer")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    elsewhere = world.another(secret_key="another secret key of at least 32 bytes").test_client()
+    elsewhere.set_cookie("session", cookie.value)
+    assert is_login(elsewhere)
+    assert not is_login(client)
+
+
 def test_only_a_cookie_that_we_made_within_a_day_lets_anybody_in(world: ApiWorld) -> None:
     client, _ = world.browser("viewer")
     cookie = client.get_cookie("session")
@@ -171,7 +182,13 @@ def test_without_postgres_there_is_a_page_that_says_so(world: ApiWorld) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Origin": "null"}, {"Origin": "https://evil.example"}, {"Origin": "http://localhost:99"}],
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:99"},
+        {"Origin": "http://["},
+    ],
     ids=str,
 )
 def test_only_a_page_of_this_server_can_send_a_form(world: ApiWorld, headers: dict[str, str]) -> None:
@@ -240,6 +257,26 @@ def test_what_is_not_there_is_a_page_for_people_and_a_problem_for_programs(world
     assert client.get("/deployments/999999", headers=asks).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("came_from", "back"),
+    [
+        ("http://localhost/users?cursor=x", "/users?cursor=x"),
+        ("http://localhost/audit", None),
+        ("http://localhost//elsewhere.example/", None),
+        ("http://elsewhere.example/users", None),
+        ("", None),
+    ],
+)
+def test_who_is_refused_is_led_back_to_the_page_of_ours_they_came_from(
+    world: ApiWorld, came_from: str, back: str | None
+) -> None:
+    client, _ = world.browser("viewer")
+    answer = client.get("/audit", headers={"Referer": came_from} if came_from else {})
+    assert answer.status_code == 403
+    found = re.search(r'href="([^"]*)">Back</a>', answer.text)
+    assert (found[1] if found else None) == back
+
+
 @pytest.mark.parametrize("name", ["../frame.py", "..%2fframe.py", "vendor/../../frame.py"])
 def test_only_static_files_are_served(world: ApiWorld, name: str) -> None:
     assert world.client().get(f"/static/x/{name}").status_code == 404
@@ -272,6 +309,7 @@ def test_a_part_of_an_ended_session_leads_the_open_page_to_the_login(world: ApiW
     [
         ("http://localhost/deploy?application=shop", "%2Fdeploy%3Fapplication%3Dshop"),
         ("http://elsewhere.example/deploy", "%2F"),
+        ("http://[/deploy", "%2F"),
         ("", "%2F"),
     ],
 )

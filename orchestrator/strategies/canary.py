@@ -112,7 +112,6 @@ class Canary:
         return (
             *out_of_traffic(canary, full)[:2],
             *self._shares(canary.targets, stable, full),
-            Shift(targets=stable, weight=full),
             Shift(targets=canary.targets, weight=full),
             *(move for batch in others for move in out_of_traffic(batch, full)),
         )
@@ -127,7 +126,11 @@ class Canary:
         return self.rest.max_failures(target_count)
 
     def _shares(self, canary: tuple[str, ...], stable: tuple[str, ...], full: int) -> list[Move]:
-        """Raise the canary, lower the others where that is needed, hold, verify. Whoever stops it stops the canary's traffic."""
+        """Raise the canary, lower the others where that is needed, hold, verify, and give back to the others what was taken.
+
+        Whoever stops it stops the canary's traffic. Others from which nothing was taken are left as they are: one that failed
+        before gets none.
+        """
         moves: list[Move] = []
         stable_now = full
         for number, share in enumerate(self.weights or (None,)):
@@ -140,6 +143,8 @@ class Canary:
                 moves += [*shifts[:-1], replace(shifts[-1], wait_seconds=self.hold_seconds)]
             is_last = number + 1 >= len(self.weights)
             moves.append(Again(targets=canary, asks=self.asks and is_last))
+        if stable_now != full:
+            moves.append(Shift(targets=stable, weight=full))
         return moves
 
 

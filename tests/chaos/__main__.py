@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from tests.chaos import campaign, scenarios
+from tests.chaos.applications import APPLICATIONS, SWITCHED
 from tests.chaos.installation import folder
 from tests.chaos.report import Report
 
@@ -20,6 +21,7 @@ def main() -> int:
     )
     parser.add_argument("--restarts", type=int, help="instead: how many rolling restarts of all processes")
     parser.add_argument("--backlog", type=int, help="instead: how many backlogs that starting workers find")
+    parser.add_argument("--traffic", action="store_true", help="deploy an application behind proxies besides")
     parser.add_argument("--seed", type=int, default=None, help="draws the same faults again")
     parser.add_argument("--json", type=Path, default=None, help="write the figures here")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs in any case")
@@ -43,7 +45,10 @@ def _run(given: argparse.Namespace, place: Path, seed: int) -> Report:
         return scenarios.restarts(place, rounds=given.restarts, seed=seed, say=say)
     if given.backlog:
         return scenarios.backlog(place, rounds=given.backlog, seed=seed, say=say)
-    return campaign.run(place, faults=given.faults, seed=seed, say=say, rate=given.rate)
+    applications = (*APPLICATIONS, SWITCHED) if given.traffic else APPLICATIONS
+    return campaign.run(
+        place, faults=given.faults, seed=seed, say=say, rate=given.rate, applications=applications
+    )
 
 
 def say(text: str) -> None:

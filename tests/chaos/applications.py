@@ -68,10 +68,13 @@ class Application:
     """Whether its releases are files, which are what its targets have; else its scripts write down what that is."""
     at: str = NODE
     """Where its targets are, if such a place can be had; else they are the workers' nodes."""
+    alone: bool = False
+    """Whether one deployment is asked for at a time: a switch of sides is planned from where the traffic will be."""
 
 
 def _environment(name: str, count: int, *lines: str) -> str:
-    targets = ", ".join(f"{{name: t{number}, {{target}}}}" for number in range(1, count + 1))
+    names = [f"t{number}" for number in range(1, count + 1)]
+    targets = ", ".join(f"{{name: {each}, labels: {{side: {each}}}, {{target}}}}" for each in names)
     head = f"  {name}:\n    targets: [{targets}]\n    variables: {{LAST_TARGET: t{count}}}\n"
     return head + "".join(f"    {line}\n" for line in lines)
 
@@ -115,13 +118,40 @@ APPLICATIONS = (
         at=CONTAINERS,
     ),
 )
+SWITCHED = Application(
+    "epsilon",
+    _environment(
+        "staging",
+        2,
+        "traffic: {{traffic of staging}, drain: 2s}",
+        "strategy: {kind: blue-green, keep: 2s}",
+    )
+    + _environment(
+        "production",
+        4,  # of fewer, all but the first may be left without traffic by two who cancel, and the last one is never taken out
+        "traffic: {{traffic of production}, drain: 2s}",
+        "strategy: {kind: canary, weights: [30%], hold: 2s, batch: 1}",
+        "on_failure: rollback",
+    ),
+    _INSTALL + _VERIFY,
+    alone=True,
+)
+"""Its targets stand behind proxies."""
 ENVIRONMENTS = ("staging", "production")
+NO_TRAFFIC: Mapping[str, str] = {}
 
 
-def pipeline(application: Application, *, folder: Path, port: int, reached: Mapping[str, str]) -> bytes:
+def pipeline(
+    application: Application,
+    *,
+    folder: Path,
+    port: int,
+    reached: Mapping[str, str],
+    traffic: Mapping[str, str] = NO_TRAFFIC,
+) -> bytes:
     """The pipeline file of an application whose commands write below `folder` and verify at `port`.
 
-    `reached`: how a target of each kind is set, as YAML.
+    `reached`: how a target of each kind is set, as YAML; `traffic`: how the proxy of an environment is reached, likewise.
     """
     variables: Mapping[str, str] = {"CHAOS": f"{folder}/", "CHAOS_PORT": f"{port}"}
     given = ", ".join(f"{name}: '{value}'" for name, value in variables.items())
@@ -129,6 +159,8 @@ def pipeline(application: Application, *, folder: Path, port: int, reached: Mapp
     actions = application.actions.replace("{script}", script)
     actions = actions.replace("{folder}", str(folder)).replace("{application}", application.name)
     environments = application.environments.replace("{target}", reached.get(application.at, reached[NODE]))
+    for environment, settings in traffic.items():
+        environments = environments.replace(f"{{traffic of {environment}}}", settings)
     return (
         f"application: {application.name}\nvariables: {{{given}}}\n"
         f"environments:\n{environments}deploy:\n{actions}"

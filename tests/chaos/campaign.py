@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from orchestrator import clock
+from tests.chaos.applications import APPLICATIONS, Application
 from tests.chaos.faults import Injector, Planned, draw, heal_all
 from tests.chaos.followers import Crowd
 from tests.chaos.invariants import Violation, check
@@ -32,11 +33,14 @@ def run(
     say: Say,
     mix: Mix | None = None,
     rate: float = FAULTS_A_SECOND,
+    applications: tuple[Application, ...] = APPLICATIONS,
 ) -> Report:
     """Break things so many times, `rate` faults a second on average, let them heal, and report."""
     begun = clock.monotonic()
-    with site(folder, seed=seed, say=say) as made:
-        working = drivers(made.desk, made.observer, seed=seed, mix=mix or Mix())
+    with site(folder, seed=seed, say=say, applications=applications) as made:
+        working = drivers(
+            made.desk, made.observer, seed=seed, mix=mix or Mix(), applications=made.applications
+        )
         operator = Operator(made.desk, made.observer, seed=seed)
         for each in (*working, operator):
             each.start()
@@ -57,6 +61,9 @@ def run(
         report.seed, report.seconds = seed, clock.monotonic() - begun
         report.extra["faults a second, on average; processors idle meanwhile"] = f"{rate:g}, {spare:.0%}"
         report.extra["runs whose end a person was asked about"] = f"{operator.answers}"
+        if made.traffic is not None:
+            asked = len(made.traffic.requests) + len(made.traffic.failures)
+            report.extra["requests to the proxies, failed"] = f"{asked}, {len(made.traffic.failures)}"
         (folder / "faults").write_text("\n".join(injector.log) + "\n")
         return report
 

@@ -1,6 +1,6 @@
 """Everything the invariants are checked against: the database (by SQL of the harness's own), the ledger, /proc, files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from psycopg2.extras import NamedTupleCursor
 
 from tests.chaos.followers import Followed
 from tests.chaos.ledger import Entry, read
+from tests.chaos.traffic import Request
 from tests.chaos.world import Bearer
 
 _DEPLOYMENTS = """
@@ -19,7 +20,9 @@ _DEPLOYMENTS = """
 _STEPS = """
     SELECT s.id, s.deployment_id, s.status, s.target_name, s.wave_index, s.attempt, s.started_at,
         p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run' AS runs,
-        p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'files' AS brings, s.target ->> 'kind' AS kind
+        p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'files' AS brings, s.target ->> 'kind' AS kind,
+        CASE p.document #>> ARRAY['actions', s.action_index::text, 'kind'] WHEN 'traffic'
+            THEN CAST(p.document #>> ARRAY['actions', s.action_index::text, 'settings', 'weight'] AS int) END AS weight
     FROM steps s JOIN plans p ON p.deployment_id = s.deployment_id ORDER BY s.id
 """
 _ATTEMPTS = """
@@ -67,6 +70,13 @@ class Evidence:
     requests: tuple[int, int] = (0, 0)
     """How many were answered, and how many had to be sent again."""
     followed: Sequence[Followed] = ()
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """What each server behind a proxy weighs there, by the name of its target."""
+    first_weights: Mapping[str, int] = field(default_factory=dict)
+    """What they weighed before anything was deployed."""
+    requests_at_servers: Sequence[Request] = ()
+    failed_requests: Sequence[str] = ()
+    """Requests to a proxy that were not answered well."""
     contradictions: Sequence[str] = ()
     survivors: Sequence[str] = ()
     at_target: Callable[[str], bytes | None] = lambda _run: None

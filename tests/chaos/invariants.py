@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
-from tests.chaos import chain, outputs, told
+from tests.chaos import chain, outputs, told, weights
 from tests.chaos.evidence import Evidence
 from tests.chaos.ledger import Entry
 
@@ -264,4 +264,5 @@ INVARIANTS: dict[str, Callable[[Evidence], Found]] = {
     "I11": starts_are_allowed,
     "I12": targets_agree,
     "live": told.differ,
+    "traffic": weights.differ,
 }

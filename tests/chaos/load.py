@@ -5,14 +5,14 @@ import random
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator import clock
 from orchestrator.client import API, Answer, ApiError, Client, MemoryTokens, Patience, UnreachableError
 from orchestrator.domain.artifacts import Artifact
-from tests.chaos.applications import APPLICATIONS, BEHAVIOURS, ENVIRONMENTS
+from tests.chaos.applications import APPLICATIONS, BEHAVIOURS, ENVIRONMENTS, Application
 from tests.chaos.observer import Observer
 
 _AGAIN_SECONDS = 0.3
@@ -236,10 +236,24 @@ class Operator(threading.Thread):
         self.answers += answer.status == 202
 
 
-def drivers(desk: Desk, observer: Observer, *, seed: int, mix: Mix) -> list[Driver]:
+def drivers(
+    desk: Desk,
+    observer: Observer,
+    *,
+    seed: int,
+    mix: Mix,
+    applications: tuple[Application, ...] = APPLICATIONS,
+) -> list[Driver]:
     """One for each slot."""
     return [
-        Driver(desk, observer, application=a.name, environment=environment, seed=seed, mix=mix)
-        for a in APPLICATIONS
+        Driver(
+            desk,
+            observer,
+            application=each.name,
+            environment=environment,
+            seed=seed,
+            mix=replace(mix, deep=1) if each.alone else mix,
+        )
+        for each in applications
         for environment in ENVIRONMENTS
     ]

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,11 +12,12 @@ from orchestrator import clock
 from orchestrator.domain.artifacts import Artifact
 from orchestrator.testing.artifacts import artifact_of, packed
 from tests.chaos import history
-from tests.chaos.applications import APPLICATIONS, VERSIONS, Application, pipeline
+from tests.chaos.applications import APPLICATIONS, SWITCHED, VERSIONS, Application, pipeline
 from tests.chaos.evidence import Evidence, collect
 from tests.chaos.installation import APIS, BEATS, STREAM, Installation, Shape
 from tests.chaos.load import Desk
 from tests.chaos.observer import Observer
+from tests.chaos.traffic import Traffic, traffic
 from tests.chaos.world import bearers
 
 Say = Callable[[str], None]
@@ -29,6 +30,9 @@ class Site:
     installed: Installation
     desk: Desk
     observer: Observer
+    applications: tuple[Application, ...]
+    """What there is to deploy."""
+    traffic: Traffic | None = None
 
     @contextmanager
     def evidence(self) -> Iterator[Evidence]:
@@ -42,6 +46,10 @@ class Site:
             found.contradictions = self.observer.contradictions
             found.survivors = self.observer.survivors
             found.at_target = self.installed.places.output
+            if self.traffic is not None:
+                found.weights, found.first_weights = self.traffic.weights(), self.traffic.first_weights
+                found.requests_at_servers = tuple(self.traffic.requests)
+                found.failed_requests = tuple(self.traffic.failures)
             found.read_ledger(self.installed.ledger)
             yield found
 
@@ -69,7 +77,15 @@ def site(
     start: tuple[str, ...] | None = None,
 ) -> Iterator[Site]:
     """A running installation; `start`: the processes to start (default: all)."""
-    with Installation(folder, shape=shape, notice=say) as installed, _checked_service() as port:
+    proxies: AbstractContextManager[Traffic | None] = (
+        traffic(folder, notice=say) if SWITCHED in applications else nullcontext()
+    )
+    with (
+        Installation(folder, shape=shape, notice=say) as installed,
+        _checked_service() as port,
+        proxies as moved,
+    ):
+        applications = tuple(each for each in applications if moved is not None or each is not SWITCHED)
         with installed.connection() as connection:
             history.record(connection)
         everyone = (*APIS, *installed.shape.workers, *BEATS, STREAM)
@@ -78,7 +94,13 @@ def site(
         for application in applications:
             desk.put_pipeline(
                 application.name,
-                pipeline(application, folder=folder, port=port, reached=installed.places.reached),
+                pipeline(
+                    application,
+                    folder=folder,
+                    port=port,
+                    reached=installed.places.reached,
+                    traffic=moved.settings if moved is not None else {},
+                ),
             )
             for version in VERSIONS:
                 file = _files(installed.store, version) if application.brings else None
@@ -86,7 +108,7 @@ def site(
         observer = Observer(installed.connection, folder)
         observer.start()
         try:
-            yield Site(installed, desk, observer)
+            yield Site(installed, desk, observer, applications, moved)
         finally:
             desk.halted.set()
             observer.stop()

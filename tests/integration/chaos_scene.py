@@ -12,17 +12,28 @@ from psycopg2.extras import NamedTupleCursor
 from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
-from orchestrator.services import attempts
+from orchestrator.services import attempts, deployments, pipelines, releases
 from orchestrator.services.attempts import Output
 from tests.chaos import history
 from tests.chaos.evidence import collect
 from tests.chaos.followers import Followed
 from tests.chaos.invariants import Violation, check
 from tests.chaos.ledger import Entry
+from tests.chaos.traffic import Request
 from tests.chaos.world import Bearer
 from tests.integration.engine_world import World, worker
 
 OUTPUT = b"one\ntwo\nthree\n"
+SWITCHED = """
+application: web
+environments:
+  live:
+    targets: [{name: blue, kind: noop, labels: {side: blue}}, {name: green, kind: noop, labels: {side: green}}]
+    traffic: {haproxy: /run/haproxy.sock, backend: web}
+    strategy: blue-green
+deploy:
+  - run: ./install
+"""
 
 
 @dataclass
@@ -37,6 +48,8 @@ class Scene:
     """A later one that failed."""
     wide: int
     """One to production, with three targets, that succeeded."""
+    switched: int
+    """One that moved the traffic from blue to green."""
     entries: list[Entry] = field(default_factory=list)
     bearers: list[Bearer] = field(default_factory=list)
     accepted: dict[str, set[int]] = field(default_factory=dict)
@@ -44,7 +57,11 @@ class Scene:
     contradictions: list[str] = field(default_factory=list)
     severed: frozenset[str] = frozenset()
     followed: list[Followed] = field(default_factory=list)
-    """Who followed the three, in their order."""
+    """Who followed the first three, in their order."""
+    weights: dict[str, int] = field(default_factory=lambda: {"web.live.blue": 0, "web.live.green": 100})
+    first_weights: dict[str, int] = field(default_factory=lambda: {"web.live.blue": 100, "web.live.green": 0})
+    requests_at_servers: list[Request] = field(default_factory=list)
+    failed_requests: list[str] = field(default_factory=list)
 
     def sql(self, statement: str, **params: object) -> list[tuple[object, ...]]:
         """Write what the database would refuse otherwise: no trigger fires."""
@@ -73,10 +90,24 @@ class Scene:
             "contradictions": self.contradictions,
             "severed": self.severed,
             "followed": self.followed,
+            "weights": self.weights,
+            "first_weights": self.first_weights,
+            "requests_at_servers": self.requests_at_servers,
+            "failed_requests": self.failed_requests,
         }
         found = check(collect(self.connection, self.folder, **seen))
         self.connection.rollback()
         return found
+
+
+def switch(world: World) -> int:
+    """Ask for a deployment that moves traffic."""
+    with world.database.transaction() as session:
+        pipelines.apply(session, name="web", source=SWITCHED, actor=world.actor)
+        releases.create(session, name="web", version="1", artifact="", changes="", actor=world.actor)
+        return deployments.request(
+            session, application="web", version="1", environment="live", reason="", actor=world.actor
+        ).id
 
 
 def play(world: World, deployment: int, *, outcome: Outcome = Outcome.SUCCEEDED) -> None:
@@ -100,11 +131,14 @@ def scene(database: Database, settings: Settings, tmp_path: Path) -> Iterator[Sc
     world.release("1")
     world.release("2")
     good, bad, wide = world.request("1"), world.request("2"), world.request("1", "production")
+    switched = switch(world)
     play(world, good)
     play(world, bad, outcome=Outcome.FAILED)
     play(world, wide)
-    assert [world.status(each) for each in (good, bad, wide)] == ["succeeded", "failed", "succeeded"]
-    made = Scene(connection, tmp_path, good, bad, wide)
+    play(world, switched)
+    ends = [world.status(each) for each in (good, bad, wide, switched)]
+    assert ends == ["succeeded", "failed", "succeeded", "succeeded"]
+    made = Scene(connection, tmp_path, good, bad, wide, switched)
     made.accepted = {"key-1": {good}, "key-2": {bad}, "key-3": {wide}}
     tell(made)
     yield made
@@ -123,7 +157,9 @@ def tell(scene: Scene) -> None:
             SELECT a.deployment_id || '-' || s.id || '-' || a.number AS run, a.started_at, a.ended_at, a.exit_code, r.version,
                 r.name || '.' || d.environment || '.' || s.target_name AS place
             FROM attempts a JOIN steps s ON s.id = a.step_id JOIN deployments d ON d.id = a.deployment_id
-            JOIN releases r ON r.id = d.release_id WHERE a.started_at IS NOT NULL ORDER BY a.started_at
+            JOIN releases r ON r.id = d.release_id JOIN plans p ON p.deployment_id = d.id
+            WHERE a.started_at IS NOT NULL AND p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run'
+            ORDER BY a.started_at
         """)
         rows = cursor.fetchall()
     for row in rows:
@@ -134,7 +170,9 @@ def tell(scene: Scene) -> None:
         (scene.folder / "out" / row.run).write_bytes(OUTPUT)
         if row.exit_code == 0:
             (scene.folder / "state" / row.place).write_text(f"{row.version}\n")
-        _, step, number = (int(part) for part in row.run.split("-"))
-        followed = next(each for each in scene.followed if row.run.startswith(f"{each.deployment_id}-"))
+        deployment, step, number = (int(part) for part in row.run.split("-"))
+        if deployment == scene.switched:
+            continue
+        followed = next(each for each in scene.followed if each.deployment_id == deployment)
         followed.pieces += [(step, number, 0, "one\n"), (step, number, 4, "two\nthree\n")]
         followed.steps[step] = "succeeded" if row.exit_code == 0 else "failed"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.chaos.invariants import INVARIANTS
 from tests.chaos.ledger import Entry
+from tests.chaos.traffic import Request
 from tests.chaos.world import Bearer, bearers
 from tests.integration.chaos_scene import Scene, scene
 
@@ -253,6 +254,25 @@ def step_was_shown_otherwise(scene: Scene) -> None:
     scene.followed[1].steps[next(iter(scene.followed[1].steps))] = "succeeded"
 
 
+def server_has_another_weight(scene: Scene) -> None:
+    scene.weights["web.live.green"] = 50
+
+
+def traffic_is_on_the_other_side(scene: Scene) -> None:
+    scene.sql("UPDATE deployments SET side = 'blue' WHERE id = %(id)s", id=scene.switched)
+
+
+def request_failed(scene: Scene) -> None:
+    scene.failed_requests.append("a request to live failed at 1.000: status 503")
+
+
+def request_came_in_the_middle(scene: Scene) -> None:
+    start = scene.entries[scene.index_of("S", scene.switched)]
+    end = scene.index_of("E", scene.switched)
+    scene.entries[end] = Entry("E", start.run, "0", start.at + 2)
+    scene.requests_at_servers.append(Request("web.live.green", start.at + 1))
+
+
 PLANTED: list[tuple[str, Callable[[Scene], None], str]] = [
     ("I1", two_are_active, "has the active deployments"),
     ("I1", two_were_active, "started at"),
@@ -262,7 +282,7 @@ PLANTED: list[tuple[str, Callable[[Scene], None], str]] = [
     ("I3", beside_itself, "started beside run"),
     ("I4", accepted_and_gone, "999999 is not there"),
     ("I4", one_key_two_answers, "was answered with the deployments"),
-    ("I4", one_key_two_deployments, "made 3 deployments"),
+    ("I4", one_key_two_deployments, "made 4 deployments"),
     ("I4", left_running, "is running and nothing"),
     ("I4", lost_without_a_reason, "counts as lost"),
     ("I5", left_a_terminal_status, "went from failed to succeeded"),
@@ -301,6 +321,14 @@ PLANTED: list[tuple[str, Callable[[Scene], None], str]] = [
     ("live", end_was_not_shown, "was shown ['running'] last"),
     ("live", status_went_back, "and it was ['pending', 'running', 'failed']"),
     ("live", step_was_shown_otherwise, "as succeeded last, and it is failed"),
+    ("traffic", server_has_another_weight, "green weighs 50 at its proxy, and the last step says [100]"),
+    (
+        "traffic",
+        traffic_is_on_the_other_side,
+        "blue weighs 0 at its proxy, and the traffic of web.live is on",
+    ),
+    ("traffic", request_failed, "status 503"),
+    ("traffic", request_came_in_the_middle, "came to web.live.green 1.000 s after run"),
 ]
 
 
@@ -315,7 +343,7 @@ def test_a_violation_is_named(
 
 
 def test_every_invariant_is_planted_here() -> None:
-    all_of_them = {f"I{number}" for number in range(1, 13)} | {"live"}
+    all_of_them = {f"I{number}" for number in range(1, 13)} | {"live", "traffic"}
     assert {name for name, _, _ in PLANTED} == set(INVARIANTS) == all_of_them
 
 

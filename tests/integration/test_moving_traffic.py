@@ -168,6 +168,22 @@ def test_a_promotion_ends_a_hold_early(world: World, clocks: Clocks) -> None:
     assert world.status(deployment) == "succeeded"
 
 
+def test_a_canary_that_takes_nothing_from_the_others_leaves_them_as_they_are(
+    world: World, clocks: Clocks
+) -> None:
+    use(world, "{kind: canary, weights: [5%], batch: 100%}", targets=THREE)
+    deployment = world.request("1.0.0", "production")
+    canary = [
+        "web-a: 0",
+        "web-a: ./install",
+        "web-a: verify http",
+        "web-a: 11",
+        "web-a: verify http",
+        "web-a: 100",
+    ]
+    assert play(world, deployment)[:8] == [*canary, "web-b: 0", "web-c: 0"]
+
+
 def test_who_stops_a_canary_takes_its_traffic_and_gives_it_to_the_others(
     world: World, clocks: Clocks
 ) -> None:

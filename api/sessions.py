@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass
 
@@ -28,12 +29,12 @@ class WebSession:
 class Sessions:
     """Begins, finds and ends them, also while Redis is away, or after it was emptied.
 
-    It holds no cookie, only its digest: who reads Redis cannot come in.
+    Redis holds no cookie, only its digest under our key: who reads it cannot come in, and another SECRET_KEY ends them all.
     """
 
     def __init__(self, secret_key: str, cache: Cache) -> None:
-        key = derive_key(secret_key, "session")[:32]
-        self._seal = Fernet(base64.urlsafe_b64encode(key))
+        key = derive_key(secret_key, "session")
+        self._seal, self._marking = Fernet(base64.urlsafe_b64encode(key[:32])), key[32:]
         self._cache = cache
 
     def begin(self, sign_in_id: str) -> WebSession:
@@ -41,14 +42,14 @@ class Sessions:
         form_token = secrets.token_urlsafe(32)
         kept = orjson.dumps([sign_in_id, form_token])
         cookie = self._seal.encrypt(kept).decode()
-        self._cache.note(_key(cookie), kept.decode(), seconds=LIFETIME_SECONDS)
+        self._cache.note(self._key(cookie), kept.decode(), seconds=LIFETIME_SECONDS)
         return WebSession(cookie, sign_in_id, form_token)
 
     def find(self, cookie: str | None) -> WebSession | None:
         """The one of this cookie; None: it was never begun, or a day is over. Whether its sign-in goes on, Postgres knows."""
         if not cookie or len(cookie) > _MOST_CHARACTERS:
             return None
-        kept = self._cache.noted(_key(cookie)) or self._sealed(cookie)
+        kept = self._cache.noted(self._key(cookie)) or self._sealed(cookie)
         if kept is None:
             return None
         sign_in_id, form_token = orjson.loads(kept)
@@ -56,7 +57,7 @@ class Sessions:
 
     def end(self, session: WebSession) -> None:
         """Forget it: the end of its sign-in is what counts."""
-        self._cache.drop(_key(session.cookie))
+        self._cache.drop(self._key(session.cookie))
 
     def _sealed(self, cookie: str) -> bytes | None:
         try:
@@ -64,6 +65,5 @@ class Sessions:
         except InvalidToken:
             return None
 
-
-def _key(cookie: str) -> str:
-    return f"session:{hashlib.sha256(cookie.encode()).hexdigest()}"
+    def _key(self, cookie: str) -> str:
+        return f"session:{hmac.digest(self._marking, cookie.encode(), hashlib.sha256).hex()}"

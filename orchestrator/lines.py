@@ -15,13 +15,14 @@ class Lines:
         self._idle: deque[Any] = deque()
 
     def ask(self, *command: str | bytes) -> object:
-        """The answer, asked for once. Raises RedisError or OSError."""
+        """The answer, asked for once. Raises RedisError or OSError; whatever the others met then, they are made anew."""
         line = self._take()
         try:
             line.send_command(*command)
             answer: object = line.read_response()
         except BaseException:
             line.disconnect()
+            self.close()
             raise
         self._idle.append(line)
         return answer

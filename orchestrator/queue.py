@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
 from celery import Celery
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from sqlalchemy.orm import Session
 
@@ -93,20 +94,34 @@ def send(message: Message) -> bool:
 def depths(redis_url: str, nodes: Iterable[str]) -> dict[str, int] | None:
     """How many messages wait in each queue, those of these nodes included; None: the broker does not answer."""
     names = [*map(str, QueueName), *map(node_queue, nodes)]
-    # A client of its own: Kombu's tries to connect for ever.
-    client: Redis = Redis.from_url(
-        redis_url,
-        socket_timeout=DEPTHS_TIMEOUT_SECONDS,
-        socket_connect_timeout=DEPTHS_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
     try:
-        with client, client.pipeline(transaction=False) as pipeline:
+        with _questioner(redis_url) as client, client.pipeline(transaction=False) as pipeline:
             for name in names:
                 pipeline.llen(name)
             return dict(zip(names, pipeline.execute(), strict=True))
     except (RedisError, OSError):
         return None
+
+
+def refusal(redis_url: str) -> str:
+    """Why a broker that answers takes no messages: it is full, a replica, or cannot save. Empty: it takes them, or is away."""
+    with _questioner(redis_url) as client, suppress(RedisError, OSError):
+        try:
+            client.set("broker:probe", "", px=1000)
+        except ResponseError as error:
+            return str(error)
+    return ""
+
+
+def _questioner(redis_url: str) -> Redis:
+    """A client of its own: Kombu's tries to connect for ever."""
+    made: Redis = Redis.from_url(
+        redis_url,
+        socket_timeout=DEPTHS_TIMEOUT_SECONDS,
+        socket_connect_timeout=DEPTHS_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return made
 
 
 def send_after_commit(session: Session, message: Message) -> None:

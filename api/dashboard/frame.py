@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import marshmallow as ma
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request
@@ -85,8 +85,16 @@ def _who() -> Actor:
 
 def check_origin() -> None:
     """Raise ForbiddenError unless a page of ours sent this request. Every browser says which page did."""
-    if urlsplit(request.headers.get("Origin", "")).netloc != request.host:
+    if _split(request.headers.get("Origin", "")).netloc != request.host:
         raise ForbiddenError("this form was not sent by a page of this server")
+
+
+def _split(sent: str) -> SplitResult:
+    """The parts of an address that a client sent; where it is none, those of a page of nobody's."""
+    try:
+        return urlsplit(sent)
+    except ValueError:
+        return SplitResult("", "?", "", "", "")
 
 
 def web_session() -> WebSession:
@@ -309,7 +317,7 @@ def _came_from() -> str:
 
 def _ours(url: str) -> str:
     """A page of this server, without the server; nothing for another one's."""
-    parts = urlsplit(url)
+    parts = _split(url)
     if (
         parts.netloc not in {"", request.host}
         or not parts.path.startswith("/")

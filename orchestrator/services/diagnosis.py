@@ -134,6 +134,14 @@ def _broker(nodes: list[Row[Any]], settings: Settings) -> Iterator[Finding]:
             says="Redis does not answer; deployments start all the same, a few seconds later",
             do='see that it runs, and that REDIS_URL is right: `redis-cli -u "$REDIS_URL" ping`',
         )
+    elif why := queue.refusal(settings.redis_url):
+        yield Finding(
+            code="broker_refuses",
+            says=f"Redis answers and takes no messages: {why}; deployments start all the same, a few seconds later",
+            do="see its memory and its disk, and that REDIS_URL leads to no replica: "
+            '`redis-cli -u "$REDIS_URL" info`',
+            evidence={"answer": why},
+        )
     for name, depth in (depths or {}).items():
         if depth > DEEP_QUEUE:
             yield Finding(

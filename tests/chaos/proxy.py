@@ -58,6 +58,11 @@ class Link:
         for writer in tuple(self.writers):
             writer.transport.abort()
 
+    def forget(self) -> None:
+        """Carry nothing more over the connections that are open, and end none: as a firewall does that has forgotten them."""
+        for writer in tuple(self.writers):
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's can
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection until either side ends it."""
         self.writers.add(writer)
@@ -129,6 +134,10 @@ class Proxy:
         self._call(lambda: link.turn(mode))
         if reset:
             self._call(link.reset)
+
+    def forget(self, name: str) -> None:
+        """Let what is open there lead nowhere from now on, without a word."""
+        self._call(self.links[name].forget)
 
     def slow(self, name: str, seconds: float) -> None:
         """Let a store's answers come that late from now on."""

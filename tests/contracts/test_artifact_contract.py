@@ -4,11 +4,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from orchestrator import plugins
-from orchestrator.targets.base import SupportsArtifacts, Target, TargetBusyError
+from orchestrator.domain.artifacts import Artifact
+from orchestrator.targets.base import Run, SupportsArtifacts, Target, TargetBusyError
 from orchestrator.targets.command import CommandTarget
 from orchestrator.targets.files import PIECE_BYTES
 from orchestrator.targets.ssh import SshTarget
@@ -23,6 +25,15 @@ TESTED = {"command", "ssh"}
 def test_every_kind_that_takes_artifacts_has_its_contract_test() -> None:
     taking = {name for name, kind in plugins.target_kinds().items() if issubclass(kind, SupportsArtifacts)}
     assert taking == TESTED
+
+
+class Begun(NamedTuple):
+    """What was begun to be brought."""
+
+    target: SshTarget
+    run: Run
+    artifact: Artifact
+    file: Path
 
 
 class TestCommandTarget(ArtifactContract):
@@ -46,27 +57,23 @@ class TestSshTarget(ArtifactContract):
         settings = server.settings(directory=str(directory / "current"))
         return SshTarget.from_settings(settings, runs_dir=str(server.folder / "runs"))
 
-    def test_who_brings_the_same_at_the_same_time_waits(
-        self, target: Target, tmp_path: Path, directory: Path
-    ) -> None:
-        assert isinstance(target, SupportsArtifacts)
+    @pytest.fixture
+    def begun(self, target: SshTarget, tmp_path: Path, directory: Path) -> Begun:
+        """A run that has brought the first half of an artifact."""
         file = packed(tmp_path / "big.tar.gz", {"noise": os.urandom(2 * PIECE_BYTES)})
-        artifact, run = artifact_of(file, "1.0", directory), new_run()
-        assert target.bring(run, artifact, file, 0) == PIECE_BYTES
-        with pytest.raises(TargetBusyError, match=run.name):
-            target.missing(new_run(), artifact)
-        self.bring(target, run, artifact, file)
-        assert target.missing(new_run(), artifact) is None
+        made = Begun(target, new_run(), artifact_of(file, "1.0", directory), file)
+        assert target.bring(made.run, made.artifact, file, 0) == PIECE_BYTES
+        return made
 
-    def test_who_was_cancelled_while_bringing_keeps_nobody_waiting(
-        self, target: Target, tmp_path: Path, directory: Path
-    ) -> None:
-        assert isinstance(target, SupportsArtifacts)
-        file = packed(tmp_path / "big.tar.gz", {"noise": os.urandom(2 * PIECE_BYTES)})
-        artifact, run = artifact_of(file, "1.0", directory), new_run()
-        assert target.bring(run, artifact, file, 0) == PIECE_BYTES
-        target.abort(run, grace_seconds=0)
-        assert target.missing(new_run(), artifact) == PIECE_BYTES
+    def test_who_brings_the_same_at_the_same_time_waits(self, begun: Begun) -> None:
+        with pytest.raises(TargetBusyError, match=begun.run.name):
+            begun.target.missing(new_run(), begun.artifact)
+        self.bring(begun.target, begun.run, begun.artifact, begun.file)
+        assert begun.target.missing(new_run(), begun.artifact) is None
+
+    def test_who_was_cancelled_while_bringing_keeps_nobody_waiting(self, begun: Begun) -> None:
+        begun.target.abort(begun.run, grace_seconds=0)
+        assert begun.target.missing(new_run(), begun.artifact) == PIECE_BYTES
 
 
 @pytest.mark.skipif(not shutil.which("busybox"), reason="busybox is not installed")

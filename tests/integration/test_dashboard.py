@@ -130,6 +130,16 @@ def test_redis_emptied_or_away_ends_no_session_and_revives_none(world: ApiWorld)
     assert is_login(client)
 
 
+def test_another_secret_key_ends_every_session_whatever_redis_still_knows(world: ApiWorld) -> None:
+    client, _ = world.browser("viewer")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    elsewhere = world.another(secret_key="another secret key of at least 32 bytes").test_client()
+    elsewhere.set_cookie("session", cookie.value)
+    assert is_login(elsewhere)
+    assert not is_login(client)
+
+
 def test_only_a_cookie_that_we_made_within_a_day_lets_anybody_in(world: ApiWorld) -> None:
     client, _ = world.browser("viewer")
     cookie = client.get_cookie("session")
@@ -172,7 +182,13 @@ def test_without_postgres_there_is_a_page_that_says_so(world: ApiWorld) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Origin": "null"}, {"Origin": "https://evil.example"}, {"Origin": "http://localhost:99"}],
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:99"},
+        {"Origin": "http://["},
+    ],
     ids=str,
 )
 def test_only_a_page_of_this_server_can_send_a_form(world: ApiWorld, headers: dict[str, str]) -> None:
@@ -293,6 +309,7 @@ def test_a_part_of_an_ended_session_leads_the_open_page_to_the_login(world: ApiW
     [
         ("http://localhost/deploy?application=shop", "%2Fdeploy%3Fapplication%3Dshop"),
         ("http://elsewhere.example/deploy", "%2F"),
+        ("http://[/deploy", "%2F"),
         ("", "%2F"),
     ],
 )

@@ -4,8 +4,10 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
 from sqlalchemy import text
 
 from orchestrator.config import Settings
@@ -178,6 +180,26 @@ def test_a_broker_that_is_away_is_named_without_a_wait_for_it(world: World, sett
     with socket.create_server(("127.0.0.1", 0)) as silent:
         away = replace(settings, redis_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         assert set(found(world, away)) == {"broker_away"}
+
+
+def test_a_broker_that_answers_and_takes_nothing_is_named(world: World, settings: Settings) -> None:
+    parts = urlsplit(settings.redis_url)
+    reader = replace(
+        settings, redis_url=f"redis://reader:only-reads@{parts.hostname}:{parts.port}{parts.path}"
+    )
+    with Redis.from_url(settings.redis_url) as admin:
+        admin.acl_setuser(
+            "reader",
+            enabled=True,
+            passwords=["+only-reads"],
+            categories=["+@read", "+@connection"],
+            keys=["*"],
+        )
+        told = found(world, reader)
+        admin.acl_deluser("reader")
+    assert set(told) == {"broker_refuses"}
+    assert "Redis answers and takes no messages: " in told["broker_refuses"]
+    assert "permissions" in told["broker_refuses"]
 
 
 def test_a_stream_that_serves_nobody_is_named(

@@ -41,7 +41,8 @@ def deploy_page() -> Response:
     chosen = {name: request.args.get(name, "").strip().replace("\0", "") for name in CHOICES}
     plan: dict[str, Any] | None = None
     refusal = ""
-    if all(chosen.values()):
+    lacks_reason = bool(request.args.get("override_windows")) and not request.args.get("reason", "").strip()
+    if all(chosen.values()) and not lacks_reason:
         try:
             plan = _foresee(_order(request.args))
         except _REFUSALS as error:
@@ -54,6 +55,7 @@ def deploy_page() -> Response:
         may_override=_may_override(chosen),
         plan=plan,
         refusal=refusal,
+        lacks_reason=lacks_reason,
         once=secrets.token_urlsafe(16),
         **_choices(chosen["application"]),
     )

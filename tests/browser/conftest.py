@@ -5,12 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.acceptance.fleet import fleet
 from tests.browser.site import CHROMIUM, FLAGS, STREAM, WEB, Site, serving
 from tests.conftest import environment, migrate
 from tests.servers import PostgresServer, worker_id
+
+PATIENCE_MS = 20_000
+"""For what will come: a machine that runs other tests, too, may take long."""
 
 
 @pytest.fixture(scope="package")
@@ -20,6 +23,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(
             "NO CHROMIUM: nobody looks at the web UI. `apt-get install chromium` lets these tests run."
         )
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield launched

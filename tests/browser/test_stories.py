@@ -149,7 +149,7 @@ def test_a_freeze_stops_what_is_queued_and_its_open_page_says_so(site: Site) -> 
         }
         made = site.api("POST", "/freezes/", freeze)
         gates = page.locator(".gates")
-        expect(gates).to_contain_text("the fair", timeout=10_000)
+        expect(gates).to_contain_text("the fair")
         page.goto("/")
         expect(page.locator("thead")).to_contain_text("frozen: the fair")
         page.goto(f"/deployments/{queued}")
@@ -169,7 +169,7 @@ def test_a_session_that_ends_leads_its_open_page_to_the_login_and_back(site: Sit
         page = visitor.log_in(person)
         page.goto(f"/deployments/{waiting}")
         site.api("POST", "/auth/logout", {"everywhere": True}, by=person)
-        expect(page).to_have_url(re.compile(r"/login\?next="), timeout=20_000)
+        expect(page).to_have_url(re.compile(r"/login\?next="))
         page.get_by_label("User name").fill(person)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()

@@ -319,6 +319,7 @@ def test_a_deployment_is_scheduled_and_overrides_windows_by_form(world: ApiWorld
     name = world.application("1.0")
     at = f"{datetime.now(UTC).date() + timedelta(days=30)}T06:30"
     query = f"application={name}&version=1.0&environment=staging&scheduled_for={at}&override_windows=yes"
+    assert "Say why it is to start outside the windows" in client.get(f"/deploy?{query}").text
     page = client.get(f"/deploy?{query}&reason=because").text
     assert "Schedule " in page
     assert f'name="scheduled_for" value="{at}"' in page

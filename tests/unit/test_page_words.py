@@ -30,7 +30,7 @@ def test_sentences_begin_large_but_for_names(text: str, said: str) -> None:
 def test_what_is_to_be_typed_and_what_can_be_looked_at_is_found_in_a_sentence() -> None:
     assert list(words.pieces("deployment 12 waits: type `make it go`.")) == [
         ("text", ""),
-        ("deployment", "12"),
+        ("deployment", "deployment 12"),
         ("text", " waits: type "),
         ("code", "make it go"),
         ("text", "."),

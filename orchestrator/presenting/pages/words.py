@@ -25,7 +25,7 @@ TONES = {
 }
 """The colour of each status; the word and the icon stand beside it."""
 
-_MARKED = re.compile(r"`([^`]+)`|\bdeployment ([1-9][0-9]{0,17})\b")
+_MARKED = re.compile(r"`([^`]+)`|\b([Dd]eployment [1-9][0-9]{0,17})\b")
 _BEGINNINGS = frozenset(
     {
         "deploying",
@@ -108,7 +108,7 @@ def begun(text: str) -> str:
 
 
 def pieces(text: str) -> Iterator[tuple[str, str]]:
-    """What it is made of, each with its kind: `code` stood in backticks, `deployment` is the id of one, all else is `text`."""
+    """What it is made of, each with its kind: `code` stood in backticks, `deployment` names one by its id, all else is `text`."""
     done = 0
     for found in _MARKED.finditer(text):
         yield "text", text[done : found.start()]

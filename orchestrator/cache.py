@@ -43,12 +43,13 @@ redis.call('SADD', KEYS[3], KEYS[1])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 return 1
 """
-_FORGET = """
+# Also while Redis is full: who can still read there must not be told what was before.
+_FORGET = """#!lua flags=allow-oom
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[2])) do redis.call('DEL', key) end
 redis.call('DEL', KEYS[2])
 """
-_FORGET_ONE = """
+_FORGET_ONE = """#!lua flags=allow-oom
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('DEL', KEYS[2])
 """
@@ -259,6 +260,9 @@ class Cache:
             found = action()
         except (RedisError, OSError) as error:
             self._open_until = clock.monotonic() + BREAKER_OPEN_SECONDS
+            self._redis.connection_pool.disconnect(
+                inuse_connections=False
+            )  # the others lead where this one did
             _logger.warning("cache_away", error=type(error).__name__, instead="Postgres")
             return None
         self._open_until = None

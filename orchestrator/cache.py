@@ -260,9 +260,6 @@ class Cache:
             found = action()
         except (RedisError, OSError) as error:
             self._open_until = clock.monotonic() + BREAKER_OPEN_SECONDS
-            self._redis.connection_pool.disconnect(
-                inuse_connections=False
-            )  # the others lead where this one did
             _logger.warning("cache_away", error=type(error).__name__, instead="Postgres")
             return None
         self._open_until = None

@@ -4,8 +4,6 @@ import statistics
 import time
 from datetime import UTC, datetime, timedelta
 
-import psycopg2
-
 from bench import cpu, world
 
 ROWS = 110_000
@@ -83,16 +81,10 @@ def _ask(ours: world.World, path: str, query: dict[str, str]) -> tuple[float, fl
 
 def fill(database_url: str, end: datetime) -> None:
     """Write the deployments, the last of which ended then."""
-    connection = psycopg2.connect(database_url)
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")
-            cursor.execute("SELECT setseed(0.5)")
-            numbers = {"rows": ROWS, "end": end, "step": timedelta(days=365) / A_YEAR}
-            for statement in (_RELEASES, _DEPLOYMENTS, _HOLDS):
-                cursor.execute(statement, numbers)
-            for table in ("releases", "deployments", "holds"):
-                cursor.execute(f"VACUUM ANALYZE {table}")
-    finally:
-        connection.close()
+    with world.filling(database_url) as cursor:
+        cursor.execute("SELECT setseed(0.5)")
+        numbers = {"rows": ROWS, "end": end, "step": timedelta(days=365) / A_YEAR}
+        for statement in (_RELEASES, _DEPLOYMENTS, _HOLDS):
+            cursor.execute(statement, numbers)
+        for table in ("releases", "deployments", "holds"):
+            cursor.execute(f"VACUUM ANALYZE {table}")

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
-import psycopg2
 import urllib3
 
 from bench import world
@@ -123,10 +122,8 @@ def _beside(ours: World) -> Iterator[Side]:
     """A second database of the same Postgres with few rows, and a web server before it."""
     parts = urlsplit(ours.stack.env["DATABASE_URL"])
     url = urlunsplit(parts._replace(path="/listing_few"))
-    connection = psycopg2.connect(ours.stack.env["DATABASE_URL"])
-    connection.autocommit = True
-    connection.cursor().execute("CREATE DATABASE listing_few")
-    connection.close()
+    with world.filling(ours.stack.env["DATABASE_URL"]) as cursor:
+        cursor.execute("CREATE DATABASE listing_few")
     env = ours.stack.env | {"DATABASE_URL": url, "SECRET_KEY": secrets.token_hex(32)}
     said = [
         subprocess.run(
@@ -172,33 +169,27 @@ def _side(url: str, client: Client, tokens: MemoryTokens, env: dict[str, str], r
 
 def fill(database_url: str, rows: int) -> None:
     """Write so many deployments by SQL; the indexes are made anew behind them, which is faster."""
-    connection = psycopg2.connect(database_url)
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")
-            cursor.execute("SET maintenance_work_mem = '512MB'")
-            cursor.execute(_SECONDARY)
-            indexes = cursor.fetchall()
-            for name, _definition in indexes:
-                cursor.execute(f"DROP INDEX {name}")
-            cursor.execute("SELECT count(*) FROM releases")
-            found = cursor.fetchone()
-            assert found is not None
-            for first in range(1, rows + 1, AT_ONCE):
-                last = min(first + AT_ONCE - 1, rows)
-                numbers = {
-                    "first": first,
-                    "last": last,
-                    "releases": found[0],
-                    "environments": list(ENVIRONMENTS),
-                }
-                cursor.execute(_DEPLOYMENTS, numbers)
-                cursor.execute(_WAVES, {"after": first - 1})
-                world.say(f"listing: {last:,} written")
-            for _name, definition in indexes:
-                cursor.execute(definition)
-            cursor.execute("VACUUM ANALYZE deployments")
-            cursor.execute("VACUUM ANALYZE waves")
-    finally:
-        connection.close()
+    with world.filling(database_url) as cursor:
+        cursor.execute("SET maintenance_work_mem = '512MB'")
+        cursor.execute(_SECONDARY)
+        indexes = cursor.fetchall()
+        for name, _definition in indexes:
+            cursor.execute(f"DROP INDEX {name}")
+        cursor.execute("SELECT count(*) FROM releases")
+        found = cursor.fetchone()
+        assert found is not None
+        for first in range(1, rows + 1, AT_ONCE):
+            last = min(first + AT_ONCE - 1, rows)
+            numbers = {
+                "first": first,
+                "last": last,
+                "releases": found[0],
+                "environments": list(ENVIRONMENTS),
+            }
+            cursor.execute(_DEPLOYMENTS, numbers)
+            cursor.execute(_WAVES, {"after": first - 1})
+            world.say(f"listing: {last:,} written")
+        for _name, definition in indexes:
+            cursor.execute(definition)
+        cursor.execute("VACUUM ANALYZE deployments")
+        cursor.execute("VACUUM ANALYZE waves")

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,16 @@ class World:
             if time.monotonic() > deadline:
                 raise TimeoutError("deployments did not end")
             time.sleep(0.1)
+
+
+@contextmanager
+def filling(database_url: str) -> Iterator[psycopg2.extensions.cursor]:
+    """Writes rows as they are: each statement for itself, and no trigger or foreign key is asked."""
+    with closing(psycopg2.connect(database_url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+            yield cursor
 
 
 def _only(*names: str) -> Callable[[Site], Processes]:

@@ -280,6 +280,7 @@ def _error_page(
         title=title,
         detail=detail,
         problems=[each for each in problems if isinstance(each, FieldProblem)],
+        back=_came_from(),
         request_id=g.get("request_id"),
     )
     answer.headers.extend(headers or {})
@@ -301,10 +302,26 @@ def _not_there(error: HTTPException) -> Response:
 def _to_login() -> Response:
     """The address to come back to goes along; of a form that was sent, that of its page: it has to be filled in again."""
     page = request.full_path if request.method in _SAFE else request.referrer or "/"
-    parts = _split(request.headers.get("HX-Current-URL", page))
-    is_ours = parts.netloc in {"", request.host}
-    back = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe="") if is_ours else "%2F"
+    back = quote(_ours(request.headers.get("HX-Current-URL", page)) or "/", safe="")
     to = f"/login?next={back}"
     if "HX-Request" in request.headers:
         return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": to})
     return see(to)
+
+
+def _came_from() -> str:
+    """The page of ours that led to this one; nothing where that would lead here again."""
+    page = _ours(request.referrer or "")
+    return "" if request.method in _SAFE and page == _ours(request.full_path) else page
+
+
+def _ours(url: str) -> str:
+    """A page of this server, without the server; nothing for another one's."""
+    parts = _split(url)
+    if (
+        parts.netloc not in {"", request.host}
+        or not parts.path.startswith("/")
+        or parts.path.startswith("//")
+    ):
+        return ""
+    return parts.path + (f"?{parts.query}" if parts.query else "")

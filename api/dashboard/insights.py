@@ -174,7 +174,7 @@ def cards(found: Insights) -> list[Card]:
             here="Changes that succeeded, for each day of the period that has passed. Rollbacks are not counted.",
             number=NOT_ENOUGH if each.per_day is None else f"{each.per_day:.2f} a day",
             group=Group.DEPLOYED,
-            notes=[(Group.DEPLOYED, f"{each.deployed} in {each.days:.1f} days")],
+            notes=[(Group.DEPLOYED, f"{each.deployed} in {_days(each.days)}")],
             chart=_chart(parts, lambda part: part.deployed, str),
             tone="go",
         ),
@@ -242,6 +242,10 @@ def _half(found: Spread) -> str:
 
 def _nine_tenths(found: Spread) -> str:
     return "" if found.p90_seconds is None else f"90% within {rough_duration(found.p90_seconds)}"
+
+
+def _days(passed: float) -> str:
+    return f"{passed:.1f} days" if passed >= 1 else "less than a day"
 
 
 def _percent(rate: float | None) -> str:

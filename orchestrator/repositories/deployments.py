@@ -1,11 +1,8 @@
-"""Deployments: make them with their plan, find them, wake them."""
+"""Deployments: find them, with why they wait and what came of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
@@ -14,21 +11,6 @@ from orchestrator.models.deployment import Deployment
 from orchestrator.prepared import execute
 from orchestrator.repositories.began import BEGAN
 from orchestrator.repositories.columns import columns
-from orchestrator.repositories.events import FROM_JSON
-
-_SUBJECT = text("""
-    SELECT a.id, a.name, a.pipeline_revision, p.document, p.created_at AS pipeline_created_at, r.id AS release_id,
-        r.version, r.status AS release_status, r.artifact_sha256,
-        (SELECT gone.version FROM (
-            SELECT d.release_id, x.version FROM deployments d JOIN releases x ON x.id = d.release_id
-            WHERE d.application_id = a.id AND d.environment = :environment AND d.status = 'succeeded'
-            ORDER BY d.id DESC LIMIT 1) gone WHERE gone.release_id > r.id) AS newer_version,
-        nextval('deployments_id_seq') AS new_id
-    FROM applications a
-    LEFT JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
-    LEFT JOIN releases r ON r.name = a.name AND (r.version = :version OR r.id = :release_id)
-    WHERE a.name = :application
-""")
 
 _ACTIVE = """(SELECT a.id FROM deployments a
         WHERE a.application_id = d.application_id AND a.environment = d.environment AND a.id <> d.id
@@ -46,7 +28,7 @@ _LOCKS = """(SELECT json_agg(json_build_object('id', l.id, 'reason', l.reason, '
           AND (l.application_id IS NULL OR l.application_id = d.application_id)
           AND (l.environment IS NULL OR l.environment = d.environment)
           AND (l.created_by IS NULL OR (d.requested_by IS NOT NULL AND l.created_by <> d.requested_by)))"""
-_APPROVERS = """(SELECT json_agg(json_build_object('username', u.username, 'role', p.role, 'teams', p.teams,
+APPROVERS = """(SELECT json_agg(json_build_object('username', u.username, 'role', p.role, 'teams', p.teams,
             'at', extract(epoch FROM p.at),
             'is_author', p.user_id = (SELECT r.created_by FROM releases r WHERE r.id = d.release_id)) ORDER BY p.at)
         FROM approvals p JOIN users u ON u.id = p.user_id
@@ -59,89 +41,35 @@ _RULES = """(SELECT json_build_object(
                 JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision WHERE a.id = d.application_id))
         FROM window_rules w WHERE w.environment = d.environment AND w.removed_at IS NULL AND d.requested_by IS NOT NULL
         HAVING count(*) > 0)"""
-_AROUND = {"active_id": _ACTIVE, "ahead": _AHEAD, "locks": _LOCKS, "approvers": _APPROVERS, "rules": _RULES}
+AROUND = {"active_id": _ACTIVE, "ahead": _AHEAD, "locks": _LOCKS, "approvers": APPROVERS, "rules": _RULES}
 _SURROUNDINGS = text(
-    f"SELECT {', '.join(f'{what} AS {name}' for name, what in _AROUND.items())} FROM deployments d WHERE d.id = :id"
+    f"SELECT {', '.join(f'{what} AS {name}' for name, what in AROUND.items())} FROM deployments d WHERE d.id = :id"
 )
 
-_READ = """
+READ = """
     SELECT {columns}, r.version, r.name AS application, u.username AS requested_by_name, {reached}
     FROM {source} d
     JOIN releases r ON r.id = d.release_id
     LEFT JOIN users u ON u.id = d.requested_by
 """
-_COUNTED = ("succeeded", "failed", "running", "skipped", "cancelled", "unknown")
+COUNTED = ("succeeded", "failed", "running", "skipped", "cancelled", "unknown")
 _REACHED = f"""
         (SELECT b.id FROM deployments b WHERE b.rolls_back_id = d.id ORDER BY b.id DESC LIMIT 1) AS rolled_back_by_id,
-        {", ".join(f"w.{each} AS n_{each}" for each in _COUNTED)}"""
+        {", ".join(f"w.{each} AS n_{each}" for each in COUNTED)}"""
 _WAVES_OF = f"""
     JOIN LATERAL (
-        SELECT {", ".join(f"sum({each})::bigint AS {each}" for each in _COUNTED)}
+        SELECT {", ".join(f"sum({each})::bigint AS {each}" for each in COUNTED)}
         FROM waves WHERE deployment_id = d.id
     ) w ON true
 """
 _COLUMNS = columns(Deployment, "d")
-_PAGE = _READ.format(columns=_COLUMNS, reached=_REACHED, source="deployments") + _WAVES_OF
-_WITH_AROUND = _COLUMNS + "".join(
-    f", CASE WHEN d.status = 'pending' THEN {what} END AS {name}" for name, what in _AROUND.items()
+_PAGE = READ.format(columns=_COLUMNS, reached=_REACHED, source="deployments") + _WAVES_OF
+WITH_AROUND = _COLUMNS + "".join(
+    f", CASE WHEN d.status = 'pending' THEN {what} END AS {name}" for name, what in AROUND.items()
 )
-_WHOLE = _READ.format(columns=_WITH_AROUND, reached=_REACHED, source="deployments") + _WAVES_OF
+_WHOLE = READ.format(columns=WITH_AROUND, reached=_REACHED, source="deployments") + _WAVES_OF
 _GET = text(_WHOLE + " WHERE d.id = :id")
 _FIND_MANY = text(_WHOLE + " WHERE d.id = ANY(:ids)")
-
-# What nobody has approved, begun or rolled back: asking for it would cost a fifth of the statement.
-_NEW = _READ.format(
-    columns=_WITH_AROUND.replace(_APPROVERS, "NULL::json"),
-    reached=f"NULL::bigint AS rolled_back_by_id, {', '.join(f'0::bigint AS n_{each}' for each in _COUNTED)}",
-    source="made",
-)
-# It is read as it was written: a statement of its own for that would cost a third as much again.
-_INSERT = text(f"""
-    WITH made AS (
-        INSERT INTO deployments (id, application_id, release_id, environment, reason, requested_by, rolls_back_id,
-            retry_of_id, priority, scheduled_for, expires_at,
-            approval_rules, override_windows, strategy, plan_hash, max_failures, max_batch_failures, max_parallel, on_failure,
-            answer_seconds, unanswered, undoes, side, promote_after, soak_seconds, health, promotes, when_closed,
-            jitter_seconds, wave_count, step_count, traceparent, event_seq, event_hash, wake_at)
-        VALUES (:id, :application_id, :release_id, :environment, :reason, :requested_by, :rolls_back_id,
-            :retry_of_id, :priority, :scheduled_for, :expires_at,
-            CAST(:approval_rules AS jsonb), :override_windows,
-            :strategy, :plan_hash, :max_failures, :max_batch_failures, :max_parallel, :on_failure, :answer_seconds,
-            :unanswered, :undoes, :side, :promote_after,
-            :soak_seconds, CAST(:health AS jsonb), :promotes, :when_closed, :jitter_seconds, :wave_count, :step_count,
-            :traceparent, :event_seq, :event_hash, clock_timestamp() + make_interval(secs => :first_wake_seconds))
-        RETURNING {columns(Deployment, "deployments")}
-    ), h AS (
-        -- Its release has soaked for the lengths that were asked for before; this one may be another.
-        UPDATE health_watches SET soaks = array_append(soaks, CAST(:soak_seconds AS bigint)), due_at = clock_timestamp()
-        WHERE application_id = :application_id AND environment = ANY(:promote_after) AND left_by IS NULL
-          AND release_id = :release_id AND :soak_seconds > 0 AND NOT :soak_seconds = ANY(soaks)
-    ), p AS (
-        INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))
-    ), w AS (
-        INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting, wait_seconds, asks)
-        SELECT :id, index, batch, action_index, total, total, wait_seconds, asks
-        FROM json_to_recordset(CAST(:waves AS json))
-            AS x(index bigint, batch bigint, action_index bigint, total bigint, wait_seconds bigint, asks boolean)
-    ), s AS (
-        INSERT INTO steps (deployment_id, wave_index, position, action_index, target_id, target_name, target)
-        SELECT :id, s.wave_index, s.position, s.action_index, t.id, t.name, CAST(:targets AS jsonb) -> t.name
-        FROM json_to_recordset(CAST(:steps AS json))
-            AS s(wave_index bigint, position bigint, action_index bigint, target text)
-        JOIN targets t ON t.application_id = :application_id AND t.environment = :environment AND t.name = s.target
-    ), noted AS (
-        {FROM_JSON}
-    )
-    {_NEW}
-""")
-
-# Whoever asks about a queue holds its application, so that two do not both find it empty.
-_QUEUED = text("""
-    WITH held AS (SELECT id FROM applications WHERE id = :application_id FOR NO KEY UPDATE)
-    SELECT d.id, d.status FROM held JOIN deployments d ON d.application_id = held.id
-    WHERE d.environment = :environment AND d.id < :id AND d.rolls_back_id IS NULL
-      AND d.status IN ('pending', 'running', 'paused') ORDER BY d.id
-""")
 
 _LAST_SUCCESSES = text("""
     SELECT d.release_id, d.environment, d.ended_at, EXISTS (
@@ -200,88 +128,6 @@ _LIVE_SIDE = text("""
       AND status IN ('pending', 'running', 'paused', 'succeeded') AND undo_from IS NULL AND cancel_requested_at IS NULL
     ORDER BY id DESC LIMIT 1
 """)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewDeployment:
-    """The columns of a deployment that is requested."""
-
-    id: int
-    application_id: int
-    release_id: int
-    environment: str
-    reason: str
-    requested_by: int | None
-    rolls_back_id: int | None
-    retry_of_id: int | None
-    priority: int
-    approval_rules: str | None
-    override_windows: bool
-    scheduled_for: datetime | None
-    expires_at: datetime | None
-    strategy: str
-    plan_hash: str
-    max_failures: int
-    max_batch_failures: int | None
-    max_parallel: int
-    on_failure: str
-    answer_seconds: int
-    unanswered: str
-    undoes: bool
-    side: str | None
-    promote_after: list[str]
-    soak_seconds: int
-    health: str | None
-    promotes: bool
-    when_closed: str
-    jitter_seconds: int
-    wave_count: int
-    step_count: int
-    traceparent: str | None
-    first_wake_seconds: float
-    event_seq: int
-    event_hash: bytes
-
-
-def subject(
-    session: Session, application: str, *, version: str | None, release_id: int | None, environment: str
-) -> Row[Any] | None:
-    """What a new deployment is about: the application with its pipeline, the release (null where there is none), a new id.
-
-    `newer_version`: what succeeded last in the environment, if it was recorded after the release.
-    """
-    params = {
-        "application": application,
-        "version": version,
-        "release_id": release_id,
-        "environment": environment,
-    }
-    return execute(session, _SUBJECT, params).one_or_none()
-
-
-def insert(
-    session: Session,
-    new: NewDeployment,
-    *,
-    document: Mapping[str, Any],
-    waves: Sequence[Mapping[str, Any]],
-    steps: Sequence[Mapping[str, Any]],
-    targets: Mapping[str, Any],
-    events: Sequence[Mapping[str, Any]],
-) -> Row[Any]:
-    """Add a pending deployment with its plan's waves and steps and its first events, all in one statement; as `get` gives it."""
-    values = {name: getattr(new, name) for name in new.__dataclass_fields__}
-    documents = {"document": document, "waves": waves, "steps": steps, "targets": targets, "events": events}
-    params = values | {name: orjson.dumps(value).decode() for name, value in documents.items()}
-    return execute(session, _INSERT, params).one()
-
-
-def queued_before(
-    session: Session, deployment_id: int, *, application_id: int, environment: str
-) -> list[Row[Any]]:
-    """Deployments of the slot that were requested before and have not ended, rollbacks aside."""
-    params = {"id": deployment_id, "application_id": application_id, "environment": environment}
-    return list(session.execute(_QUEUED, params))
 
 
 def surroundings(session: Session, deployment_id: int) -> Row[Any]:

@@ -134,4 +134,4 @@ def _changes(
         thawed = openings.opening({**row.rules, "rules": rules}, now)
         yield f"remove freeze {', '.join(map(str, sorted(frozen)))}", {"opening": thawed}
     elif not (frozen or around.opening.is_open or around.override_windows):
-        yield "request it again with override_windows and a reason", {"override_windows": True}
+        yield "request it again with the windows overridden, and a reason", {"override_windows": True}

@@ -18,6 +18,7 @@ from orchestrator.domain.windows import WhenClosed
 from orchestrator.planner import build_plan
 from orchestrator.queue import Message, send_after_commit
 from orchestrator.repositories import deployments, health
+from orchestrator.repositories import requests as rows
 from orchestrator.services import pipelines
 from orchestrator.services.records import DeploymentRecorder
 from orchestrator.tasks import TaskName
@@ -116,9 +117,7 @@ def _make_room(
     """Those that the queue's policy ends for this one, which may also say no. Rollbacks leave the others alone."""
     if environment is None or environment.queue == FIFO or order.rolls_back_id is not None:
         return () if order.replaces_id is None else (order.replaces_id,)
-    queued = deployments.queued_before(
-        session, about.new_id, application_id=about.id, environment=order.environment
-    )
+    queued = rows.queued_before(session, about.new_id, application_id=about.id, environment=order.environment)
     before = [row for row in queued if row.id != order.replaces_id]
     if environment.queue == REJECT and before:
         raise ConflictError(
@@ -142,7 +141,7 @@ def nudge(session: Session, made: Requested) -> None:
 
 
 def _subject(session: Session, order: Order) -> Row[Any]:
-    about = deployments.subject(
+    about = rows.subject(
         session,
         order.application,
         version=order.version,
@@ -256,9 +255,9 @@ def _write(session: Session, columns: dict[str, Any], plan: Plan, recorder: Depl
     targets = {target["name"]: target for target in document.pop("targets")}
     document.pop("waves", None)
     events, head = recorder.take()
-    return deployments.insert(
+    return rows.insert(
         session,
-        deployments.NewDeployment(**columns, **head),
+        rows.NewDeployment(**columns, **head),
         document=document,
         waves=[
             {

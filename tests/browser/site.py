@@ -99,6 +99,13 @@ class Site:
         body = {"application": name, "version": version, "environment": environment}
         return int(self.api("POST", "/deployments/", body, by=by)["id"])
 
+    def log(self, pipeline: str, status: str) -> str:
+        """The address of the log of the first step of a deployment that is so."""
+        made = self.deploy(self.application(pipeline, "1.0.0"), "1.0.0")
+        self.wait(made, status)
+        step = self.api("GET", f"/deployments/{made}/steps")["items"][0]["id"]
+        return f"/deployments/{made}/steps/{step}"
+
     def end_all(self) -> None:
         """Leave nothing that runs."""
         for status in ("running", "paused"):

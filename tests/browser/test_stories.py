@@ -213,13 +213,10 @@ def test_keys_and_themes(site: Site) -> None:
 
 def test_a_long_log_is_followed_searched_and_linked_into(site: Site) -> None:
     long = PIPELINE.replace('echo "installing', 'seq 1 50000 | sed "s/^/line /"; echo "installing')
-    name = site.application(long, "1.0.0")
-    made = site.deploy(name, "1.0.0")
-    site.wait(made, "succeeded")
-    step = site.api("GET", f"/deployments/{made}/steps")["items"][0]["id"]
+    log = site.log(long, "succeeded")
     with site.visitor() as visitor:
         page = visitor.log_in(site.person("viewer"))
-        page.goto(f"/deployments/{made}/steps/{step}#L49000")
+        page.goto(f"{log}#L49000")
         expect(page.locator("#L49000")).to_contain_text("line 49000", timeout=60_000)
         expect(page.locator("#L49000")).to_be_in_viewport()
         expect(page.locator("#L50001")).to_contain_text("<b>now</b>")
@@ -237,13 +234,10 @@ def test_what_a_script_groups_folds_and_unfolds_for_who_is_led_there(site: Site)
         'echo "installing',
         'echo "::group::unpacking <b>it</b>"; echo one; echo two; echo "::endgroup::"; echo "installing',
     )
-    name = site.application(grouped, "1.0.0")
-    made = site.deploy(name, "1.0.0")
-    site.wait(made, "succeeded")
-    step = site.api("GET", f"/deployments/{made}/steps")["items"][0]["id"]
+    log = site.log(grouped, "succeeded")
     with site.visitor() as visitor:
         page = visitor.log_in(site.person("viewer"))
-        page.goto(f"/deployments/{made}/steps/{step}")
+        page.goto(log)
         expect(page.locator("#L5")).to_contain_text("installing")
         page.get_by_role("button", name="Fold").click()
         expect(page.locator("#L2")).to_be_hidden()
@@ -260,13 +254,10 @@ def test_a_log_is_followed_until_somebody_goes_back_and_its_lines_may_come_in_pi
     gates = [site.folder / f"gate-{number}" for number in (1, 2)]
     one, two = (f"while [ ! -e {each} ]; do sleep 0.1; done" for each in gates)
     script = f'printf "::gro"; {one}; echo "up::unpacking"; seq 1 400; seq -s " " 1 3000; echo "::endgroup::"; {two}; seq 401 800'
-    name = site.application(PIPELINE.replace('echo "installing', f'{script}; echo "installing'), "1.0.0")
-    made = site.deploy(name, "1.0.0")
-    site.wait(made, "running")
-    step = site.api("GET", f"/deployments/{made}/steps")["items"][0]["id"]
+    log = site.log(PIPELINE.replace('echo "installing', f'{script}; echo "installing'), "running")
     with site.visitor() as visitor:
         page = visitor.log_in(site.person("viewer"))
-        page.goto(f"/deployments/{made}/steps/{step}")
+        page.goto(log)
         expect(page.locator("#L1")).to_have_text("::gro")
         gates[0].touch()
         expect(page.locator("#L1")).to_have_text("unpacking")
@@ -337,13 +328,13 @@ def test_a_recurring_deployment_is_made_changed_and_removed_by_hand(site: Site) 
         page.get_by_label(re.compile("^When")).fill("0 9 * * tue")
         expect(page.locator("#check")).to_contain_text("which has to succeed in staging first")
         page.get_by_label("It takes").select_option("staging")
-        expect(page.locator("#check")).to_contain_text("It would deploy on Tue")
+        expect(page.locator("#check")).to_contain_text("It would request one on Tue")
         expect(page.locator("#check")).not_to_contain_text("which has to succeed")
         page.get_by_role("button", name="Make it").click()
         recurring = page.get_by_role("region", name="Recurring deployments").locator("tr", has_text=name)
         expect(recurring).to_contain_text("takes what is in staging")
         recurring.get_by_role("link", name="Edit").click()
-        expect(page.locator("#check")).to_contain_text("It would deploy on Tue")
+        expect(page.locator("#check")).to_contain_text("It would request one on Tue")
         page.get_by_label(re.compile("^When")).fill("0 10 * * wed")
         page.get_by_role("button", name="Replace it").click()
         expect(recurring).to_contain_text("0 10 * * wed")

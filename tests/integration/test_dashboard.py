@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import re
 import time
 
 import pytest
@@ -254,6 +255,26 @@ def test_what_is_not_there_is_a_page_for_people_and_a_problem_for_programs(world
     assert client.get("/nothing").mimetype == "application/problem+json"
     assert client.get("/api/v1/nothing", headers=asks).mimetype == "application/problem+json"
     assert client.get("/deployments/999999", headers=asks).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("came_from", "back"),
+    [
+        ("http://localhost/users?cursor=x", "/users?cursor=x"),
+        ("http://localhost/audit", None),
+        ("http://localhost//elsewhere.example/", None),
+        ("http://elsewhere.example/users", None),
+        ("", None),
+    ],
+)
+def test_who_is_refused_is_led_back_to_the_page_of_ours_they_came_from(
+    world: ApiWorld, came_from: str, back: str | None
+) -> None:
+    client, _ = world.browser("viewer")
+    answer = client.get("/audit", headers={"Referer": came_from} if came_from else {})
+    assert answer.status_code == 403
+    found = re.search(r'href="([^"]*)">Back</a>', answer.text)
+    assert (found[1] if found else None) == back
 
 
 @pytest.mark.parametrize("name", ["../frame.py", "..%2fframe.py", "vendor/../../frame.py"])

@@ -93,7 +93,7 @@ def test_freezes_and_windows_are_judged_as_if_they_were_gone(world: ApiWorld) ->
     found = explained(operator, deployment)
     assert waits(found) == ["window"]
     assert found["forecast"]["starts_at"].startswith(day + "10:00:00")
-    assert remedies(found) == [("request it again with override_windows and a reason", True)]
+    assert remedies(found) == [("request it again with the windows overridden, and a reason", True)]
     frozen = {**window, "name": "no", "dated": {"from": "2020-01-01T00:00", "to": day + "10:30"}}
     freeze = operator.post("/freezes/", json=frozen).get_json()
     found = explained(operator, deployment)

@@ -354,6 +354,13 @@ def test_the_dashboard_promotes_once_however_often_it_is_pressed(world: ApiWorld
     assert 'action="/deploy"' not in viewer.get(f"/?q={name}").text
 
 
+def test_what_has_to_succeed_elsewhere_first_is_not_offered(world: ApiWorld) -> None:
+    client, _ = world.browser("deployer")
+    name = world.application("1.0")
+    page = client.get(f"/?q={name}").text
+    assert re.findall(rf'href="/deploy\?application={name}&amp;environment=(\w+)', page) == ["staging"]
+
+
 def test_a_deployment_says_which_releases_it_brings(world: ApiWorld) -> None:
     client, _ = world.browser("viewer")
     name = world.application("1.0")

@@ -9,6 +9,9 @@ from sqlalchemy import event, text
 
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
+from orchestrator.presenting.pages import deployment, grid, inbox
+from orchestrator.presenting.pages import deployments as listed
+from orchestrator.presenting.pages.deployments import Asked
 from orchestrator.repositories import deployments as rows
 from orchestrator.repositories import heartbeats, installations, waking
 from orchestrator.services import deployments
@@ -76,6 +79,23 @@ def whole_reads(plan: dict[str, Any]) -> list[str]:
     ]
 
 
+def whole_reads_of(database: Database, executed: dict[str, Any]) -> dict[str, list[str]]:
+    """The statements of which the plan reads whole tables, with these tables."""
+    reads = {}
+    with database.engine.connect() as connection:
+        for statement, parameters in executed.items():
+            if not statement.lstrip().startswith(("SELECT", "WITH", "UPDATE", "INSERT")):
+                continue
+            cursor = connection.connection.cursor()
+            cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            answer = cursor.fetchone()
+            assert answer is not None
+            plan = answer[0] if isinstance(answer[0], list) else json.loads(answer[0])
+            if found := whole_reads(plan[0]["Plan"]):
+                reads[statement] = found
+    return reads
+
+
 def test_nothing_that_the_engine_does_reads_a_whole_table(world: World, executed: dict[str, Any]) -> None:
     lab = world.request("1.0.0", "lab")
     again = world.request("1.0.0", "lab")
@@ -90,19 +110,25 @@ def test_nothing_that_the_engine_does_reads_a_whole_table(world: World, executed
         deployments.cancel(session, again, actor=world.actor, reason="")
     world.advance(again, worker())
     assert len(executed) > 15
-    reads = {}
-    with world.database.engine.connect() as connection:
-        for statement, parameters in executed.items():
-            if not statement.lstrip().startswith(("SELECT", "WITH", "UPDATE", "INSERT")):
-                continue
-            cursor = connection.connection.cursor()
-            cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
-            answer = cursor.fetchone()
-            assert answer is not None
-            plan = answer[0] if isinstance(answer[0], list) else json.loads(answer[0])
-            if found := whole_reads(plan[0]["Plan"]):
-                reads[statement] = found
-    assert reads == {}
+    assert whole_reads_of(world.database, executed) == {}
+
+
+def test_no_open_page_reads_a_whole_table(world: World, executed: dict[str, Any]) -> None:
+    """Not when its part is made, which is done again at every change."""
+    failed = world.request("1.0.0", "lab")
+    world.run_to_end(failed, {"lab-a": Outcome.FAILED, "lab-b": Outcome.FAILED, "lab-c": Outcome.FAILED})
+    executed.clear()
+    with world.database.reading() as session:
+        grid.read(session, part="", actor=world.actor)
+        inbox.read(session, actor=world.actor)
+        deployment.read(session, failed, actor=world.actor)
+        for asked in (
+            Asked(),
+            Asked(application="shop", environment="staging", status="failed", before=15_000),
+        ):
+            listed.read(session, asked)
+    assert len(executed) > 15
+    assert whole_reads_of(world.database, executed) == {}
 
 
 def test_what_ran_where_at_an_instant_is_found_without_reading_the_history(

@@ -72,7 +72,7 @@ def test_it_is_changed_by_who_made_it_and_by_operators(world: ApiWorld) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({}, "It would deploy on Tue"),
+        ({}, "It would request one on Tue"),
         ({"cron": "nonsense"}, "It cannot be made like that"),
         ({"cron": ""}, "It cannot be made like that"),
         ({"cron": "0 9 30 2 *"}, "It cannot be made like that"),

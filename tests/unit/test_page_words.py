@@ -27,6 +27,18 @@ def test_sentences_begin_large_but_for_names(text: str, said: str) -> None:
     assert words.sentence(text) == said
 
 
+def test_what_is_to_be_typed_and_what_can_be_looked_at_is_found_in_a_sentence() -> None:
+    assert list(words.pieces("deployment 12 waits: type `make it go`.")) == [
+        ("text", ""),
+        ("deployment", "12"),
+        ("text", " waits: type "),
+        ("code", "make it go"),
+        ("text", "."),
+    ]
+    for plain in ("redeployment 1, deployment 0", "it's 5 o`clock", "``"):
+        assert list(words.pieces(plain)) == [("text", plain)]
+
+
 @pytest.mark.parametrize(
     ("count", "said"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB")]
 )

@@ -1,7 +1,8 @@
 """How values are said on pages."""
 
 import hmac
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ TONES = {
 }
 """The colour of each status; the word and the icon stand beside it."""
 
+_MARKED = re.compile(r"`([^`]+)`|\bdeployment ([1-9][0-9]{0,17})\b")
 _BEGINNINGS = frozenset(
     {
         "deploying",
@@ -98,6 +100,21 @@ def sentence(text: str) -> str:
     first = text.partition(" ")[0]
     text = f"{first.capitalize()}{text[len(first) :]}" if first in _BEGINNINGS else text
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def begun(text: str) -> str:
+    """With a capital letter, of what does not begin with a name."""
+    return text[:1].upper() + text[1:]
+
+
+def pieces(text: str) -> Iterator[tuple[str, str]]:
+    """What it is made of, each with its kind: `code` stood in backticks, `deployment` is the id of one, all else is `text`."""
+    done = 0
+    for found in _MARKED.finditer(text):
+        yield "text", text[done : found.start()]
+        yield ("code", found[1]) if found[1] else ("deployment", found[2])
+        done = found.end()
+    yield "text", text[done:]
 
 
 def weekdays(names: Sequence[str]) -> str:

@@ -5,9 +5,10 @@ prometheus_client decides where it counts when it is imported, so nothing here m
 
 import gc
 import os
-import shutil
+import re
 import sys
 import tempfile
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from orchestrator.packages import check_packages
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where they count; a new temporary folder if it is not set."""
+_COUNTED = re.compile(r"(counter|gauge_[a-z]+|histogram|summary)_[0-9]+\.db")
+"""What prometheus_client's files are called; others in a folder that was named to us are somebody else's."""
 
 
 def on_starting(server: Any) -> None:
@@ -55,8 +58,13 @@ def _name_folder() -> None:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="release-manager-metrics-")
         return
     Path(named).mkdir(parents=True, exist_ok=True)
-    for left in Path(named).glob("*.db"):
-        left.unlink()
+    _empty(Path(named))
+
+
+def _empty(folder: Path) -> None:
+    for file in folder.iterdir():
+        if _COUNTED.fullmatch(file.name):
+            file.unlink()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
@@ -76,5 +84,8 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 
 def on_exit(_server: Any) -> None:
-    """The web server ends."""
-    shutil.rmtree(os.environ[FOLDER], ignore_errors=True)
+    """The web server ends: what it counted is forgotten."""
+    folder = Path(os.environ[FOLDER])
+    with suppress(OSError):  # others keep something there
+        _empty(folder)
+        folder.rmdir()

@@ -43,12 +43,13 @@ redis.call('SADD', KEYS[3], KEYS[1])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 return 1
 """
-_FORGET = """
+# Also while Redis is full: who can still read there must not be told what was before.
+_FORGET = """#!lua flags=allow-oom
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[2])) do redis.call('DEL', key) end
 redis.call('DEL', KEYS[2])
 """
-_FORGET_ONE = """
+_FORGET_ONE = """#!lua flags=allow-oom
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('DEL', KEYS[2])
 """

@@ -30,6 +30,8 @@ from orchestrator.client import (
 
 DISTRIBUTION = "devops-release-manager"
 SKEW_SECONDS = 5.0
+STREAM_SECONDS = 5.0
+"""How long the stream process may take to refuse."""
 HEALTHY = "ok"
 
 ADVICE = {
@@ -127,7 +129,7 @@ def of_stream(client: Client) -> Finding:
     """Whether followers are served, asked with a deployment that cannot be: a stream process says just that."""
     do = "See that it runs (`python -m stream`), and that STREAM_URL leads to it from here."
     try:
-        refusal = DeploymentStream(client, NO_DEPLOYMENT).refusal()
+        refusal = DeploymentStream(client, NO_DEPLOYMENT, silence_seconds=STREAM_SECONDS).refusal()
     except (UnreachableError, ApiError) as error:
         return Finding("stream", Severity.WARNING, f"{error.message}; releasectl polls instead", do)
     code = refusal.code if refusal else None

@@ -36,6 +36,8 @@ class DeploymentStream:
     deployment_id: int
     step: int | None = None
     last_id: str = ""
+    silence_seconds: float = SILENCE_SECONDS
+    """How long nothing may come before the connection is given up."""
 
     def events(self, *, within_seconds: float | None = None) -> Iterator[ServerEvent]:
         """Events until the connection ends, or the time is up.
@@ -99,7 +101,7 @@ class DeploymentStream:
         if tokens is not None:
             headers["Authorization"] = f"Bearer {tokens.access}"
         try:
-            return self.client.open(url, headers, silence_seconds=SILENCE_SECONDS)
+            return self.client.open(url, headers, silence_seconds=self.silence_seconds)
         except HTTPError as error:
             raise UnreachableError(f"{url} does not answer") from error
 

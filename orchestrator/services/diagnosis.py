@@ -137,7 +137,7 @@ def _broker(nodes: list[Row[Any]], settings: Settings) -> Iterator[Finding]:
     elif why := queue.refusal(settings.redis_url):
         yield Finding(
             code="broker_refuses",
-            says=f"Redis answers and takes no messages: {why}; deployments start all the same, a few seconds later",
+            says=f"Redis answers and takes no messages ({why}); deployments start all the same, a few seconds later",
             do="see its memory and its disk, and that REDIS_URL leads to no replica: "
             '`redis-cli -u "$REDIS_URL" info`',
             evidence={"answer": why},

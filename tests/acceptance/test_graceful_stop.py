@@ -19,9 +19,20 @@ from tests.ports import free_port
 
 
 @pytest.fixture
-def web(settings: Settings, tmp_path: Path) -> Iterator[Server]:
+def counts(tmp_path: Path) -> Path:
+    """Where it counts, with something of its predecessor's and something of others."""
+    made = tmp_path / "counts"
+    made.mkdir()
+    for name in ("counter_1.db", "gauge_livesum_1.db", "shop.db", "notes"):
+        (made / name).touch()
+    return made
+
+
+@pytest.fixture
+def web(settings: Settings, tmp_path: Path, counts: Path) -> Iterator[Server]:
     port = free_port()
     env = environment(settings.database_url, settings.redis_url, tmp_path)
+    env["PROMETHEUS_MULTIPROC_DIR"] = str(counts)
     argv = ["gunicorn", *WEB.split(), "--bind", f"127.0.0.1:{port}", "api.wsgi:app"]
     with running(Server(argv, env, tmp_path / "web.log", port)) as server:
         yield server
@@ -34,7 +45,14 @@ def waits(database: Database) -> bool:
         return bool(session.execute(text(asked)).scalar_one())
 
 
-def test_what_has_begun_is_answered_and_nothing_more_is_taken(web: Server, database: Database) -> None:
+def names(folder: Path) -> set[str]:
+    return {each.name for each in folder.iterdir()}
+
+
+def test_what_has_begun_is_answered_nothing_more_is_taken_and_what_others_have_is_left(
+    web: Server, database: Database, counts: Path
+) -> None:
+    assert "counter_1.db" not in names(counts)
     body = {"email": "ada@example.com", "username": "ada", "password": "correct horse battery"}
     with ThreadPoolExecutor(1) as other, database.engine.connect() as holder:
         holder.execute(text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE"))
@@ -48,3 +66,4 @@ def test_what_has_begun_is_answered_and_nothing_more_is_taken(web: Server, datab
         holder.rollback()
         assert asked.result().status == 201
     assert web.popen.wait(60) == 0
+    assert names(counts) == {"shop.db", "notes"}

@@ -4,7 +4,8 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -15,6 +16,7 @@ from orchestrator import cache as cached
 from orchestrator.cache import ABSENT_SECONDS, MOST_ABSENT, Cache
 from orchestrator.config import Settings
 from orchestrator.domain.errors import NotFoundError
+from tests.acceptance.test_redis_away import valkey
 from tests.chaos.proxy import Mode, Proxy
 from tests.integration.api_world import ApiWorld, world
 
@@ -222,6 +224,26 @@ def until_hit(cache: Cache, value: bytes, seen: list[str]) -> set[bytes]:
         found.add(read(cache, value))
     assert "hit" in seen
     return found
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [lambda cache: cache.forget(SPACE), lambda cache: cache.forget_one(KEY, namespace=SPACE)],
+    ids=["all", "one"],
+)
+def test_a_redis_that_is_full_tells_nobody_what_was_before_a_write(
+    passable_path: Path, forget: Callable[[Cache], None]
+) -> None:
+    with valkey(passable_path) as (server, _), redis.Redis.from_url(server.url()) as store:
+        writer, reader = Cache(server.url()), Cache(server.url())
+        assert read(reader, b"1") == read(writer, b"2") == b"1"
+        store.config_set("maxmemory", 1)
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            store.set("any", "more")
+        forget(writer)
+        assert read(reader, b"2") == b"2"
+        writer.close()
+        reader.close()
 
 
 def test_slow_redis_is_left_alone(store: redis.Redis, proxy: tuple[Proxy, str]) -> None:

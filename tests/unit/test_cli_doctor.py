@@ -1,6 +1,7 @@
 """doctor tells each unhealthy thing in a sentence, with what to do."""
 
 import json
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,6 +126,17 @@ def test_the_stream_process_is_asked_too(cli: Cli, answer: object, shown: str) -
     done = cli.run("doctor")
     assert shown in done.stdout
     assert done.exit_code == 0
+
+
+def test_a_stream_process_that_keeps_still_is_not_waited_for_as_a_follower_would(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.cli.doctor.STREAM_SECONDS", 0.1)
+    cli.server.on("GET", "/health", {"status": "ok", "checks": GOOD})
+    with socket.create_server(("127.0.0.1", 0)) as still:
+        url = f"http://127.0.0.1:{still.getsockname()[1]}/"
+        cli.server.answers["GET", f"/api/v1{STREAM}"] = [(307, b"", {"Location": url})]
+        assert f"WARN  stream: {url} does not answer" in cli.run("doctor").stdout
 
 
 def test_who_may_not_ask_the_server_is_told_so_and_is_fine(cli: Cli) -> None:

@@ -83,7 +83,7 @@ class Settings:
     open_registration: bool = False
     """Whether anyone may create an account; otherwise only admins, after the first user."""
     db_pool_size: int = 5
-    """Connections a process keeps to Postgres; under load it opens up to as many again."""
+    """Half of how many connections to Postgres a process may open; those it has opened it keeps."""
     db_prepare: bool = True
     """Let Postgres keep the plans of statements it has seen before, a connection; `false` behind a pooler that hands connections
     on between transactions."""

@@ -43,7 +43,7 @@ _HOLDS = """
 
 def measure() -> list[tuple[str, str, str]]:
     """All numbers by HTTP, and the list behind one of them, with the statistics that a server keeps."""
-    with world.world("web", env={"DB_POOL_SIZE": "5"}) as ours:
+    with world.world("web", env={"DB_POOL_SIZE": "10"}) as ours:
         ours.application("counted", "noop")
         end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         world.say(f"insights: {ROWS:,} deployments are written")

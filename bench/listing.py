@@ -84,7 +84,7 @@ class Side:
 
 def measure() -> list[tuple[str, str, str]]:
     """Both servers beside each other, a page from each in turn."""
-    with world.world("web", env={"DB_POOL_SIZE": "5"}) as ours, _beside(ours) as few:
+    with world.world("web", env={"DB_POOL_SIZE": "10"}) as ours, _beside(ours) as few:
         many = _side(ours.stack.url, ours.client, ours.tokens, ours.stack.env, MANY)
         world.say(f"listing: {MANY:,} deployments are written")
         fill(ours.stack.env["DATABASE_URL"], MANY)

@@ -90,7 +90,7 @@ def _parent(process: Path) -> int:
 
 def measure() -> list[tuple[str, str, str]]:
     """A bare endpoint that serves one JSON from Redis, then everything; workers carry the deployments out meanwhile."""
-    with world.world("web", "worker1", "beat", env={"DB_POOL_SIZE": "10"}) as ours:
+    with world.world("web", "worker1", "beat", env={"DB_POOL_SIZE": "20"}) as ours:
         for n in range(SLOTS):
             ours.application(f"mixed-{n}", "noop")
         ours.client.request_deployment("mixed-0", "1", environment="lab")

@@ -43,7 +43,7 @@ class Server:
 
 def measure() -> list[tuple[str, str, str]]:
     """Interleaved slices of a read and a write to each server; one of them has something to do at a time."""
-    with world.world("web", env={"DB_POOL_SIZE": "10"}) as ours, ExitStack() as stack:
+    with world.world("web", env={"DB_POOL_SIZE": "20"}) as ours, ExitStack() as stack:
         for n in range(SLOTS):
             ours.application(f"noop-{n}", "noop")
         tokens = ours.tokens.load()

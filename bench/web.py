@@ -18,7 +18,7 @@ SLOTS = 50
 
 def measure() -> list[tuple[str, str, str]]:
     """Interleaved slices: bare INSERT, POST /deployments/, bare cached JSON, GET /releases/{id}."""
-    with world.world("web", env={"DB_POOL_SIZE": "10"}) as ours:
+    with world.world("web", env={"DB_POOL_SIZE": "20"}) as ours:
         for n in range(SLOTS):
             ours.application(f"noop-{n}", "noop")
         tokens = ours.tokens.load()

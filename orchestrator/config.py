@@ -82,8 +82,8 @@ class Settings:
     each login anew. Empty: roles and accounts are the admins' affair alone."""
     open_registration: bool = False
     """Whether anyone may create an account; otherwise only admins, after the first user."""
-    db_pool_size: int = 5
-    """Half of how many connections to Postgres a process may open; those it has opened it keeps."""
+    db_pool_size: int = 10
+    """Connections to Postgres that a process may open; those it has opened it keeps."""
     db_prepare: bool = True
     """Let Postgres keep the plans of statements it has seen before, a connection; `false` behind a pooler that hands connections
     on between transactions."""

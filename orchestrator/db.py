@@ -24,7 +24,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     """Options of the connection pool, for SQLAlchemy's and Flask-SQLAlchemy's engines alike."""
     return {
         # None beyond the pool: those are closed after each use, and each new one is a login and has everything prepared anew.
-        "pool_size": 2 * settings.db_pool_size,
+        "pool_size": settings.db_pool_size,
         "max_overflow": 0,
         "pool_timeout": 5,
         "pool_recycle": 1800,

@@ -112,9 +112,9 @@ class Sshd:
         return [SSHD, "-D", "-e", "-f", str(self.folder / "config")]
 
     def _config(self) -> str:
-        lines = [self.more]
-        if self.environment:
-            lines.append("SetEnv " + " ".join(f"{name}={value}" for name, value in self.environment.items()))
+        # bash reads ~/.bashrc in calls, but not in a shell of a shell: what somebody put there is slow, or waits for others.
+        environment = {"SHLVL": "2"} | self.environment
+        lines = [self.more, "SetEnv " + " ".join(f"{name}={value}" for name, value in environment.items())]
         return f"""
 Port {self.port}
 ListenAddress 127.0.0.1

@@ -29,7 +29,7 @@ class Settings:
     database_url: str = field(repr=False)
     """Where the truth is: `postgresql://user:password@host:port/name`."""
     redis_url: str = field(repr=False)
-    """Broker and cache: `redis://:password@host:port/0`; also `rediss://` and `unix://`."""
+    """Broker and cache: `redis://:password@host:port/0`; also `rediss://` and `unix://`. Valkey, or Redis 7 or newer."""
     secret_key: str = field(repr=False)
     """Signs tokens and cursors, and keeps the secrets of webhooks; at least 32 bytes, from `openssl rand -hex 32`; one that can
     be guessed is refused. A new one logs everybody out, and webhooks have to be made anew."""

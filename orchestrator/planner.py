@@ -10,6 +10,7 @@ from orchestrator.domain.pipeline import (
     FAIL,
     ROLLBACK,
     RUN,
+    VERIFY,
     ActionSpec,
     EnvironmentSpec,
     Pipeline,
@@ -75,6 +76,7 @@ def build_plan(
     )
     return Plan(
         application=application,
+        verifying=[n for n, each in enumerate(pipeline.deploy) if each.kind == VERIFY or each.verifies],
         version=version,
         environment=environment,
         strategy=spec.strategy.kind,

@@ -52,23 +52,24 @@ def lay_out_moves(
     *,
     actions: Sequence[PlannedAction],
     undos: Sequence[PlannedAction],
+    verifying: Sequence[int],
     shift_actions: ShiftActions,
 ) -> tuple[tuple[PlannedAction, ...], tuple[PlannedWave, ...]]:
     """Make the waves of the moves, and all actions: the pipeline's own and, behind them, their `undos` and those of the shifts.
 
+    `verifying`: which of its own are carried out again where a move asks for that.
     What a move that comes to nothing waits or asks for, because there is no action that verifies, is left to the one before it.
     """
     known = [*actions, *undos]
     indexes: dict[tuple[object, ...], int] = {}
     waves: list[PlannedWave] = []
-    verifying = [index for index, action in enumerate(actions) if action.kind == "verify"]
     for batch, move in enumerate(moves):
         if isinstance(move, Batch):
             todo = list(range(len(actions)))
         elif isinstance(move, Shift):
             todo = [_index_of(move, known, indexes, shift_actions)]
         else:
-            todo = verifying
+            todo = [*verifying]
         waves += [
             PlannedWave(
                 index=len(waves) + offset,

@@ -228,7 +228,7 @@ class TestMoves:
         self, kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings
     ) -> None:
         moves = drawn(kind, data, given_, around)
-        actions, waves = lay_out_moves(moves, actions=OWN, undos=(), shift_actions=shifting)
+        actions, waves = lay_out_moves(moves, actions=OWN, undos=(), verifying=[1], shift_actions=shifting)
         names = list(dict.fromkeys(step.target for wave in waves for step in wave.steps))
         stop = data.draw(st.integers(0, len(waves)))
         field = Field(moves, around.full_weight or 0)

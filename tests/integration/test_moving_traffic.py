@@ -158,6 +158,15 @@ def test_a_canary_holds_is_promoted_by_a_person_and_the_others_follow(world: Wor
         promote(world, deployment)
 
 
+def test_a_smoke_test_runs_again_under_traffic(world: World, clocks: Clocks) -> None:
+    smoke = "  - run: ./smoke\n    verifies: true\n"
+    use(world, "{kind: canary, weights: [5%], hold: 10m}", targets=THREE, run=smoke)
+    deployment = world.request("1.0.0", "production")
+    play(world, deployment)
+    clocks.go(600)
+    assert play(world, deployment)[:3] == ["web-a: ./smoke", "web-a: verify http", "web-a: 100"]
+
+
 def test_a_promotion_ends_a_hold_early(world: World, clocks: Clocks) -> None:
     use(world, "{kind: canary, weights: [5%], hold: 10m}", targets=THREE)
     deployment = world.request("1.0.0", "production")

@@ -68,7 +68,12 @@ def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict
 
 
 def _asked(row: Row[Any]) -> list[dict[str, Any]]:
-    """What a person has to say, if anything."""
+    """What a person has to say, if anything, and who has taken that on."""
+    by = f"; {row.claimed_by_name} has claimed it" if row.claimed_by_name else ""
+    return [{**each, "message": each["message"] + by} for each in _questions(row)]
+
+
+def _questions(row: Row[Any]) -> list[dict[str, Any]]:
     if row.n_unknown:
         steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
         message = f"the end of {steps} unknown; a person has to say what became of it"

@@ -47,7 +47,8 @@ _SURROUNDINGS = text(
 )
 
 _READ = """
-    SELECT {columns}, r.version, r.name AS application, u.username AS requested_by_name, {reached}
+    SELECT {columns}, r.version, r.name AS application, u.username AS requested_by_name,
+        (SELECT c.username FROM users c WHERE c.id = d.claimed_by) AS claimed_by_name, {reached}
     FROM deployments d
     JOIN releases r ON r.id = d.release_id
     LEFT JOIN users u ON u.id = d.requested_by

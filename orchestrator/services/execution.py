@@ -289,6 +289,8 @@ def _hold(session: Session, held: Locked, decision: Decision) -> None:
             values["wake_at"] = min(decision.wake_at, row.now + NUDGE_AGAIN)
         return
     values["held_until"] = decision.wake_at
+    if held.row.claimed_by is not None:
+        held.change.values["claimed_by"] = None  # what was asked is answered
     if held.held_by is None or (row.held_until is not None and row.held_until <= row.now):
         held.change.wakes = _waiting_for(held, only_behind=True)
 

@@ -16,6 +16,7 @@ KINDS = frozenset(
         "deployment.answered",
         "deployment.approved",
         "deployment.cancel_requested",
+        "deployment.claimed",
         "deployment.continued",
         "deployment.halted",
         "deployment.not_promoted",

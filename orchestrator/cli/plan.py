@@ -7,10 +7,10 @@ from orchestrator.cli.context import connect
 from orchestrator.cli.explain import show_standing
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import emit_json, spoken_seconds
-from orchestrator.cli.terminal import escaped
 from orchestrator.cli.times import read_instant
 from orchestrator.client import Record
 from orchestrator.domain.durations import format_duration
+from orchestrator.domain.foreign import escaped
 
 TARGETS_SHOWN = 5
 

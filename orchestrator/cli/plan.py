@@ -11,6 +11,7 @@ from orchestrator.cli.times import read_instant
 from orchestrator.client import Record
 from orchestrator.domain.durations import format_duration
 from orchestrator.domain.foreign import escaped
+from orchestrator.domain.reading import shortened
 
 TARGETS_SHOWN = 5
 
@@ -56,12 +57,19 @@ def _show_plan(found: Record) -> None:
     if len(found["waves"]) < found["wave_count"]:
         more = found["wave_count"] - len(found["waves"])
         click.echo(f"  and {more} more {'wave' if more == 1 else 'waves'}")
+    for each in found["brings"]:
+        click.echo(f"  brings {escaped(each['version'])}{_changes(each['changes'])}")
     for each in found["changed_variables"]:
         click.echo(f"  {each['name']}: {_value(each['before'])} -> {_value(each['after'])}")
     took = found["duration_seconds"]
     if took["deployments"]:
         middle, most = spoken_seconds(took["p50"]), spoken_seconds(took["p90"])
         click.echo(f"takes about {middle}, nine in ten at most {most} (of {took['deployments']} before)")
+
+
+def _changes(text: str) -> str:
+    first = text.strip().partition("\n")[0]
+    return f"  {escaped(shortened(first))}" if first else ""
 
 
 def _value(text: str | None) -> str:

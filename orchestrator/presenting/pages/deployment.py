@@ -52,7 +52,8 @@ def read(session: Session, deployment_id: int, *, actor: Actor) -> tuple[Row[Any
         "trail": render(
             "deployment_trail.html",
             row=row,
-            events=events.of_deployment(session, row.id, after=0, limit=MOST_EVENTS),
+            events=events.newest_of_deployment(session, row.id, limit=MOST_EVENTS),
+            most=MOST_EVENTS,
         ),
     }
     return row, View(pieces, "deployment_live.html")

@@ -62,7 +62,9 @@ class Member:
 
     def _is_up(self) -> bool:
         if self.says_ready:
-            return self.says_ready in self._log.read_text(errors="replace").rpartition(self._mark())[2]
+            # What it says comes through a thread: as long as its beginning is not there, all that is was said by those before it.
+            _, begun, said = self._log.read_text(errors="replace").rpartition(self._mark())
+            return bool(begun) and self.says_ready in said
         return self.spec.healthy is None or self.spec.healthy()
 
     def signal(self, number: signal.Signals) -> None:

@@ -120,11 +120,15 @@ def _delays(evidence: Evidence) -> tuple[list[tuple[float, str]], list[tuple[flo
 
 
 def _unsteady(evidence: Evidence) -> list[Violation]:
-    """Steps that did not succeed at their first attempt although nothing was wrong with them; delays that are too long."""
+    """Steps that did not succeed at their first attempt although nothing was wrong with them; delays that are too long.
+
+    Somebody may cancel what waited for too long in the very moment in which it starts.
+    """
+    cancelled = {i for i, row in evidence.deployments.items() if row.cancel_requested_at is not None}
     found = [
         Violation("interrupted", f"run {row.run} ended as {row.outcome}: {row.failure}")
         for row in evidence.attempts
-        if row.outcome != "succeeded"
+        if row.outcome != "succeeded" and row.deployment_id not in cancelled
     ]
     starts, records = _delays(evidence)
     waited_for_workers = any(entry for entry in evidence.accepted if entry.startswith("backlog-"))

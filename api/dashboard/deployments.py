@@ -24,6 +24,7 @@ from orchestrator.presenting import log_pages
 from orchestrator.presenting import logs as log_texts
 from orchestrator.presenting.pages import deployment as view
 from orchestrator.presenting.pages import deployments as listed
+from orchestrator.presenting.pages import words
 from orchestrator.repositories import applications, steps
 from orchestrator.repositories import deployments as rows
 from orchestrator.services.cursors import log_scope
@@ -97,7 +98,8 @@ def _has_ended(row: Row[Any]) -> bool:
 def step_log(deployment_id: int, step_id: int) -> Response:
     """The log of a step, which a script reads; without scripts it is a file."""
     row = rows.get(session(), deployment_id)
-    return frame.render("step.html", row=row, step=steps.get(session(), deployment_id, step_id))
+    step = steps.get(session(), deployment_id, step_id)
+    return frame.render("step.html", row=row, step=step, failure=_failure(step))
 
 
 @blueprint.route("/deployments/<id:deployment_id>/steps/<id:step_id>/lines", methods=["GET"])
@@ -116,8 +118,14 @@ def step_lines(deployment_id: int, step_id: int) -> Response:
             "pruned": page["pruned"],
             "status": step.status,
             "badge": frame.text_of("badge.html", word=step.status),
+            "failure": _failure(step),
         }
     )
+
+
+def _failure(step: Row[Any]) -> str:
+    """Why it failed, where that says more than its status does."""
+    return words.sentence(step.failure) if step.failure and step.failure != step.status else ""
 
 
 def _log(row: Row[Any], step_id: int) -> dict[str, Any]:

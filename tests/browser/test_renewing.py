@@ -236,6 +236,22 @@ def test_without_the_stream_pages_ask_by_themselves(scene: Scene) -> None:
     scene.visitor.expects = "nothing"
 
 
+def test_the_page_of_a_log_says_why_its_step_failed(scene: Scene) -> None:
+    gate = scene.site.folder / "may-fail"
+    fails = PIPELINE.replace("noop", "command").replace(
+        '"true"', f"while [ ! -e {gate} ]; do sleep 0.1; done; exit 3"
+    )
+    page = scene.page
+    page.goto(scene.site.log(fails, "running"))
+    why = page.locator("[data-log-failure]")
+    expect(why).to_be_hidden()
+    gate.touch()
+    expect(why).to_be_visible()
+    said = why.inner_text()
+    page.reload()
+    expect(why).to_have_text(said)
+
+
 def is_same(page: Page) -> bool:
     """Whether the page was not loaded again since it was opened."""
     return bool(page.evaluate("window.isSame === true"))

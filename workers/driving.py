@@ -14,6 +14,7 @@ from orchestrator.config import Settings
 from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
 from orchestrator.domain.masking import Masker, Secrets, Withheld
 from orchestrator.domain.networks import Network
+from orchestrator.domain.printing import printable
 from orchestrator.domain.statuses import Outcome
 from orchestrator.services import callbacks
 from orchestrator.services.attempts import Claim, Ended
@@ -60,9 +61,9 @@ class Prepared:
     refusal: str = ""
 
     def hide(self, text: str) -> str:
-        """The text without its secrets: a target that repeats what it was sent must not bring them into a record."""
+        """The text as it may be recorded: without its secrets, which a target may repeat, and on one line that can be read."""
         fresh = Secrets(self.secrets.values())
-        return (fresh.feed(text.encode()) + fresh.finish()).decode()
+        return printable((fresh.feed(text.encode(errors="replace")) + fresh.finish()).decode())
 
 
 def prepare(claim: Claim, settings: Settings) -> Prepared:

@@ -13,10 +13,10 @@ from orchestrator.cli.options import (
     watch_option,
 )
 from orchestrator.cli.output import emit_json
-from orchestrator.cli.terminal import escaped
 from orchestrator.cli.views import StandingView, headline, standing
 from orchestrator.cli.watching import END_CODES, Follower, Timing
 from orchestrator.client import Record
+from orchestrator.domain.foreign import escaped
 from orchestrator.domain.statuses import DeploymentStatus
 
 

@@ -7,10 +7,11 @@ from orchestrator.cli.context import connect
 from orchestrator.cli.explain import show_standing
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import emit_json, spoken_seconds
-from orchestrator.cli.terminal import escaped
 from orchestrator.cli.times import read_instant
 from orchestrator.client import Record
 from orchestrator.domain.durations import format_duration
+from orchestrator.domain.foreign import escaped
+from orchestrator.domain.reading import shortened
 
 TARGETS_SHOWN = 5
 
@@ -57,6 +58,8 @@ def _show_plan(found: Record) -> None:
     if len(found["waves"]) < found["wave_count"]:
         more = found["wave_count"] - len(found["waves"])
         click.echo(f"  and {_counted(more, 'more wave')}")
+    for each in found["brings"]:
+        click.echo(f"  brings {escaped(each['version'])}{_changes(each['changes'])}")
     for each in found["changed_variables"]:
         click.echo(f"  {each['name']}: {_value(each['before'])} -> {_value(each['after'])}")
     took = found["duration_seconds"]
@@ -67,6 +70,11 @@ def _show_plan(found: Record) -> None:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _changes(text: str) -> str:
+    first = text.strip().partition("\n")[0]
+    return f"  {escaped(shortened(first))}" if first else ""
 
 
 def _value(text: str | None) -> str:

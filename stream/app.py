@@ -127,7 +127,8 @@ class Streaming:
     async def _admit(self, request: Request) -> tuple[Actor, float]:
         """Programs come with a token, pages with a ticket."""
         if TICKET in request.query_params:
-            return await self._store.admit_ticket(request.query_params[TICKET])
+            visitor = await self._store.admit_ticket(request.query_params[TICKET])
+            return visitor.actor, visitor.good_until
         return await self._store.admit(request.headers.get("Authorization"))
 
     async def live(self, _request: Request) -> Response:

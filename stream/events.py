@@ -94,6 +94,11 @@ def view(html: str) -> bytes:
     return _event("view", dumps({"html": html}), None)
 
 
+def news() -> bytes:
+    """That something has happened that a page is told of; what it is the page asks web."""
+    return _event("news", b"{}", None)
+
+
 def view_pieces(pieces: Mapping[str, str]) -> bytes:
     """What of a view changed, by the ids of elements."""
     return _event("pieces", dumps({"pieces": dict(pieces)}), None)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -32,6 +33,15 @@ VISIT_SECONDS = 300.0
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody with a page open: who, when to come back with another ticket, and kinds of what the page may be told."""
+
+    actor: Actor
+    good_until: float
+    news: tuple[str, ...]
+
+
 class Store:
     """Asks in a few threads, so that any number of followers holds only a few connections."""
 
@@ -52,8 +62,8 @@ class Store:
         """Who it is, and until when the token is good (seconds since the epoch). Raises UnauthenticatedError."""
         return await self._ask(lambda: self._admit(authorization))
 
-    async def admit_ticket(self, ticket: str) -> tuple[Actor, float]:
-        """Whose page it is, and when to come back with another ticket. Raises UnauthenticatedError."""
+    async def admit_ticket(self, ticket: str) -> Visitor:
+        """Whose page it is. Raises UnauthenticatedError."""
         return await self._ask(lambda: self._admit_ticket(ticket))
 
     async def check_step(self, key: Key) -> None:
@@ -91,10 +101,10 @@ class Store:
         actor.require(Permission.READ)
         return actor, good_until
 
-    def _admit_ticket(self, ticket: str) -> tuple[Actor, float]:
-        actor = credentials.admit_ticket(ticket, tokens=self._tokens, lookup=self._lookups)
+    def _admit_ticket(self, ticket: str) -> Visitor:
+        actor, news = credentials.admit_ticket(ticket, tokens=self._tokens, lookup=self._lookups)
         actor.require(Permission.READ)
-        return actor, clock.now().timestamp() + VISIT_SECONDS
+        return Visitor(actor, clock.now().timestamp() + VISIT_SECONDS, news)
 
     def _check_step(self, deployment_id: int, step_id: int) -> None:
         with self._database.reading() as session:

@@ -15,7 +15,8 @@ from orchestrator.presenting.pages import deployment, grid, inbox
 from orchestrator.presenting.pages import deployments as listed
 from orchestrator.presenting.pages.rendering import View
 from orchestrator.repositories import deployments, streams, users
-from orchestrator.services.actors import Actor
+from stream.hearing import Hearing
+from stream.view_keys import DASHBOARD, DEPLOYMENTS, INBOX, NEWS, ViewKey
 
 MOST_EVENTS = 100
 """How many of the newest events are compared: more than are written between two looks, late ones among them."""
@@ -24,22 +25,8 @@ ANEW_SECONDS = 2.0
 RESTING_SECONDS = 15.0
 LOOK_SECONDS = 0.3
 """How long one look goes on making views; the others come with the next."""
-DASHBOARD, DEPLOYMENT, DEPLOYMENTS, INBOX = "dashboard", "deployment", "deployments", "inbox"
 
 _logger = log.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ViewKey:
-    """What is seen: the view, what of it (a deployment's id, a part of a name, what of a list), and by whom."""
-
-    name: str
-    what: str
-    actor: Actor
-
-    @property
-    def deployment_id(self) -> int | None:
-        return int(self.what) if self.name == DEPLOYMENT else None
 
 
 @dataclass(slots=True)
@@ -54,9 +41,10 @@ class _Known:
 
 @dataclass(slots=True)
 class Seen:
-    """The views that were made anew, None where there is none any more; and who is still logged in."""
+    """The views that were made anew, None where there is none any more; whose pages are told to ask; who is still logged in."""
 
     views: dict[ViewKey, View | None] = field(default_factory=dict)
+    told: set[ViewKey] = field(default_factory=set)
     signed_in: set[str] = field(default_factory=set)
 
 
@@ -67,23 +55,27 @@ class ViewLooker:
         self._database = database
         self._known: dict[ViewKey, _Known] = {}
         self._events: set[int] = set()
+        self._hearing = Hearing()
 
     def look(self, keys: Collection[ViewKey], sign_ins: Collection[str]) -> Seen:
         """Make those anew that may have changed. Raises what SQLAlchemy raises when Postgres is away."""
-        self._known = {key: self._known.get(key) or _Known() for key in keys}
+        told = [key for key in keys if key.name == NEWS]
+        self._known = {key: self._known.get(key) or _Known() for key in keys if key.name != NEWS}
         seen = None
         try:
-            seen = self._see(sign_ins)
+            seen = self._see(sign_ins, told)
         finally:
             if seen is None:  # nobody is shown what it saw before it failed
+                self._hearing.miss()
                 for known in self._known.values():
                     known.is_stale = True
         return seen
 
-    def _see(self, sign_ins: Collection[str]) -> Seen:
+    def _see(self, sign_ins: Collection[str], told: Collection[ViewKey]) -> Seen:
         seen, begun = Seen(), clock.monotonic()
         with self._database.reading() as session:
-            self._notice(session)
+            news = self._notice(session)
+            seen.told = self._hearing.notice(session, told, news, is_all=len(news) < MOST_EVENTS)
             for key in self._stale(begun):
                 seen.views[key] = self._make(session, key)
                 self._known[key].is_stale = False
@@ -94,8 +86,8 @@ class ViewLooker:
                 seen.signed_in = users.going_on(session, list(sign_ins))
         return seen
 
-    def _notice(self, session: Session) -> None:
-        """Find out which views may have changed. What they are made of is read after this, so nothing is missed."""
+    def _notice(self, session: Session) -> list[Row[Any]]:
+        """Find out which views may have changed; the events that are new. What views are made of is read after this."""
         newest = streams.newest_events(session, limit=MOST_EVENTS)
         news = [row for row in newest if row.id not in self._events]
         self._events = {row.id for row in newest}
@@ -110,6 +102,7 @@ class ViewLooker:
                 known.is_stale = known.is_stale or bool(news)
             else:
                 self._compare(known, rows.get(id), outputs.get(id), id in about, bool(news))
+        return news
 
     def _compare(
         self,

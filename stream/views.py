@@ -10,9 +10,11 @@ from orchestrator.presenting.pages.rendering import View
 from orchestrator.pulse import Pulse
 from stream import events
 from stream.followers import Follower
+from stream.hearing import Turns
 from stream.metrics import VIEWS
 from stream.reader import AWAY, CHECK_SECONDS, DATABASE_AWAY, LOOK_EVERY_SECONDS, OUTAGE_SECONDS
-from stream.view_looking import Seen, ViewKey, ViewLooker, pieces_of
+from stream.view_keys import NEWS, ViewKey
+from stream.view_looking import Seen, ViewLooker, pieces_of
 
 MOST_SHARE = 0.5
 """How much of its time the thread may spend on views: a change waits for the rest after the look before it."""
@@ -36,16 +38,22 @@ class Views:
         self._pulse = pulse
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="views")
         self._topics: dict[ViewKey, _Topic] = {}
+        self._turns = Turns()
         self._seen = asyncio.Event()
         self._checked_at = clock.monotonic()
         self._away_since: float | None = None
         self._took = 0.0
 
     def enter(self, follower: Follower[ViewKey]) -> None:
-        """Let it be sent how its view is, at once or as soon as that is known, and then what changes."""
+        """Let it be sent how its view is, at once or as soon as that is known, and then what changes.
+
+        A page that asks web is told at once: something may have happened since it did.
+        """
         topic = self._topics.setdefault(follower.key, _Topic())
         topic.followers.add(follower)
-        if topic.view is not None:
+        if follower.key.name == NEWS:
+            follower.offer(events.news())
+        elif topic.view is not None:
             follower.offer(events.view(topic.view.text))
         self._seen.set()
 
@@ -53,6 +61,7 @@ class Views:
         """Forget it, and its view if nobody else sees it."""
         topic = self._topics[follower.key]
         topic.followers.discard(follower)
+        self._turns.drop(follower)
         if not topic.followers:
             del self._topics[follower.key]
         if not self._topics:
@@ -64,6 +73,7 @@ class Views:
             while True:
                 await self._seen.wait()
                 await self._look()
+                self._turns.take()
                 rest = max(LOOK_EVERY_SECONDS - self._took, self._took / MOST_SHARE - self._took)
                 await asyncio.sleep(rest)
         finally:
@@ -86,6 +96,8 @@ class Views:
         self._away_since = None
         for key, view in seen.views.items():
             self._publish(key, view)
+        for key in seen.told & self._topics.keys():
+            self._turns.add(self._topics[key].followers)
         if check:
             self._checked_at = clock.monotonic()
             self._cut_signed_out(sign_ins, seen.signed_in)

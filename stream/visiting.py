@@ -6,7 +6,8 @@ from dataclasses import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestrator.domain.errors import FieldProblem, InvalidInputError, NotFoundError
+from orchestrator.domain.access import Role
+from orchestrator.domain.errors import FieldProblem, ForbiddenError, InvalidInputError, NotFoundError
 from orchestrator.presenting.pages.deployments import Asked
 from orchestrator.services.actors import Actor
 from stream import events
@@ -14,13 +15,15 @@ from stream.followers import Follower
 from stream.following import Send
 from stream.hub import Hub
 from stream.responses import EventStream
-from stream.store import Store
-from stream.view_looking import DASHBOARD, DEPLOYMENT, DEPLOYMENTS, INBOX, ViewKey
+from stream.store import Store, Visitor
+from stream.view_keys import DASHBOARD, DEPLOYMENT, DEPLOYMENTS, INBOX, NEWS, ViewKey
 from stream.views import Views
 
 MAX_ID = 2**63 - 1
 LONGEST_SEARCH = 63
-NAMES = (DASHBOARD, DEPLOYMENT, DEPLOYMENTS, INBOX)
+NAMES = (DASHBOARD, DEPLOYMENT, DEPLOYMENTS, INBOX, NEWS)
+NOBODY = Actor(0, "", Role.VIEWER, "")
+"""That something has happened is the same for all who may be told of it."""
 
 
 class Visiting:
@@ -38,9 +41,10 @@ class Visiting:
         with ExitStack() as held:
             self._hub.take_place()
             held.callback(self._hub.give_place)
-            actor, good_until = await self._store.admit_ticket(request.query_params.get("ticket", ""))
-            key = ViewKey(name, what, _as_seen(name, actor))
-            follower = Follower(key, actor, good_until, self._queue_bytes)
+            visitor = await self._store.admit_ticket(request.query_params.get("ticket", ""))
+            follower = Follower(
+                _key(name, what, visitor), visitor.actor, visitor.good_until, self._queue_bytes
+            )
             self._views.enter(follower)
             held.callback(self._views.leave, follower)
 
@@ -52,10 +56,16 @@ class Visiting:
             return EventStream(run, on_disconnect=follower.finish, on_end=held.pop_all().close)
 
 
-def _as_seen(name: str, actor: Actor) -> Actor:
-    """Without what makes no difference to the view, so that it is made once for all who see the same."""
-    seen = replace(actor, sign_in_id="")
-    return replace(seen, id=0, username="", teams=()) if name in {DASHBOARD, DEPLOYMENTS} else seen
+def _key(name: str, what: str, visitor: Visitor) -> ViewKey:
+    """What they see, without what makes no difference to it: it is made once for all who see the same."""
+    seen = replace(visitor.actor, sign_in_id="")
+    if name == NEWS:
+        if not visitor.news:
+            raise ForbiddenError("this ticket is of no page that is told anything")
+        return ViewKey(name, what, NOBODY, visitor.news)
+    if name in {DASHBOARD, DEPLOYMENTS}:
+        seen = replace(seen, id=0, username="", teams=())
+    return ViewKey(name, what, seen)
 
 
 def _asked(request: Request) -> tuple[str, str]:

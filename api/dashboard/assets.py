@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Response, send_from_directory
 
 from api.auth import requires
+from api.dashboard import renewal
 from orchestrator.domain.access import Permission
 
 FOLDER = Path(__file__).parent / "static"
@@ -29,6 +30,7 @@ def url(name: str) -> str:
 
 
 @requires(Permission.PUBLIC, is_counted=False)
+@renewal.never("a file")
 def serve(digest: str, name: str) -> Response:
     """One of the files; NotFound for anything outside of their folder."""
     answer = send_from_directory(FOLDER, name)

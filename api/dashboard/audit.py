@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from flask import Response
 
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import window
@@ -21,6 +21,7 @@ MOST_FAULTS = 20
 
 @blueprint.route("/audit", methods=["GET"])
 @frame.page_for(Permission.OPERATE)
+@renewal.told_everything()
 def audit() -> Response:
     """What happened, the newest first."""
     query = frame.read_query(schemas.AuditQuery)
@@ -28,11 +29,14 @@ def audit() -> Response:
     part = window(f"audit-page:{subject or ''}", query)
     found = events.newest(session(), subject=subject, before=part.after, skip=part.skip, limit=part.one_more)
     shown = part.answer(found, lambda row: row, key=lambda row: row.id)
-    return frame.render("audit.html", found=shown["items"], next_cursor=shown["next_cursor"], subject=subject)
+    return frame.renewing(
+        "audit.html", found=shown["items"], next_cursor=shown["next_cursor"], subject=subject
+    )
 
 
 @blueprint.route("/audit/verification", methods=["GET"])
 @frame.page_for(Permission.OPERATE)
+@renewal.never("it says what was so when it was asked")
 def audit_verification() -> Response:
     """Whether the chains are whole: of one subject, or of everything as far as it can be read while somebody waits."""
     subject = frame.read_query(schemas.AuditQuery)["subject"]

@@ -10,7 +10,7 @@ from flask import Response, request
 from marshmallow import fields, validate
 
 from api.auth import current_actor
-from api.dashboard import days, frame
+from api.dashboard import days, frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.parsing import Text
@@ -44,13 +44,14 @@ class CalendarPage(ma.Schema):
 
 @blueprint.route("/calendar", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.told("window.*", "freeze.*", "schedule.*", "deployment.*", "lock.*", "health.*", "pipeline.*")
 def calendar() -> Response:
     """A week or a month."""
     asked = frame.read_query(CalendarPage)
     names = [row.name for row in applications.environments(session())]
     environment = asked["environment"] or (names[-1] if names else None)
     if environment is None:
-        return frame.render("calendar_empty.html")
+        return frame.renewing("calendar_empty.html")
     applications.get_environment(session(), environment)
     rules = [
         *rows.page(session(), "freeze", environment=environment, before_id=None, skip=0, limit=MOST_RULES),
@@ -65,7 +66,7 @@ def calendar() -> Response:
     before, after = days.neighbours(asked["view"], at)
     again = recurring.of_environment(session(), environment, application=None, limit=MOST_RECURRING)
     actor = current_actor()
-    return frame.render(
+    return frame.renewing(
         "calendar.html",
         environment=environment,
         environments=names,
@@ -88,6 +89,7 @@ def calendar() -> Response:
 
 @blueprint.route("/calendar/<name:environment>/feed.ics", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.never("a file")
 def calendar_file(environment: str) -> Response:
     """Windows and freezes of the weeks to come, for a calendar program."""
     start = clock.now()
@@ -103,6 +105,7 @@ def calendar_file(environment: str) -> Response:
 
 @blueprint.route("/calendar/rules/new", methods=["GET"])
 @frame.page_for(Permission.OPERATE)
+@renewal.never("a form, which is judged when it is sent")
 def new_rule() -> Response:
     """A form for a window or a freeze; filled in with one that it will replace."""
     asked = request.args

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.dashboard.moments import in_zones, read_instant
 from api.extensions import session
@@ -31,12 +31,25 @@ from orchestrator.services import deployments, foreseeing, pipelines
 MOST_CHOICES = 200
 CHOICES = ("application", "version", "environment")
 OPTIONS = ("allow_downgrade", "scheduled_for", "zone", "override_windows", "reason")
+DECIDES = (
+    "deployment.*",
+    "release.*",
+    "pipeline.*",
+    "environment.*",
+    "lock.*",
+    "window.*",
+    "freeze.*",
+    "health.*",
+    "grant.*",
+)
+"""What may make another plan, or let it start at another time."""
 _WALL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 _REFUSALS = (ConflictError, ForbiddenError, InvalidInputError, NotFoundError, RuleViolationError)
 
 
 @blueprint.route("/deploy", methods=["GET"])
 @frame.page_for(Permission.DEPLOY)
+@renewal.noted(*DECIDES)
 def deploy_page() -> Response:
     """Choose a release and an environment; with all of it chosen, what would happen."""
     chosen = {name: request.args.get(name, "").strip().replace("\0", "") for name in CHOICES}
@@ -48,8 +61,11 @@ def deploy_page() -> Response:
             plan = _foresee(_order(request.args))
         except _REFUSALS as error:
             refusal = error.message
-    return frame.render(
+    choices = _choices(chosen["application"])
+    return frame.renewing(
         "deploy.html",
+        about=chosen["application"],
+        seen=(*choices.values(), refusal, plan and _lasting(plan)),
         chosen=chosen,
         asked={name: request.args.get(name, "") for name in OPTIONS},
         zone=in_zones(request.args.get("zone")) or "UTC",
@@ -60,7 +76,7 @@ def deploy_page() -> Response:
         refusal=refusal,
         lacks_reason=lacks_reason,
         once=secrets.token_urlsafe(16),
-        **_choices(chosen["application"]),
+        **choices,
     )
 
 
@@ -100,6 +116,12 @@ def _may_override(chosen: Mapping[str, str]) -> bool:
 def _foresee(body: dict[str, Any]) -> dict[str, Any]:
     with rehearsal(session()):
         return present_foreseen(foreseeing.foresee(session(), **body, actor=current_actor()))
+
+
+def _lasting(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a plan stays so while nothing happens: when it starts and how long it takes are guessed anew each time."""
+    gates = [(gate["kind"], gate["verdict"], gate["evidence"]) for gate in plan["gates"]]
+    return {name: plan[name] for name in ("plan_hash", "replaces", "changed_variables")} | {"gates": gates}
 
 
 def _choices(application: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 from sqlalchemy import Row
 
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import window, write_cursor
@@ -24,6 +24,7 @@ from orchestrator.presenting import log_pages
 from orchestrator.presenting import logs as log_texts
 from orchestrator.presenting.pages import deployment as view
 from orchestrator.presenting.pages import deployments as listed
+from orchestrator.presenting.pages import words
 from orchestrator.repositories import applications, steps
 from orchestrator.repositories import deployments as rows
 from orchestrator.services.cursors import log_scope
@@ -40,6 +41,7 @@ class ListQuery(ma.Schema):
 
 @blueprint.route("/deployments", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.sent()
 def deployment_list() -> Response:
     """The newest deployments, filtered."""
     asked = _asked()
@@ -54,6 +56,7 @@ def deployment_list() -> Response:
 
 @blueprint.route("/deployments/list", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.never("a part of a page")
 def deployment_rows() -> Response:
     """The list alone, for a page that is open."""
     return frame.part(frame.filled(listed.read(session(), _asked())))
@@ -65,6 +68,7 @@ def _asked() -> listed.Asked:
 
 @blueprint.route("/deployments/<id:deployment_id>", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.sent()
 def deployment(deployment_id: int) -> Response:
     """One deployment."""
     row, live = _live(deployment_id)
@@ -73,6 +77,7 @@ def deployment(deployment_id: int) -> Response:
 
 @blueprint.route("/deployments/<id:deployment_id>/live", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.never("a part of a page")
 def deployment_live(deployment_id: int) -> Response:
     """All of the page that may change, for one that is open."""
     return frame.part(_live(deployment_id)[1])
@@ -89,14 +94,17 @@ def _has_ended(row: Row[Any]) -> bool:
 
 @blueprint.route("/deployments/<id:deployment_id>/steps/<id:step_id>", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.sent()
 def step_log(deployment_id: int, step_id: int) -> Response:
     """The log of a step, which a script reads; without scripts it is a file."""
     row = rows.get(session(), deployment_id)
-    return frame.render("step.html", row=row, step=steps.get(session(), deployment_id, step_id))
+    step = steps.get(session(), deployment_id, step_id)
+    return frame.render("step.html", row=row, step=step, failure=_failure(step))
 
 
 @blueprint.route("/deployments/<id:deployment_id>/steps/<id:step_id>/lines", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.never("a part of a page")
 def step_lines(deployment_id: int, step_id: int) -> Response:
     """What follows in the log of a step after a cursor, and how the step is."""
     row = rows.get(session(), deployment_id)
@@ -110,8 +118,14 @@ def step_lines(deployment_id: int, step_id: int) -> Response:
             "pruned": page["pruned"],
             "status": step.status,
             "badge": frame.text_of("badge.html", word=step.status),
+            "failure": _failure(step),
         }
     )
+
+
+def _failure(step: Row[Any]) -> str:
+    """Why it failed, where that says more than its status does."""
+    return words.sentence(step.failure) if step.failure and step.failure != step.status else ""
 
 
 def _log(row: Row[Any], step_id: int) -> dict[str, Any]:
@@ -130,6 +144,7 @@ def _log(row: Row[Any], step_id: int) -> dict[str, Any]:
 
 @blueprint.route("/deployments/<id:deployment_id>/steps/<id:step_id>/log.txt", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.never("a file")
 def step_log_file(deployment_id: int, step_id: int) -> Response:
     """The log of a step as far as it is, as a file."""
     row = rows.get(session(), deployment_id)

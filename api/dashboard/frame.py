@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from api import auth, errors
 from api.auth import P, R
-from api.dashboard import assets, navigation
+from api.dashboard import assets, navigation, renewal
 from api.extensions import services
 from api.responses import tag_of
 from api.sessions import LIFETIME_SECONDS, WebSession
@@ -139,6 +139,20 @@ def text_of(template: str, **values: Any) -> str:
     )
 
 
+def renewing(template: str, *, about: str = "", seen: object = None, **values: Any) -> Response:
+    """A page with the part that it asks for again, or that part alone where it does; 304 where it would see the same.
+
+    `about`: the application, if what happens to others does not concern it. `seen`: what makes it another page, if not
+    all that stands in that part.
+    """
+    how = renewal.of_request()
+    inner = Markup(text_of(template, is_part=True, **values))  # noqa: S704  # nosec B704
+    tag = _tag_of(inner if seen is None else seen)
+    if how is not None and "HX-Request" in request.headers:
+        return _unless_there(tag, lambda: inner)
+    return render(template, part=inner, tag=tag, renewal=how, about=about, **values)
+
+
 def filled(view: rendering.View) -> Markup:
     """A view whose forms this session can send."""
     return view.text_for(web_session().form_token)
@@ -160,7 +174,14 @@ def part(text: str) -> Response:
 
 def part_of(shown: object, make: Callable[[], str]) -> Response:
     """As `part`, of what is shown in it: made only where the browser does not have it."""
-    tag = tag_of(f"{assets.DIGEST} {shown!r}".encode("utf-8", "surrogateescape"))
+    return _unless_there(_tag_of(shown), make)
+
+
+def _tag_of(shown: object) -> str:
+    return tag_of(f"{assets.DIGEST} {shown!r}".encode("utf-8", "surrogateescape"))
+
+
+def _unless_there(tag: str, make: Callable[[], str]) -> Response:
     if request.headers.get("If-None-Match") == tag:
         return Response(status=304, headers={"ETag": tag})
     return Response(make(), headers={"ETag": tag}, mimetype="text/html")

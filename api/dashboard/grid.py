@@ -3,7 +3,7 @@
 from flask import Response, request
 
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from orchestrator.domain.access import Permission
@@ -15,6 +15,7 @@ _LONGEST_SEARCH = 63
 
 @blueprint.route("/", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.sent()
 def dashboard() -> Response:
     """What runs where, what is happening, and what waits."""
     part = _part()
@@ -24,6 +25,7 @@ def dashboard() -> Response:
 
 @blueprint.route("/dashboard/grid", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.never("a part of a page")
 def dashboard_grid() -> Response:
     """The grid alone, for a page that is open."""
     part, actor = _part(), current_actor()

@@ -3,7 +3,7 @@
 from flask import Response
 
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from orchestrator.domain.access import Permission
@@ -12,6 +12,7 @@ from orchestrator.presenting.pages import inbox as view
 
 @blueprint.route("/inbox", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.sent()
 def inbox() -> Response:
     """Approvals and questions that are open."""
     return frame.render("inbox.html", items=frame.filled(view.read(session(), actor=current_actor())))
@@ -19,6 +20,7 @@ def inbox() -> Response:
 
 @blueprint.route("/inbox/items", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.never("a part of a page")
 def inbox_items() -> Response:
     """The items alone, for a page that is open."""
     return frame.part(frame.filled(view.read(session(), actor=current_actor())))

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import window
@@ -15,11 +15,14 @@ from api.schemas.insights import BehindQuery, InsightsQuery, present_counted
 from orchestrator.domain.access import Permission
 from orchestrator.domain.durations import rough_duration
 from orchestrator.domain.insights import DEFINITIONS, PRODUCTION, By, Group, Period, Spread
+from orchestrator.domain.statuses import TERMINAL
 from orchestrator.repositories import applications
 from orchestrator.services import insights
 from orchestrator.services.insights import Insights, Measures, Part
 
 NOT_ENOUGH = "Not enough data"
+COUNTED = ("pipeline.*", *(f"deployment.{status}" for status in sorted(TERMINAL)))
+"""What changes numbers, and where there may be any."""
 _WIDTH, _HEIGHT, _GAP = 12.0, 48.0, 2.0
 
 
@@ -60,6 +63,7 @@ class Card:
 
 @blueprint.route("/insights", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.told(*COUNTED)
 def insights_page() -> Response:
     """The measures of an application, or of all of them."""
     query = frame.read_query(InsightsQuery)
@@ -68,14 +72,15 @@ def insights_page() -> Response:
     if "environment" not in request.args and environment not in places:
         environment = places[-1] if places else PRODUCTION
     if not places:
-        return frame.render("insights.html", found=None, filters={}, places=(), by=By)
+        return frame.renewing("insights.html", found=None, filters={}, places=(), by=By)
     period = _period(query)
     found = insights.measure(
         session(), application=query["application"], environment=environment, period=period
     )
     filters = _filters(found.application, environment, period)
-    return frame.render(
+    return frame.renewing(
         "insights.html",
+        about=found.application or "",
         found=found,
         filters=filters,
         places=places,
@@ -91,6 +96,7 @@ def insights_page() -> Response:
 
 @blueprint.route("/insights/deployments", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.told(*COUNTED)
 def insights_deployments() -> Response:
     """The deployments behind a number, each with what it adds to it."""
     query = frame.read_query(BehindQuery)
@@ -109,8 +115,9 @@ def insights_deployments() -> Response:
     shown = part.answer(found, present_counted, key=lambda row: row.id)
     filters = _filters(query["application"], query["environment"], period)
     same = filters | {"group": str(query["group"])} | ({"reason": query["reason"]} if query["reason"] else {})
-    return frame.render(
+    return frame.renewing(
         "insights_deployments.html",
+        about=query["application"] or "",
         items=shown["items"],
         definition=DEFINITIONS[query["group"]],
         older=f"/insights/deployments?{urlencode(same | {'cursor': shown['next_cursor']})}"

@@ -6,7 +6,7 @@ from flask import Response
 from marshmallow import fields, validate
 
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import window
@@ -37,6 +37,7 @@ class LockForm(schemas.LockIn):
 
 @blueprint.route("/locks", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.told("lock.*")
 def lock_list() -> Response:
     """Those that are held, or all there were."""
     query = frame.read_query(schemas.LockQuery)
@@ -46,7 +47,7 @@ def lock_list() -> Response:
     )
     shown = part.answer(found, lambda row: row, key=lambda row: row.id)
     actor = current_actor()
-    return frame.render(
+    return frame.renewing(
         "locks.html",
         found=shown["items"],
         next_cursor=shown["next_cursor"],

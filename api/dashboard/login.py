@@ -6,7 +6,7 @@ from flask import Response, request
 
 from api import logins
 from api.auth import current_actor, requires
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import services
 from api.schemas.auth import Login
@@ -24,6 +24,7 @@ _OWN_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20]*")
 
 @blueprint.route("/login", methods=["GET"])
 @requires(Permission.PUBLIC)
+@renewal.never("a form")
 def login_page() -> Response:
     """Ask for name and password."""
     return show(back=own_path(request.args.get("next", "/")))

@@ -6,7 +6,7 @@ from flask import Response, redirect, request
 
 from api import logins
 from api.auth import requires
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.dashboard.login import own_path, say
 from api.extensions import provider, services
@@ -33,6 +33,7 @@ _LOST = "this login began too long ago or in another browser; begin again"
 
 @blueprint.route(_LEADS_BACK, methods=["GET"])
 @requires(Permission.PUBLIC)
+@renewal.never("it leads elsewhere")
 def to_provider() -> Response:
     """Send the browser to the provider, with a note for when it comes back."""
     at, back = provider(), own_path(request.args.get("next", "/"))
@@ -54,6 +55,7 @@ def to_provider() -> Response:
 
 @blueprint.route(OIDC_BACK, methods=["GET"])
 @requires(Permission.PUBLIC)
+@renewal.never("it leads elsewhere")
 def from_provider() -> Response:
     """Begin the session of who the provider says this is, or show the login page with what was wrong."""
     at, back = provider(), "/"

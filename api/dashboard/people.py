@@ -7,7 +7,7 @@ from flask import Response, request
 
 from api import logins
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import services, session
 from api.pagination import PageArgs, window
@@ -30,13 +30,14 @@ PASSWORD_BYTES = 15
 
 @blueprint.route("/users", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.told("user.registered", "user.changed", "user.linked")
 def user_list() -> Response:
     """Who there is."""
     query = frame.read_query(PageArgs)
     part = window("users", query)
     found = rows.page(session(), after_id=part.after or 0, skip=part.skip, limit=part.one_more)
     shown = part.answer(found, schemas.present, key=lambda row: row.id)
-    return frame.render(
+    return frame.renewing(
         "users.html", found=shown["items"], next_cursor=shown["next_cursor"], roles=schemas.ROLES, made=None
     )
 
@@ -53,7 +54,7 @@ def add_user() -> Response:
     with transaction(session()):
         users.register(session(), new, actor=current_actor(), is_open=False)
         after_commit(session(), lambda: services().cache.forget(cache.USERS))
-    return frame.render(
+    return frame.renewing(
         "users.html",
         found=[],
         next_cursor=None,
@@ -79,6 +80,7 @@ def change_user(user_id: int) -> Response:
 
 @blueprint.route("/password", methods=["GET"])
 @frame.page_for(Permission.SELF)
+@renewal.never("a form")
 def password_page() -> Response:
     """Ask for the password that they have, and for another one."""
     return frame.render("password.html", problem="", is_changed=False)
@@ -111,6 +113,7 @@ def _new_password() -> dict[str, Any]:
 
 @blueprint.route("/tokens", methods=["GET"])
 @frame.page_for(Permission.SELF)
+@renewal.told("api_token.*")
 def token_list() -> Response:
     """Those of whoever looks."""
     return _tokens(made=None)
@@ -124,7 +127,7 @@ def _tokens(*, made: str | None) -> Response:
         session(), user_id=actor.id, before_id=part.after, skip=part.skip, limit=part.one_more
     )
     shown = part.answer(found, token_schemas.present, key=lambda row: row.id)
-    return frame.render(
+    return frame.renewing(
         "tokens.html",
         found=shown["items"],
         next_cursor=shown["next_cursor"],

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.schemas.schedules import ScheduleIn
@@ -24,6 +24,7 @@ FIELDS = ("application", "environment", "from_environment", "cron", "zone", "rea
 
 @blueprint.route("/calendar/schedules/new", methods=["GET"])
 @frame.page_for(Permission.DEPLOY)
+@renewal.never("a form, which is judged when it is sent")
 def new_schedule() -> Response:
     """A form for a recurring deployment; filled in with one that it will replace."""
     asked = request.args

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, request
+from flask import Response
 from sqlalchemy import Row
 
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.dashboard.moments import in_zones, read_instant
 from api.extensions import session
@@ -19,15 +19,18 @@ from api.schemas.installations import CheckIn, InstallationQuery
 from orchestrator import clock
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission, allows
+from orchestrator.domain.news import TARGET_CHECKED
 from orchestrator.domain.wall_time import shown
 from orchestrator.repositories import applications, installations
 from orchestrator.repositories import drift as asked_rows
 from orchestrator.services import drift
 
 FILTERS = ("application", "environment")
+CHANGES = ("pipeline.*", "step.succeeded", "health.*", "drift.*", TARGET_CHECKED)
+"""What makes another picture of targets."""
 MOST_TOUCHES = 50
 WAITS = timedelta(minutes=1)
-"""So long the page of targets that were asked looks again for what they say."""
+"""So long the page of targets that were asked says how many have not answered."""
 
 
 class TargetQuery(InstallationQuery):
@@ -40,6 +43,7 @@ class TargetQuery(InstallationQuery):
 
 @blueprint.route("/targets", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.told(*CHANGES)
 def target_list() -> Response:
     """What runs where, target by target; or what ran there."""
     query = frame.read_query(TargetQuery)
@@ -65,13 +69,13 @@ def _present(query: dict[str, Any], shown_of: dict[str, Any]) -> Response:
     shown_rows = part.answer(found, lambda row: row, key=lambda _row: begin + part.limit)
     rows = shown_rows["items"]
     asked = read_instant("asked", query["asked"], "UTC") if query["asked"] else None
-    return frame.render(
+    return frame.renewing(
         "targets.html",
+        about=query["application"] or "",
         found=rows,
         next_cursor=shown_rows["next_cursor"],
         askable=_askable(rows),
         answers_missing=_missing(rows, asked) if asked else 0,
-        here=request.full_path,
         at=None,
         **shown_of,
     )
@@ -104,11 +108,13 @@ def _past(query: dict[str, Any], at: datetime, shown_of: dict[str, Any]) -> Resp
 
 @blueprint.route("/targets/<id:target_id>", methods=["GET"])
 @frame.page_for(Permission.READ)
+@renewal.told(*CHANGES, "deployment.*", "step.*")
 def target_page(target_id: int) -> Response:
     """One target: what runs there, whether that is what was installed, and which deployments touched it."""
     row = installations.get(session(), target_id)
-    return frame.render(
+    return frame.renewing(
         "target.html",
+        about=row.application,
         row=row,
         is_askable=(row.application, row.environment) in _askable([row]),
         touches=installations.touched_by(session(), target_id, limit=MOST_TOUCHES),

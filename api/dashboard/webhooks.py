@@ -3,13 +3,14 @@
 from flask import Response, request
 
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import services, session
 from api.pagination import PageArgs, window
 from api.schemas import webhooks as schemas
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
+from orchestrator.domain.news import DELIVERY_TRIED
 from orchestrator.repositories import deliveries
 from orchestrator.repositories import webhooks as rows
 from orchestrator.services import webhooks
@@ -20,13 +21,14 @@ MOST_TRIES = 20
 
 @blueprint.route("/webhooks", methods=["GET"])
 @frame.page_for(Permission.OPERATE)
+@renewal.told("webhook.*")
 def webhook_list() -> Response:
     """Those that were not removed."""
     query = frame.read_query(PageArgs)
     part = window("webhooks", query)
     found = rows.page(session(), before_id=part.after, skip=part.skip, limit=part.one_more)
     shown = part.answer(found, schemas.present, key=lambda row: row.id)
-    return frame.render("webhooks.html", found=shown["items"], next_cursor=shown["next_cursor"])
+    return frame.renewing("webhooks.html", found=shown["items"], next_cursor=shown["next_cursor"])
 
 
 @blueprint.route("/webhooks", methods=["POST"])
@@ -54,6 +56,7 @@ def make_webhook() -> Response:
 
 @blueprint.route("/webhooks/<id:webhook_id>", methods=["GET"])
 @frame.page_for(Permission.OPERATE)
+@renewal.told("webhook.*", DELIVERY_TRIED)
 def webhook_page(webhook_id: int) -> Response:
     """One of them, with what it was told."""
     return _page(webhook_id)
@@ -72,7 +75,7 @@ def _page(webhook_id: int, *, secret: str | None = None) -> Response:
         limit=part.one_more,
     )
     shown = part.answer(found, lambda each: each, key=lambda each: each.id)
-    return frame.render(
+    return frame.renewing(
         "webhook.html",
         hook=schemas.present(row),
         found=shown["items"],
@@ -85,9 +88,10 @@ def _page(webhook_id: int, *, secret: str | None = None) -> Response:
 
 @blueprint.route("/webhooks/<id:webhook_id>/deliveries/<id:delivery_id>", methods=["GET"])
 @frame.page_for(Permission.OPERATE)
+@renewal.told("webhook.*", DELIVERY_TRIED)
 def delivery_page(webhook_id: int, delivery_id: int) -> Response:
     """One delivery, with what came of each try."""
-    return frame.render(
+    return frame.renewing(
         "delivery.html",
         hook=schemas.present(rows.get(session(), webhook_id)),
         row=deliveries.get(session(), webhook_id, delivery_id),

@@ -161,6 +161,21 @@ def resume(*, deployment_id: int, answer: str, step_id: int | None, as_json: boo
 @click.command()
 @deployment_argument
 @json_option
+def claim(*, deployment_id: int, as_json: bool) -> None:
+    """Take it on to answer what a paused deployment asks.
+
+    Everybody sees that you have, and nobody else is heard. Whoever claims it after you takes it from you.
+    """
+    found = connect().claim(deployment_id)
+    if as_json:
+        emit_json(found)
+    else:
+        click.echo(f"deployment {deployment_id}  claimed; answer it with `releasectl deployments resume`")
+
+
+@click.command()
+@deployment_argument
+@json_option
 def skip(*, deployment_id: int, as_json: bool) -> None:
     """Go on without the targets that failed; the same as `resume --answer skip`."""
     found = connect().resume(deployment_id, answer="skip")

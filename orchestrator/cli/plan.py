@@ -47,7 +47,8 @@ def _show_plan(found: Record) -> None:
     replaced = found["replaces"]
     before = f", where {replaced['version']} is" if replaced else ", where nothing was before"
     click.echo(f"{found['application']} {found['version']} -> {found['environment']}{before}")
-    click.echo(f"{found['strategy']}: {found['steps']} steps in {found['wave_count']} waves")
+    steps, waves = (_counted(found[key], what) for key, what in (("steps", "step"), ("wave_count", "wave")))
+    click.echo(f"{found['strategy']}: {steps} in {waves}")
     for wave in found["waves"]:
         named = ", ".join(wave["targets"][:TARGETS_SHOWN])
         more = wave["total"] - min(TARGETS_SHOWN, len(wave["targets"]))
@@ -56,7 +57,7 @@ def _show_plan(found: Record) -> None:
         click.echo(f"  wave {wave['wave'] + 1}  {escaped(wave['action'])}  on {escaped(named)}{others}{wait}")
     if len(found["waves"]) < found["wave_count"]:
         more = found["wave_count"] - len(found["waves"])
-        click.echo(f"  and {more} more {'wave' if more == 1 else 'waves'}")
+        click.echo(f"  and {_counted(more, 'more wave')}")
     for each in found["brings"]:
         click.echo(f"  brings {escaped(each['version'])}{_changes(each['changes'])}")
     for each in found["changed_variables"]:
@@ -65,6 +66,10 @@ def _show_plan(found: Record) -> None:
     if took["deployments"]:
         middle, most = spoken_seconds(took["p50"]), spoken_seconds(took["p90"])
         click.echo(f"takes about {middle}, nine in ten at most {most} (of {took['deployments']} before)")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _changes(text: str) -> str:

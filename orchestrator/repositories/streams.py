@@ -53,7 +53,23 @@ _LOGS = text(f"""
 """)
 
 
-_NEWEST_EVENTS = text("SELECT id, deployment_id FROM events ORDER BY id DESC LIMIT :limit")
+_NEWEST_EVENTS = text("SELECT id, kind, deployment_id FROM events ORDER BY id DESC LIMIT :limit")
+
+_APPLICATIONS = text("""
+    SELECT d.id, a.name FROM deployments d JOIN applications a ON a.id = d.application_id WHERE d.id = ANY(:ids)
+""")
+
+_NEWEST_TRIES = text("""
+    (SELECT 'delivery' AS what, id FROM deliveries ORDER BY id DESC LIMIT :limit)
+    UNION ALL (SELECT 'try', id FROM delivery_tries ORDER BY id DESC LIMIT :limit)
+""")
+
+# There are as many rows as targets that are asked: to read them costs a millisecond where there are thousands.
+_CHECKS = text("""
+    SELECT (SELECT max(checked_at) FROM drift_checks) AS compared, (SELECT max(checked_at) FROM target_health) AS asked,
+        (SELECT count(*) FILTER (WHERE healthy) FROM target_health) AS well,
+        (SELECT count(*) FILTER (WHERE NOT healthy) FROM target_health) AS ill
+""")
 
 _NEWEST_OUTPUT = text("""
     SELECT f.id, c.xid, c.chunk_id FROM unnest(CAST(:ids AS bigint[])) AS f(id)
@@ -122,7 +138,7 @@ def logs(
 
 
 def newest_events(session: Session, *, limit: int) -> list[Row[Any]]:
-    """The last events that were written, each with the deployment that it is about, if it is about one."""
+    """The last events that were written, each with its kind and the deployment that it is about, if it is about one."""
     return list(session.execute(_NEWEST_EVENTS, {"limit": limit}))
 
 
@@ -130,3 +146,18 @@ def newest_output(session: Session, ids: Sequence[int]) -> dict[int, tuple[str, 
     """What names the last piece of output of each of these deployments that wrote any."""
     found = session.execute(_NEWEST_OUTPUT, {"ids": list(ids)})
     return {row.id: (row.xid, row.chunk_id) for row in found}
+
+
+def applications_of(session: Session, ids: Sequence[int]) -> dict[int, str]:
+    """The application's name of each of these deployments."""
+    return {row.id: row.name for row in session.execute(_APPLICATIONS, {"ids": list(ids)})}
+
+
+def newest_tries(session: Session, *, limit: int) -> tuple[Row[Any], ...]:
+    """What names the last deliveries to webhooks, and the last tries of any."""
+    return tuple(session.execute(_NEWEST_TRIES, {"limit": limit}))
+
+
+def checks(session: Session) -> Row[Any]:
+    """What changes whenever a target has said how it is, or what runs there."""
+    return session.execute(_CHECKS).one()

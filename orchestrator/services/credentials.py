@@ -38,10 +38,13 @@ def admit(header: str | None, *, tokens: TokenReader, lookup: Lookup) -> tuple[A
     return actor, float(claims["exp"])
 
 
-def admit_ticket(ticket: str, *, tokens: TokenReader, lookup: Lookup) -> Actor:
-    """Who it is that comes with a ticket. Postgres is asked each time. Raises UnauthenticatedError."""
+def admit_ticket(ticket: str, *, tokens: TokenReader, lookup: Lookup) -> tuple[Actor, tuple[str, ...]]:
+    """Who it is that comes with a ticket, and kinds of what their page may be told. Postgres is asked each time.
+
+    Raises UnauthenticatedError.
+    """
     claims = tokens.read(ticket, kind=TICKET)
     actor = lookup(lambda connection: users.find_actor(connection, claims["sid"]))
     if actor is None or str(actor.id) != claims["sub"]:
         raise UnauthenticatedError("this login has ended; log in again")
-    return actor
+    return actor, tuple(claims.get("news", ()))

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -37,12 +37,18 @@ def bearer_token(header: str | None) -> str:
     return token.strip()
 
 
-def write_ticket(secret_key: str, *, user_id: int, sign_in_id: str, now: datetime) -> str:
-    """What lets a page with a session in at the stream process, once it has asked for it and for a few seconds."""
+def write_ticket(
+    secret_key: str, *, user_id: int, sign_in_id: str, now: datetime, news: Sequence[str] = ()
+) -> str:
+    """What lets a page with a session in at the stream process, once it has asked for it and for a few seconds.
+
+    `news`: kinds of what may be told to it.
+    """
     claims = {
         "type": TICKET,
         "sub": str(user_id),
         "sid": sign_in_id,
+        "news": list(news),
         "jti": secrets.token_urlsafe(12),
         "iat": int(now.timestamp()),
         "exp": int(now.timestamp()) + TICKET_SECONDS,

@@ -62,7 +62,9 @@ class Member:
 
     def _is_up(self) -> bool:
         if self.says_ready:
-            return self.says_ready in self._log.read_text(errors="replace").rpartition(self._mark())[2]
+            # Without its mark there is nothing of it yet: what is there says that its predecessor was ready.
+            _, mark, said = self._log.read_text(errors="replace").rpartition(self._mark())
+            return bool(mark) and self.says_ready in said
         return self.spec.healthy is None or self.spec.healthy()
 
     def signal(self, number: signal.Signals) -> None:

@@ -19,7 +19,8 @@ from stream.following import Following
 from stream.hub import Hub
 from stream.looking import Looker
 from stream.store import Store
-from stream.view_looking import DASHBOARD, ViewKey, ViewLooker
+from stream.view_keys import DASHBOARD, ViewKey
+from stream.view_looking import ViewLooker
 from tests.integration.engine_world import World
 
 

@@ -158,6 +158,15 @@ def test_a_canary_holds_is_promoted_by_a_person_and_the_others_follow(world: Wor
         promote(world, deployment)
 
 
+def test_a_smoke_test_runs_again_under_traffic(world: World, clocks: Clocks) -> None:
+    smoke = "  - run: ./smoke\n    verifies: true\n"
+    use(world, "{kind: canary, weights: [5%], hold: 10m}", targets=THREE, run=smoke)
+    deployment = world.request("1.0.0", "production")
+    play(world, deployment)
+    clocks.go(600)
+    assert play(world, deployment)[:3] == ["web-a: ./smoke", "web-a: verify http", "web-a: 100"]
+
+
 def test_a_promotion_ends_a_hold_early(world: World, clocks: Clocks) -> None:
     use(world, "{kind: canary, weights: [5%], hold: 10m}", targets=THREE)
     deployment = world.request("1.0.0", "production")
@@ -227,6 +236,96 @@ def test_rolling_takes_each_batch_out_of_the_traffic_and_a_target_that_fails_sta
         "web-b: ./install",
     ]
     assert world.status(deployment) == "failed"
+
+
+def test_those_that_get_no_requests_come_first_or_nobody_could_be_taken_out(
+    world: World, clocks: Clocks
+) -> None:
+    use(world, "{kind: rolling, batch: 2}", targets=THREE)
+    play(world, world.request("1.0.0", "production"), fail=("web-c", "./install"))
+    again = world.request("1.0.0", "production")
+    assert play(world, again, fail=("web-c", "./install"))[:2] == ["web-c: 0", "web-a: 0"]
+    # Of these two the first would be the canary, and nobody could take its requests.
+    use(world, "{kind: canary}", targets="[{name: web-a, kind: noop}, {name: web-c, kind: noop}]")
+    canary = world.request("1.0.0", "production")
+    assert play(world, canary)[:2] == ["web-c: 0", "web-c: ./install"]
+    assert world.status(canary) == "succeeded"
+    last = world.request("1.1.0", "production")
+    assert play(world, last)[:2] == ["web-a: 0", "web-a: ./install"]
+
+
+TWO = "[{name: web-a, kind: noop}, {name: web-b, kind: noop}]"
+
+
+def instead_of(world: World, deployment: int, why: str) -> int:
+    """The deployment that takes the place of one whose plan is void, which this says."""
+    assert play(world, deployment) == []
+    row = world.get(deployment)
+    newest = world.scalar("SELECT max(id) FROM deployments")
+    assert isinstance(newest, int)
+    assert (row.status, row.failure) == ("superseded", f"{why}: deployment {newest} takes its place")
+    return newest
+
+
+def test_one_that_waited_for_a_switch_that_failed_gets_another_plan(world: World, clocks: Clocks) -> None:
+    use(world, "{kind: blue-green}", targets=SIDES)
+    first, second, third = (world.request(version, "production") for version in ("1.0.0", "1.1.0", "1.0.0"))
+    clocks.go(1)
+    play(world, first, fail=("green", "./install"))
+    assert world.status(first) == "failed"
+    fourth = instead_of(
+        world, second, "its plan is for when a deployment before it has succeeded, and none has"
+    )
+    assert play(world, fourth) == [*UP, "green: 100"]
+    fifth = instead_of(world, third, "its plan is for when green has no traffic, and it has")
+    assert play(world, fifth)[:2] == ["blue: 0", "blue: ./install"]
+    assert [world.status(each) for each in (fourth, fifth)] == ["succeeded", "succeeded"]
+
+
+def test_a_rollback_goes_to_the_side_that_is_idle_whoever_waits(world: World, clocks: Clocks) -> None:
+    use(world, "{kind: blue-green}", targets=SIDES)
+    play(world, world.request("1.0.0", "production"))
+    bad = world.request("1.1.0", "production")
+    play(world, bad)  # blue has the traffic
+    waits = world.request("1.1.0", "production")
+    with world.database.transaction() as session:
+        back = rollbacks.request(session, bad, actor=world.actor, reason="")
+    clocks.go(1)
+    assert play(world, back)[:2] == ["green: 0", "green: ./install"]
+    assert world.status(back) == "succeeded"
+    again = instead_of(world, waits, "its plan is for when green has no traffic, and it has")
+    assert play(world, again)[:2] == ["blue: 0", "blue: ./install"]
+
+
+def test_one_that_waited_for_a_deployment_that_left_one_target_alone_gets_another_plan(
+    world: World, clocks: Clocks
+) -> None:
+    use(world, "{kind: rolling, batch: 1}", targets=TWO)
+    first, second, third = (world.request("1.0.0", "production") for _ in range(3))
+    clocks.go(1)
+    play(world, first, fail=("web-b", "./install"))
+    assert world.status(first) == "failed"
+    again = instead_of(world, second, "its plan begins with the only targets that get requests")
+    assert world.get(again).priority > world.get(third).priority
+    assert play(world, again)[:2] == ["web-b: 0", "web-b: ./install"]
+    assert world.status(again) == "succeeded"
+    assert play(world, third)[0] == "web-a: 0"
+
+
+def test_where_it_slides_each_target_is_taken_out_and_given_back_by_itself(
+    world: World, clocks: Clocks
+) -> None:
+    use(world, "{kind: rolling, batch: 2, mode: sliding}", targets=THREE)
+    deployment = world.request("1.0.0", "production")
+    through = ["0", "./install", "verify http", "100"]
+    assert play(world, deployment) == [
+        f"{name}: {what}" for name in ("web-a", "web-c", "web-b") for what in through
+    ]
+    assert world.status(deployment) == "succeeded"
+    bad = world.request("1.1.0", "production")
+    done = play(world, bad, fail=("web-c", "no new requests"))
+    assert done == [f"web-a: {what}" for what in through] + ["web-c: 0", "web-c: 100"]
+    assert world.status(bad) == "failed"
 
 
 def test_a_target_that_was_only_taken_out_is_given_back(world: World, clocks: Clocks) -> None:

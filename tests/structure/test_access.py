@@ -8,7 +8,10 @@ import pytest
 
 from api import access
 from api.access import NO, YES
+from api.dashboard import renewal
 from orchestrator.domain.access import Role
+from orchestrator.domain.news import HEARD, fits
+from orchestrator.domain.telling import EVERYTHING
 from tests.integration.api_world import V1, ApiWorld, Person, pipeline_of, world
 
 __all__ = ["world"]
@@ -124,6 +127,18 @@ def test_every_route_under_the_api_is_in_the_table(world: ApiWorld) -> None:
 def test_every_page_is_in_its_table(world: ApiWorld) -> None:
     listed = {row[0].strip("`") for row in rows_under("Pages")}
     assert listed == {f"{method} {path}" for path, method, _ in access.routes(world.app, pages=True)}
+
+
+def test_every_page_says_how_it_renews_itself(world: ApiWorld) -> None:
+    """A page that shows what changes and says nothing would be old without anybody knowing."""
+    rules = [each for each in world.app.url_map.iter_rules() if each.endpoint.startswith("dashboard.")]
+    views = {
+        each.endpoint: world.app.view_functions[each.endpoint] for each in rules if "GET" in each.methods
+    }
+    assert len(views) > 30
+    assert [name for name, view in views.items() if renewal.of(view) is None] == []
+    named = {kind for view in views.values() for kind in renewal.of(view).news} - {EVERYTHING}
+    assert [each for each in named if not any(fits([each], kind) for kind in HEARD)] == []
 
 
 @pytest.mark.parametrize("role", [None, *ROLES])

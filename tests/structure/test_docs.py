@@ -174,7 +174,11 @@ def test_every_kind_of_event_is_known_and_documented() -> None:
     sources = [path.read_text() for path in (ROOT / "orchestrator" / "services").glob("*.py")]
     groups = {kind.partition(".")[0] for kind in KINDS}
     named = set(re.findall(rf'"((?:{"|".join(sorted(groups))})\.[a-z_]+)"', "\n".join(sources)))
-    assert named <= KINDS
+    recorded = set(
+        re.findall(r'record\(\s*(?:session,\s*f?"[^"]*",\s*)?"([a-z_]+\.[a-z_]+)"', "\n".join(sources))
+    )
+    assert recorded
+    assert named | recorded <= KINDS
     page = (DOCS / "webhooks.md").read_text()
     documented = set(re.findall(r"`([a-z_]+)`", page))
     assert {part for kind in KINDS for part in kind.split(".")} <= documented

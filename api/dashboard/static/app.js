@@ -1,6 +1,8 @@
 import "./keys.js";
 import "./live.js";
 import "./log.js";
+import "./opened.js";
+import "./renewing.js";
 import { sayAges } from "./times.js";
 import "./typed.js";
 import "./zones.js";

@@ -1,19 +1,15 @@
 // The part of a page that changes comes by itself from the stream process. While that is away the page asks web again and
 // again; not while nobody looks, and for nothing where nothing has changed.
-import { openStream } from "./stream.js";
+import { visit } from "./stream.js";
 
 const REST_MS = 15_000; // of a part that is not expected to change any more
-const TRY_MS = [1000, 3000, 10_000, 30_000]; // after which the stream is tried again
+const SEARCH_MS = 300;
 const live = document.querySelector("[data-live]");
 const lost = document.querySelector("[data-lost]");
 const search = document.querySelector("#q");
 const formToken = document.querySelector("[data-form-token]")?.value ?? "";
 const asked = new WeakMap();
-let source = null;
-let turn = 0; // of coming to the stream: who comes with an old one has been overtaken
-let tries = 0;
-let next = 0;
-let isStreaming = false;
+let visited = null;
 let swaps = Promise.resolve();
 
 const partOf = (event) => event.detail.ctx.sourceElement.closest?.("[data-live]");
@@ -29,7 +25,7 @@ document.addEventListener("htmx:before:request", (event) => {
   const part = partOf(event);
   if (!part || event.detail.ctx.sourceElement !== part) return;
   const isResting = part.querySelector("[data-rests]") && Date.now() - (asked.get(part) ?? 0) < REST_MS;
-  if (document.hidden || isStreaming || isResting) event.preventDefault();
+  if (document.hidden || visited.isStreaming || isResting) event.preventDefault();
   else asked.set(part, Date.now());
 });
 
@@ -39,7 +35,7 @@ document.addEventListener("htmx:after:request", (event) => {
   const { response } = event.detail.ctx;
   lost.hidden = response.status < 500;
   // The part stays as it is, and the page says that it may be old; but a session that has ended leads to the login.
-  const isOvertaken = isStreaming && event.detail.ctx.sourceElement === part;
+  const isOvertaken = visited.isStreaming && event.detail.ctx.sourceElement === part;
   if (isOvertaken || (response.status >= 400 && !response.headers.get("HX-Redirect"))) event.preventDefault();
   const tag = response.headers.get("ETag");
   if (response.status === 200 && tag) part.dataset.etag = tag;
@@ -54,21 +50,6 @@ function look() {
   htmx.trigger(live, "look");
 }
 
-function leave() {
-  turn += 1;
-  isStreaming = false;
-  delete live.dataset.streams;
-  clearTimeout(next);
-  source?.close();
-  source = null;
-}
-
-function comeLater(wait) {
-  leave();
-  look();
-  next = setTimeout(come, wait);
-}
-
 function show(target, html, swap) {
   if (!target) return;
   delete live.dataset.etag; // what web sent last is not what is shown any more
@@ -77,53 +58,19 @@ function show(target, html, swap) {
   swaps = swaps.then(() => htmx.swap({ text, target, swap, sourceElement: target }));
 }
 
-async function come() {
-  leave();
-  if (document.hidden) return;
-  const mine = turn;
-  let opened;
-  try {
-    opened = await openStream("/live", { view: live.dataset.live, what: live.dataset.what ?? search?.value ?? "" });
-  } catch {
-    if (mine === turn) comeLater(TRY_MS[Math.min(tries++, TRY_MS.length - 1)]);
-    return;
-  }
-  if (mine !== turn) {
-    opened.close();
-    return;
-  }
-  source = opened;
-  source.addEventListener("view", (event) => {
-    isStreaming = true;
-    live.dataset.streams = "";
-    tries = 0;
-    lost.hidden = true;
-    show(live, JSON.parse(event.data).html, "innerMorph");
-  });
-  source.addEventListener("pieces", (event) => {
-    for (const [id, html] of Object.entries(JSON.parse(event.data).pieces)) {
-      show(document.getElementById(id), html, "outerMorph");
-    }
-  });
-  source.addEventListener("cut", (event) => {
-    if (JSON.parse(event.data).code === "renew") come();
-    else comeLater(TRY_MS[0]);
-  });
-  source.addEventListener("error", () => comeLater(TRY_MS[Math.min(tries++, TRY_MS.length - 1)]));
-}
-
 if (live) {
-  // Browsers keep few connections to one host, so only a page that somebody looks at has one.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) return leave();
-    look();
-    return come();
+  visited = visit({
+    query: () => ({ view: live.dataset.live, what: live.dataset.what ?? search?.value ?? "" }),
+    look,
+    hear: {
+      view: ({ html }) => {
+        lost.hidden = true;
+        show(live, html, "innerMorph");
+      },
+      pieces: ({ pieces }) => {
+        for (const [id, html] of Object.entries(pieces)) show(document.getElementById(id), html, "outerMorph");
+      },
+    },
   });
-  addEventListener("pagehide", leave);
-  addEventListener("pageshow", (event) => event.persisted && come());
-  search?.addEventListener("input", () => {
-    leave();
-    next = setTimeout(come, 300);
-  });
-  come();
+  search?.addEventListener("input", () => visited.comeSoon(SEARCH_MS));
 }

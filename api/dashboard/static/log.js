@@ -16,6 +16,7 @@ function start() {
   const search = document.querySelector("[data-log-search]");
   const found = document.querySelector("[data-log-found]");
   const status = document.querySelector("[data-log-status]");
+  const failure = document.querySelector("[data-log-failure]");
   const empty = document.querySelector("[data-log-empty]");
   const foldAll = document.querySelector("[data-log-fold]");
   let group = null; // the line that began what is being folded together
@@ -190,7 +191,7 @@ function start() {
     const page = await answer.json();
     cursor = page.cursor;
     add(page.text);
-    if (status.textContent.trim() !== page.status) status.innerHTML = page.badge;
+    if (status.textContent.trim() !== page.status) showStatus(page);
     return page;
   }
 
@@ -200,9 +201,15 @@ function start() {
     if (isAimed) isAimed = !show();
   }
 
+  function showStatus(page) {
+    status.innerHTML = page.badge;
+    failure.textContent = page.failure;
+    failure.hidden = !page.failure;
+  }
+
   async function sayStatus() {
     const answer = await fetch(`${log.dataset.log}?limit=1`);
-    if (answer.ok && !answer.redirected) status.innerHTML = (await answer.json()).badge;
+    if (answer.ok && !answer.redirected) showStatus(await answer.json());
   }
 
   // Reads on from the stream until the log is complete; false: it went away before.

@@ -7,7 +7,7 @@ from flask import Response, request
 from sqlalchemy import Row
 
 from api.auth import current_actor
-from api.dashboard import frame
+from api.dashboard import frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.resources.releases import forget
@@ -32,6 +32,7 @@ MOST_DIGITS = 9
 
 @blueprint.route("/pipeline", methods=["GET"])
 @frame.page_for(Permission.CONFIGURE)
+@renewal.never("a form, which is judged when it is sent")
 def pipeline_page() -> Response:
     """A pipeline as it was written, to be written anew; without an application, an example."""
     name = request.args.get("application", "").replace("\0", "")

@@ -32,7 +32,7 @@ MOST_DIGITS = 9
 
 @blueprint.route("/pipeline", methods=["GET"])
 @frame.page_for(Permission.CONFIGURE)
-@renewal.never("a form, which is judged when it is sent")
+@renewal.never("a form: a pipeline that somebody else stored meanwhile is found out when it is stored")
 def pipeline_page() -> Response:
     """A pipeline as it was written, to be written anew; without an application, an example."""
     name = request.args.get("application", "").replace("\0", "")

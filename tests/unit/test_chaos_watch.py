@@ -1,20 +1,16 @@
 """The parts of the chaos harness that judge time, and that draw by a seed."""
 
 import random
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from orchestrator.embedded.process import GuardianLink
-from orchestrator.embedded.spec import ProcessSpec
 from tests.chaos.campaign import plan
 from tests.chaos.faults import WEIGHTS, draw
 from tests.chaos.invariants import Violation
 from tests.chaos.ledger import Entry, Tail, parse
 from tests.chaos.observer import Observer, Sample
-from tests.chaos.processes import Member, UnhealthyError
 from tests.chaos.recovery import Ability, Recoveries
 from tests.chaos.report import Report, percentile
 
@@ -56,21 +52,6 @@ def sample(at: float, *rows: Deployment | Attempt) -> Sample:
         {row.id: row for row in rows if isinstance(row, Deployment)},
         {row.id: row for row in rows if isinstance(row, Attempt)},
     )
-
-
-def test_what_a_process_said_before_does_not_make_its_successor_ready(tmp_path: Path) -> None:
-    """Found by the rolling restarts: the next worker was stopped while the one before it had not come up."""
-    spec = ProcessSpec(name="one", argv=("sleep", "600"), env={"PATH": "/usr/bin:/bin"}, cwd=str(tmp_path))
-    with closing(GuardianLink()) as link:
-        member = Member("one", spec, link=link, logs=tmp_path)
-        member.says_ready = " ready."
-        (tmp_path / "one.log").write_text("--- one starts as process 1\none ready.\n")
-        member.start()
-        try:
-            with pytest.raises(UnhealthyError):
-                member.wait_healthy(0.3)
-        finally:
-            member.kill()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ It prints what that took. Nothing of the orchestrator is imported where another 
 """
 
 import ctypes
+import hashlib
 import json
 import os
 import signal
@@ -48,14 +49,18 @@ def _openssh(folder: str, port: int, user: str, *more: str) -> Call:
         "StrictHostKeyChecking=yes",
         f"UserKnownHostsFile={folder}/known_hosts",
         "ControlMaster=auto",
-        f"ControlPath={folder}/c/%C",
         "ControlPersist=1h",
     ):
         words += ["-o", option]
 
     def call(host: str) -> int:
+        # Not %C: to it all these names are the same address, which would share one connection.
+        socket = f"ControlPath={folder}/c/{hashlib.sha256(host.encode()).hexdigest()[:16]}"
         return subprocess.run(
-            [*words, host, "true"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            [*words, "-o", socket, host, "true"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
         ).returncode
 
     return call

@@ -19,7 +19,7 @@ from orchestrator.services import tokens
 PAGES = 300
 ASKING = 30
 """How many of them are the page of locks, which asks web for its part when it is told that something has happened."""
-RESTS = 4
+RESTS, MOST_REST_SECONDS = 4, 2.0
 """A page that asked rests this many times as long as the answer took, as `renewing.js` does."""
 CHANGES = 40
 CHANGE_EVERY_SECONDS = 0.5
@@ -164,4 +164,4 @@ class Asking(Page):
             writer.write(self._request)
             self.note(await reader.read())
             writer.close()
-            await asyncio.sleep(RESTS * (time.monotonic() - begun))
+            await asyncio.sleep(min(RESTS * (time.monotonic() - begun), MOST_REST_SECONDS))

@@ -147,6 +147,7 @@ def pages(site: Site) -> Iterator[dict[str, str]]:
 def test_every_page_is_accessible_nothing_is_cut_and_no_link_leads_nowhere(
     site: Site, pages: dict[str, str]
 ) -> None:
+    begun = site.application(CAREFUL)
     with site.visitor() as visitor:
         page = visitor.page
         visitor.expects = "404"  # the page that is not there is one of those that are looked at
@@ -167,6 +168,8 @@ def test_every_page_is_accessible_nothing_is_cut_and_no_link_leads_nowhere(
         page.goto("/audit")
         wrong += seen_wrong(page, "forbidden")
         visitor.log_in(site.admin)
+        page.goto(f"/releases?name={begun}")
+        wrong += seen_wrong(page, "releases-begun")
         page.goto("/users")
         page.locator("summary", has_text="Add a user…").click()
         wrong += seen_wrong(page, "users-as-admin")

@@ -83,7 +83,7 @@ def test_what_somebody_writes_and_records_by_hand_is_deployed_and_turns_green(si
             f"It would make the application {name}: staging, production."
         )
         page.get_by_role("button", name="Store it").click()
-        page.locator("details.drop").get_by_label("Version").fill("1.0.0")
+        page.get_by_role("region", name=f"{name} has no release yet").get_by_label("Version").fill("1.0.0")
         page.get_by_role("button", name="Record it").click()
         page.get_by_role("link", name="Deploy to staging").click()
         expect(page.get_by_role("heading", name="What would happen")).to_be_visible()

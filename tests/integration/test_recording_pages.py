@@ -3,9 +3,14 @@
 import itertools
 import re
 
+import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from orchestrator.domain.access import Role
+from orchestrator.presenting.pages import grid
+from orchestrator.services.actors import Actor
+from orchestrator.services.overview import Overview
 from tests.integration.api_world import ApiWorld, pipeline_of, world
 
 __all__ = ["world"]
@@ -22,11 +27,15 @@ def source_of(world: ApiWorld, name: str) -> str:
     return str(world.admin.get(f"/applications/{name}/pipeline").get_json()["source"])
 
 
-def test_where_nothing_is_yet_who_may_begin_is_led_to_it(world: ApiWorld) -> None:
-    viewer, _ = world.browser("viewer")
+@pytest.mark.parametrize(("role", "is_led"), [(Role.VIEWER, False), (Role.DEPLOYER, True)])
+def test_where_nothing_is_yet_who_may_begin_is_led_to_it(role: Role, is_led: bool) -> None:
+    nothing = Overview(columns=[], lines={}, locks={}, is_cut=False)
+    page = grid.view_of(nothing, part="", actor=Actor(1, "ada", role, "sign-in")).text
+    assert ('href="/pipeline"' in page) == is_led
+
+
+def test_the_example_is_stored_released_and_deployed_as_it_is(world: ApiWorld) -> None:
     deployer, token = world.browser("deployer")
-    assert 'href="/pipeline"' not in viewer.get("/").text
-    assert 'href="/pipeline"' in deployer.get("/").text
     page = deployer.get("/pipeline").text
     example = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page, re.S)
     assert example is not None

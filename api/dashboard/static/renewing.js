@@ -3,7 +3,8 @@ import { visit } from "./stream.js";
 
 const QUIET_MS = 30_000; // while it is told of what happens: time passes, too, and a lock expires
 const AWAY_MS = 5000; // while it is not told
-const REST_TIMES = 4; // a page rests four times as long as the answer took, so that many of them leave web its own
+const REST_TIMES = 4; // a page rests four times as long as the answer took, so that many of them leave web its own,
+const MOST_REST_MS = 2000; // but not for ever where web is slow
 const FIELDS = "input:not([type=hidden]), select, textarea";
 
 const part = document.querySelector("[data-renews]");
@@ -47,7 +48,7 @@ function start() {
       lost.hidden = false;
     }
     isAsking = false;
-    restsUntil = Date.now() + REST_TIMES * (Date.now() - begun);
+    restsUntil = Date.now() + Math.min(REST_TIMES * (Date.now() - begun), MOST_REST_MS);
     if (isOwed) look();
     else next = setTimeout(ask, pause());
   }

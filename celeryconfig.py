@@ -32,6 +32,7 @@ task_routes = {
 
 worker_prefetch_multiplier = 1
 worker_disable_prefetch = True
+worker_consumer = "workers.consumer:Consumer"
 worker_send_task_events = True
 task_send_sent_event = False
 worker_hijack_root_logger = False

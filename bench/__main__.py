@@ -40,8 +40,8 @@ MEASUREMENTS = {
     "serving": serving.measure,
 }
 ONLY_BY_NAME = {"listing", "fleet", "connections", "serving"}
-"""The first takes many minutes and some 7 GB of disk while it runs, the second and the third an sshd (the second also what it
-installs from PyPI), and the last is asked once for a kind of machine."""
+"""The first takes many minutes and some 7 GB of disk while it runs, the second and the third an sshd and what they
+install from PyPI, and the last is asked once for a kind of machine."""
 
 
 def main(names: list[str]) -> int:

@@ -88,7 +88,7 @@ def _pyinfra(server: Sshd, hosts: list[str], *, parallel: int) -> None:
 
 def _fabric(server: Sshd, hosts: list[str], *, parallel: int) -> None:
     given = (hosts, server.port, server.user, str(server.identity), str(server.known_hosts), parallel)
-    _run([_bin("python"), "-c", _FABRIC], server.folder, stdin=json.dumps(given))
+    _run([python(), "-c", _FABRIC], server.folder, stdin=json.dumps(given))
 
 
 TOOLS: dict[str, Callable[..., None]] = {
@@ -98,6 +98,11 @@ TOOLS: dict[str, Callable[..., None]] = {
 }
 
 
+def python() -> str:
+    """The Python that has them, and nothing of ours."""
+    return _bin("python")
+
+
 def install() -> None:
     """Before anything is measured."""
-    _bin("python")
+    python()

@@ -8,7 +8,7 @@ from logging import DEBUG
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from orchestrator import clock, log
@@ -19,6 +19,8 @@ TIMEOUT_SECONDS = 0.1
 """Redis that is slower than this is as good as away."""
 BREAKER_OPEN_SECONDS = 2.0
 REPAIR_SECONDS = 1.0
+PROBE_SECONDS = 2.0
+"""How often it is asked whether Redis takes what is written: while it does not, what others have changed is not forgotten there."""
 
 RELEASES, RELEASE_LISTS, USERS = "releases", "release-lists", "users"
 RELEASE_SECONDS, USER_SECONDS, REFRESH_SECONDS = 1800, 600, 86_400
@@ -53,6 +55,10 @@ _FORGET_ONE = """#!lua flags=allow-oom
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 redis.call('DEL', KEYS[2])
 """
+_PROBE = """#!lua flags=allow-oom
+return redis.call('SET', KEYS[1], '', 'EX', ARGV[1])
+"""
+_PROBED, _PROBED_SECONDS = "cache:probe", 300
 
 _logger = log.get(__name__)
 
@@ -106,6 +112,10 @@ class Cache:
         self._lines = Lines(self._redis.connection_pool)
         self._open_until: float | None = None
         """While it is set, Redis was away or slow when it was asked last; None: it answers."""
+        self._refuses = False
+        """Whether it answered then that it does not do that: it is full, a replica, or cannot save to its disk."""
+        self._is_writable = True
+        self._probe_at = 0.0
         self._lock = threading.Lock()
         self._unforgotten: set[str] = set()
         self._loads: dict[Miss, _Load] = {}
@@ -157,7 +167,7 @@ class Cache:
     def get(self, key: str, *, namespace: str) -> bytes | Miss:
         """What is kept under a key, or the miss to `put` with."""
         found = None
-        if namespace not in self._unforgotten:
+        if namespace not in self._unforgotten and self._may_be_believed():
             found = self._call("get", key, lambda: self._lines.ask("GET", key))
         if isinstance(found, bytes):
             self._note_lookup("hit")
@@ -194,6 +204,7 @@ class Cache:
             "forget",
             key,
             lambda: self._redis.eval(_FORGET_ONE, 2, *names, mark, _GENERATION_SECONDS) or True,
+            although_it_refuses=True,
         ):
             self._forget_later(namespace)
 
@@ -209,6 +220,30 @@ class Cache:
     def drop(self, key: str) -> None:
         """Remove a note, if Redis is there."""
         self._call("drop", key, lambda: self._redis.delete(key))
+
+    def _may_be_believed(self) -> bool:
+        """Whether what is kept there can have been forgotten by whoever changed it; asked now and then, by one thread."""
+        now = clock.monotonic()
+        if now >= self._probe_at:
+            with self._lock:
+                is_mine = now >= self._probe_at
+                self._probe_at = max(self._probe_at, now + PROBE_SECONDS)
+            if is_mine:
+                self._probe()
+        return self._is_writable
+
+    def _probe(self) -> None:
+        """What nobody answers says nothing. When it takes writes again, what was kept meanwhile is forgotten first."""
+        taken = self._call(
+            "probe",
+            _PROBED,
+            lambda: self._redis.eval(_PROBE, 1, _PROBED, _PROBED_SECONDS),
+            although_it_refuses=True,
+        )
+        if taken is None:
+            self._is_writable = self._is_writable and not self._refuses
+        elif not self._is_writable:
+            self._is_writable = all(self._forget_now(each) for each in (RELEASES, RELEASE_LISTS, USERS))
 
     def _generation(self, namespace: str) -> str | None:
         """The namespace's mark, which changes with each `forget`; made where there is none. None: Redis is away."""
@@ -229,6 +264,7 @@ class Cache:
             "forget",
             namespace,
             lambda: self._redis.eval(_FORGET, 2, *names, mark, _GENERATION_SECONDS) or True,
+            although_it_refuses=True,
         )
         return done is not None
 
@@ -252,13 +288,17 @@ class Cache:
         if self._unforgotten:
             self._repair_later()
 
-    def _call(self, operation: str, key: str, action: Callable[[], object]) -> object:
-        if self._open_until is not None and not self._may_try():
+    def _call(
+        self, operation: str, key: str, action: Callable[[], object], *, although_it_refuses: bool = False
+    ) -> object:
+        """What Redis answers; None: it does not, or not now. `although_it_refuses` other things, it may do this one."""
+        if self._open_until is not None and not ((although_it_refuses and self._refuses) or self._may_try()):
             return None
         begun = clock.monotonic()
         try:
             found = action()
         except (RedisError, OSError) as error:
+            self._refuses = isinstance(error, ResponseError)
             self._open_until = clock.monotonic() + BREAKER_OPEN_SECONDS
             _logger.warning("cache_away", error=type(error).__name__, instead="Postgres")
             return None

@@ -1,5 +1,6 @@
 """Connections to Postgres, and the one way to commit."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import orjson
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from orchestrator.config import Settings
@@ -15,6 +17,8 @@ from orchestrator.prepared import execute_by
 
 SILENT_MILLISECONDS = 10_000
 """After which a connection is given up whose other side does not even confirm what was sent: it is cut off."""
+POOL_SECONDS = 5.0
+"""How long a connection is waited for while all are in use."""
 _AFTER_COMMIT = "orchestrator.after_commit"
 
 T = TypeVar("T")
@@ -26,7 +30,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
         # None beyond the pool: those are closed after each use, and each new one is a login and has everything prepared anew.
         "pool_size": settings.db_pool_size,
         "max_overflow": 0,
-        "pool_timeout": 5,
+        "pool_timeout": POOL_SECONDS,
         "pool_recycle": 1800,
         "pool_use_lifo": True,
         "echo": settings.db_echo,
@@ -65,6 +69,8 @@ class Lookups:
         """`on_restart` is called when Postgres turns out to have been restarted."""
         self.engine = make_engine(settings, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
         self._idle: deque[Connection] = deque()
+        # Who finds all in use waits here: the pool would not know that one has become idle.
+        self._places = threading.BoundedSemaphore(settings.db_pool_size)
         self._on_restart = on_restart
 
     def __call__(self, look: Callable[[Connection], T]) -> T:
@@ -86,6 +92,14 @@ class Lookups:
         self.engine.dispose()
 
     def _once(self, look: Callable[[Connection], T]) -> T:
+        if not self._places.acquire(timeout=POOL_SECONDS):
+            raise PoolTimeoutError(f"all connections were in use for {POOL_SECONDS:g} s")
+        try:
+            return self._ask(look)
+        finally:
+            self._places.release()
+
+    def _ask(self, look: Callable[[Connection], T]) -> T:
         connection = self._take()
         try:
             found = look(connection)

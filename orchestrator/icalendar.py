@@ -12,6 +12,7 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 from orchestrator.domain.durations import format_duration
 from orchestrator.domain.errors import FieldProblem, InvalidInputError
 from orchestrator.domain.intervals import Interval
+from orchestrator.domain.printing import printable
 from orchestrator.domain.schedules import Occurrences, Rule, RuleKind
 from orchestrator.domain.wall_time import instants, shown, zone_names
 from orchestrator.domain.window_reading import MAX_NAME, RuleDraft, read_rule
@@ -137,7 +138,7 @@ def _document(event: Component, default_zone: str) -> dict[str, Any]:
 
 
 def _name(event: Component) -> str:
-    words = "".join(each if each.isprintable() else " " for each in str(event.get("SUMMARY", ""))).split()
+    words = printable(str(event.get("SUMMARY", ""))).split()
     return " ".join(words)[:MAX_NAME].strip() or "freeze"
 
 

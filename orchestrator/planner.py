@@ -10,6 +10,7 @@ from orchestrator.domain.pipeline import (
     FAIL,
     ROLLBACK,
     RUN,
+    VERIFY,
     ActionSpec,
     EnvironmentSpec,
     Pipeline,
@@ -36,11 +37,12 @@ def build_plan(
     going_back: bool = False,
     live: str = "",
     down: Collection[str] = (),
+    idle: Collection[str] = (),
 ) -> Plan:
     """Fix what deploying `version` to `environment` will do; `only_targets` leaves out the others and gives the order.
 
     `strategies` gives the class of a kind (`plugins.strategy`), `live` is the side that has the traffic, `down` are the
-    targets whose last health check failed.
+    targets whose last health check failed, `idle` those that get no requests.
     Raises RuleViolationError when the pipeline has no such environment, no target remains, or a check refers to a
     variable that is not defined.
     """
@@ -62,7 +64,9 @@ def build_plan(
     targets = _chosen(spec, None if has_sides else only_targets)
     variables = pipeline.shared_variables(spec)
     _require_defined(pipeline.deploy, targets, known=GIVEN_NAMES | variables.keys())
-    candidates = [Candidate(target.name, target.labels, target.name in down) for target in targets]
+    candidates = [
+        Candidate(target.name, target.labels, target.name in down, target.name in idle) for target in targets
+    ]
     moves = mover.moves(candidates, around) if mover else strategy.batches(candidates, going_back=going_back)
     by_name = {target.name: target for target in targets}
     servers = _servers(spec, targets, variables)
@@ -71,6 +75,7 @@ def build_plan(
         moves,
         actions=own,
         undos=undos,
+        verifying=[n for n, each in enumerate(pipeline.deploy) if each.kind == VERIFY or each.verifies],
         shift_actions=lambda shift: shift_actions(shift, _required(spec), servers),
     )
     return Plan(
@@ -80,7 +85,7 @@ def build_plan(
         strategy=spec.strategy.kind,
         max_failures=strategy.max_failures(len(targets)),
         max_batch_failures=strategy.max_batch_failures,
-        max_parallel=strategy.max_parallel,
+        max_parallel=_side_by_side(strategy, moves),
         max_skipped=leaver.max_skipped(len(targets)) if leaver else None,
         **_when_it_fails(spec, irreversible=any(action.irreversible for action in pipeline.deploy)),
         side=mover.switches_to(candidates, around) if mover else "",
@@ -98,6 +103,12 @@ def _when_it_fails(spec: EnvironmentSpec, *, irreversible: bool) -> dict[str, An
         return {"on_failure": PAUSE, "answer_seconds": LONGEST_ANSWER_SECONDS, "unanswered": FAIL}
     unanswered = FAIL if irreversible else spec.unanswered
     return {"on_failure": spec.on_failure, "answer_seconds": spec.answer_seconds, "unanswered": unanswered}
+
+
+def _side_by_side(strategy: Strategy, moves: Sequence[Move]) -> int:
+    """As many as the strategy says, and of what slides no more targets than may be under way."""
+    batches = [move for move in moves if isinstance(move, Batch)]
+    return min([strategy.max_parallel, *(each.at_a_time for each in batches if each.at_a_time is not None)])
 
 
 def _in_order(moves: Sequence[Move]) -> list[str]:

@@ -16,6 +16,7 @@ from urllib3.util import Url, parse_url
 from orchestrator import clock
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.networks import Address, Network, refusal
+from orchestrator.domain.printing import printable
 
 TIMEOUT_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
@@ -45,7 +46,7 @@ class Answer:
     def shown(self) -> str:
         """For people."""
         text = self.body[: 4 * SHOWN_CHARACTERS].decode(errors="replace")
-        clean = "".join(each if each.isprintable() else " " for each in text)
+        clean = printable(text)
         return f"status {self.status}" + (f": {clean[:SHOWN_CHARACTERS]}" if clean.strip() else "")
 
 

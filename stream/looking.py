@@ -15,7 +15,7 @@ from orchestrator.presenting.deployments import present, present_step
 from orchestrator.presenting.json import dumps
 from orchestrator.presenting.logs import MAX_PAGE_BYTES, within_bounds
 from orchestrator.repositories import deployments, streams, users
-from orchestrator.services import execution
+from orchestrator.services import standing
 from orchestrator.services.cursors import Cursors
 from stream.events import EventWriter, Key, Mark
 
@@ -132,7 +132,7 @@ class Looker:
             due = known.row != row or known.explain_at <= now
             explain = pending and due and explained < EXPLAINED_A_LOOK
             if explain:
-                known.blockers = execution.reasons(session, row, row, clock.now())
+                known.blockers = standing.reasons(session, row, row, clock.now())
                 known.explain_at = now + EXPLAINED_EVERY_SECONDS
                 explained += 1
             if known.low is None:

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -57,11 +57,8 @@ def _origin(database: Database) -> str:
         return origins.read(session)
 
 
-@cache
-def current() -> WorkerContext:
-    """The context of this process, made at the first call."""
-    settings = Settings.from_env()
-    log.configure(settings.log_level)
+def make(settings: Settings) -> WorkerContext:
+    """The context of a process with these settings."""
     database = Database(settings)
     node = node_id(settings.data_dir)
     worker = Worker(
@@ -70,11 +67,23 @@ def current() -> WorkerContext:
         lease_seconds=settings.lease_seconds,
         node_lost_seconds=settings.node_lost_seconds,
     )
-    log.name_process(process="worker", worker=worker.name)
-    tracing.start(settings, "worker")
+    of_its_own = Database(
+        replace(settings, db_pool_size=1)
+    )  # a renewal never queues behind those who wait for a lock
     return WorkerContext(
         settings=settings,
         database=database,
-        leases=LeaseKeeper(database, lease_seconds=settings.lease_seconds),
+        leases=LeaseKeeper(of_its_own, lease_seconds=settings.lease_seconds),
         worker=worker,
     )
+
+
+@cache
+def current() -> WorkerContext:
+    """The context of this process, made at the first call."""
+    settings = Settings.from_env()
+    log.configure(settings.log_level)
+    made = make(settings)
+    log.name_process(process="worker", worker=made.worker.name)
+    tracing.start(settings, "worker")
+    return made

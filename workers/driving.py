@@ -14,6 +14,7 @@ from orchestrator.config import Settings
 from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
 from orchestrator.domain.masking import Masker, Secrets, Withheld
 from orchestrator.domain.networks import Network
+from orchestrator.domain.printing import printable
 from orchestrator.domain.statuses import Outcome
 from orchestrator.services import callbacks
 from orchestrator.services.attempts import Claim, Ended
@@ -60,9 +61,9 @@ class Prepared:
     refusal: str = ""
 
     def hide(self, text: str) -> str:
-        """The text without its secrets: a target that repeats what it was sent must not bring them into a record."""
+        """The text as it may be recorded: without its secrets, which a target may repeat, and on one line that can be read."""
         fresh = Secrets(self.secrets.values())
-        return (fresh.feed(text.encode()) + fresh.finish()).decode()
+        return printable((fresh.feed(text.encode(errors="replace")) + fresh.finish()).decode())
 
 
 def prepare(claim: Claim, settings: Settings) -> Prepared:
@@ -155,8 +156,8 @@ class _Slice:
         """Before the slice or the step's time is over."""
         return max(0.0, min(self.end, self.deadline) - clock.monotonic())
 
-    def timed_out(self, *, by_seconds: float = 0.0) -> bool:
-        return clock.monotonic() >= self.deadline + by_seconds
+    def timed_out(self) -> bool:
+        return clock.monotonic() >= self.deadline
 
     def goes_on(self) -> bool:
         """Whether what takes long may take longer: nobody wants its end, and the lease and the slice are not over."""
@@ -204,13 +205,14 @@ class _RunAtTarget:
                 return None
         while True:
             self._slice.require_lease()
+            begun = clock.monotonic()
             try:
                 ended = self._look()
                 self._slice.hold.trouble = ""
             except StaleTokenError as error:
                 raise LeaseLostError(f"the target has seen a greater token: {error}") from error
             except TargetError as error:
-                ended = self._trouble(error)
+                ended = self._trouble(error, begun=begun)
             if ended is not None:
                 return ended
             if self._slice.is_over():
@@ -227,11 +229,12 @@ class _RunAtTarget:
             self._slice.require_lease()
             if self._slice.hold.cancelling:
                 return Ended(Outcome.ABORTED, failure="cancelled before it was started")
+            begun = clock.monotonic()
             try:
                 self._target.poll(self._run, 0)
             except TargetUnreachableError as error:
                 why = self._hide(str(error))
-                if clock.monotonic() >= gives_up_at:
+                if begun >= gives_up_at:
                     return Ended(Outcome.UNREACHABLE, failure=f"it cannot be reached: {why}")
                 self._slice.hold.troubled(why)
             except TargetError:
@@ -335,15 +338,16 @@ class _RunAtTarget:
         self._target.abort(self._run, grace_seconds=self._slice.claim.work.grace_seconds)
         return Ended(Outcome.FAILED, code, f"exit code {code}")
 
-    def _trouble(self, error: TargetError) -> Ended | None:
+    def _trouble(self, error: TargetError, *, begun: float) -> Ended | None:
         """What the target could not do: try again, if that may help. A run that may have begun is never called failed for it.
 
-        A target that still cannot say how it ended a while after the step's timeout leaves that to a person.
+        A target that still cannot say how it ended a while after the step's timeout leaves that to a person. Only a look that
+        has `begun` after that while decides it: one that hung all the time before is not all that was tried.
         """
         why = self._hide(str(error))
         if not error.retryable and not self._may_have_begun:
             return Ended(Outcome.FAILED, failure=why)
-        if self._slice.timed_out(by_seconds=self._slice.settings.unreachable_seconds):
+        if begun >= self._slice.deadline + self._slice.settings.unreachable_seconds:
             return Ended(Outcome.LOST, failure=f"its end cannot be known: {why}", certainly_over=False)
         _logger.warning("target_trouble", error=why)
         self._slice.hold.troubled(why)

@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator import clock, log
 from orchestrator.db import Database
+from orchestrator.domain.printing import printable
 from orchestrator.repositories import attempts
 from orchestrator.services.attempts import Claim
 
@@ -46,7 +47,7 @@ class Hold:
 
     def troubled(self, why: str) -> None:
         """Its target does not do what it should, for now."""
-        self.trouble = "".join(each if each.isprintable() else " " for each in why[:MOST_TROUBLE])
+        self.trouble = printable(why[:MOST_TROUBLE])
 
     def heard(self) -> None:
         """A callback was what woke its follower, who looks now; anything else stays said."""

@@ -73,6 +73,13 @@ def answer(deployment_id: int) -> Response:
     )
 
 
+@blueprint.route("/deployments/<id:deployment_id>/claim", methods=["POST"])
+@frame.page_for(Permission.DEPLOY)
+def claim(deployment_id: int) -> Response:
+    """Take it on to answer what it asks."""
+    return _do(deployment_id, lambda: deployments.claim(session(), deployment_id, actor=current_actor()))
+
+
 @blueprint.route("/deployments/<id:deployment_id>/promote", methods=["POST"])
 @frame.page_for(Permission.DEPLOY)
 def promote(deployment_id: int) -> Response:

@@ -18,6 +18,7 @@ from orchestrator.services import overview
 
 FILTERS = ("name", "version", "status")
 MOST_SHOWN = 20
+MOST_CHOICES = 200
 
 
 @blueprint.route("/releases", methods=["GET"])
@@ -30,8 +31,11 @@ def release_list() -> Response:
     filters: dict[str, str] = {name: query[name] for name in FILTERS if name in query}
     found = releases.page(session(), filters, before_id=part.after, skip=part.skip, limit=part.one_more)
     shown = part.answer(found, lambda row: row, key=lambda row: row.id)
+    only_named = list(filters) == ["name"] and not found and part.after is None
     return frame.renewing(
         "releases.html",
+        begins=only_named and applications.find(session(), filters["name"]) is not None,
+        applications=[row.name for row in applications.page(session(), after="", skip=0, limit=MOST_CHOICES)],
         found=shown["items"],
         next_cursor=shown["next_cursor"],
         filters=filters,

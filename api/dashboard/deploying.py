@@ -14,6 +14,7 @@ from api.dashboard.moments import in_zones, read_instant
 from api.extensions import session
 from api.idempotency import create_once
 from api.schemas.deployments import DeploymentIn
+from orchestrator import clock
 from orchestrator.db import rehearsal
 from orchestrator.domain.access import Permission, allows
 from orchestrator.domain.errors import (
@@ -70,6 +71,8 @@ def deploy_page() -> Response:
         zone=in_zones(request.args.get("zone")) or "UTC",
         may_override=_may_override(chosen),
         plan=plan,
+        now=clock.now(),
+        most_releases=foreseeing.MOST_RELEASES,
         refusal=refusal,
         lacks_reason=lacks_reason,
         once=secrets.token_urlsafe(16),

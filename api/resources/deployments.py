@@ -252,6 +252,18 @@ def resume_deployment(body: dict[str, Any], deployment_id: int) -> Response:
     return _accepted(deployment_id)
 
 
+@blueprint.route("/<id:deployment_id>/claim", methods=["POST"])
+@requires(Permission.DEPLOY)
+@blueprint.arguments(Nothing)
+@blueprint.response(202, schemas.Deployment)
+def claim_deployment(body: dict[str, Any], deployment_id: int) -> Response:
+    """Take it on to answer what a paused deployment asks: nobody else is heard until somebody else claims it."""
+    del body
+    with transaction(session()):
+        deployments.claim(session(), deployment_id, actor=current_actor())
+    return _accepted(deployment_id)
+
+
 @blueprint.route("/<id:deployment_id>/promote", methods=["POST"])
 @requires(Permission.DEPLOY)
 @blueprint.arguments(Reason)

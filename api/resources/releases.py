@@ -33,7 +33,7 @@ def create_release(body: dict[str, Any]) -> Response:
 
     def create() -> int:
         release_id = releases.create(session(), **body, actor=actor)
-        after_commit(session(), lambda: _forget(release_id))
+        after_commit(session(), lambda: forget(release_id))
         return release_id
 
     def show(release_id: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def create_release(body: dict[str, Any]) -> Response:
     return json_response(made.shown, 201, headers={"Location": f"/api/v1/releases/{made.id}", **made.headers})
 
 
-def _forget(release_id: int) -> None:
+def forget(release_id: int) -> None:
     """Lists lack it, and somebody may have asked for it before it was there."""
     services().cache.forget(cache.RELEASE_LISTS)
     services().cache.forget_one(cache.release_key(release_id), namespace=cache.RELEASES)

@@ -174,7 +174,10 @@ Wave = ma.Schema.from_dict(
     },
     name="Wave",
 )
-"""One action on the targets of one batch, and how many of its steps are where; `wave` and `batch` count from 0."""
+"""One action on the targets of one batch, or (`sliding`) every action, target by target; and how many steps are where.
+
+`wave` and `batch` count from 0.
+"""
 
 
 class Event(ma.Schema):

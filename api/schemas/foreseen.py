@@ -6,7 +6,7 @@ from marshmallow import fields
 from api.schemas.common import instant
 from api.schemas.explanations import ForecastOut, GateOut, QueueOut, RemedyOut
 from orchestrator.services.explaining import MOST_HISTORY
-from orchestrator.services.foreseeing import MOST_TARGETS, MOST_WAVES
+from orchestrator.services.foreseeing import MOST_RELEASES, MOST_TARGETS, MOST_WAVES
 
 
 class RequestQuery(ma.Schema):
@@ -29,6 +29,21 @@ class WaveOut(ma.Schema):
     wait_seconds = fields.Integer(
         required=True, metadata={"description": "How long after its end the next one begins."}
     )
+
+
+class ScriptOut(ma.Schema):
+    """What is run on targets."""
+
+    action = fields.String(required=True)
+    script = fields.String(required=True)
+
+
+class BroughtOut(ma.Schema):
+    """A release that comes with it."""
+
+    release_id = fields.Integer(required=True)
+    version = fields.String(required=True)
+    changes = fields.String(required=True)
 
 
 class ReplacedOut(ma.Schema):
@@ -78,7 +93,18 @@ class Foreseen(ma.Schema):
     waves = fields.List(
         fields.Nested(WaveOut), required=True, metadata={"description": f"The first {MOST_WAVES}."}
     )
+    scripts = fields.List(
+        fields.Nested(ScriptOut), required=True, metadata={"description": "Each once, in order."}
+    )
     replaces = fields.Nested(ReplacedOut, required=True, allow_none=True)
+    brings = fields.List(
+        fields.Nested(BroughtOut),
+        required=True,
+        metadata={
+            "description": f"The releases since what is there, the newest first, at most {MOST_RELEASES}; "
+            "its own where nothing is there yet, and none where it is older."
+        },
+    )
     changed_variables = fields.List(fields.Nested(ChangedVariable), required=True)
     duration_seconds = fields.Nested(DurationOut, required=True)
     because = fields.String(required=True)

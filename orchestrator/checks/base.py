@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 
 from orchestrator.domain.durations import parse_duration
 from orchestrator.domain.errors import SettingsRefusedError
+from orchestrator.domain.printing import printable
 
 OF_THE_ENGINE = ("within", "interval")
 LONGEST_LATENCY_SECONDS = 5.0
@@ -21,6 +22,9 @@ class Probe:
     detail: str
     silent: bool = False
     """Whether nothing was said about what was asked: no answer, or one that is no statement."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detail", printable(self.detail))
 
 
 class Check(Protocol):

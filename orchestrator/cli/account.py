@@ -11,8 +11,8 @@ from orchestrator.cli.context import ConfigFile, connect, find_server, remember
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import emit_json, emit_record
 from orchestrator.cli.single_sign_on import sign_on
-from orchestrator.cli.terminal import escaped
 from orchestrator.client import UnreachableError
+from orchestrator.domain.foreign import escaped
 
 USER_FIELDS = {"username": "username", "e-mail": "email", "role": "role", "id": "id", "since": "created_at"}
 

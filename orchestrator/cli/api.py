@@ -12,9 +12,9 @@ from orchestrator.cli.context import connect
 from orchestrator.cli.exits import show_error
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import emit_json
-from orchestrator.cli.terminal import cleaned
 from orchestrator.client import API, Answer, ApiError
 from orchestrator.client.problems import problem_of
+from orchestrator.domain.foreign import cleaned
 
 OUTSIDE = ("/api/", "/health", "/metrics", "/openapi.json", "/docs")
 

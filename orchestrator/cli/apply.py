@@ -11,9 +11,9 @@ from orchestrator.cli.context import connect
 from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import emit_json
-from orchestrator.cli.terminal import cleaned, escaped
 from orchestrator.client import ApiError
 from orchestrator.domain.errors import FieldProblem
+from orchestrator.domain.foreign import cleaned, escaped
 
 
 @click.command()

@@ -9,9 +9,9 @@ from orchestrator.cli.context import connect
 from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.options import json_option, limit_option
 from orchestrator.cli.output import Columns, emit_json, emit_list
-from orchestrator.cli.terminal import escaped
 from orchestrator.domain.audit import Fault, Seal
 from orchestrator.domain.audit import verify as faults_of
+from orchestrator.domain.foreign import escaped
 
 MOST_SHOWN = 20
 TELL_EVERY = 10_000

@@ -6,9 +6,9 @@ from orchestrator.cli.completion import complete_application, complete_environme
 from orchestrator.cli.context import connect
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import Columns, emit_json, emit_list
-from orchestrator.cli.terminal import escaped
 from orchestrator.cli.times import read_instant
 from orchestrator.client import Record, quoted
+from orchestrator.domain.foreign import escaped
 
 environment_argument = click.argument("environment", metavar="ENV", shell_complete=complete_environment)
 application_option = click.option(

@@ -13,10 +13,10 @@ from orchestrator.cli.options import (
     watch_option,
 )
 from orchestrator.cli.output import emit_json
-from orchestrator.cli.terminal import escaped
 from orchestrator.cli.views import StandingView, headline, standing
 from orchestrator.cli.watching import END_CODES, Follower, Timing
 from orchestrator.client import Record
+from orchestrator.domain.foreign import escaped
 from orchestrator.domain.statuses import DeploymentStatus
 
 
@@ -156,6 +156,21 @@ def resume(*, deployment_id: int, answer: str, step_id: int | None, as_json: boo
         emit_json(found)
     else:
         click.echo(f"deployment {deployment_id}  answered: {escaped(answer)}")
+
+
+@click.command()
+@deployment_argument
+@json_option
+def claim(*, deployment_id: int, as_json: bool) -> None:
+    """Take it on to answer what a paused deployment asks.
+
+    Everybody sees that you have, and nobody else is heard. Whoever claims it after you takes it from you.
+    """
+    found = connect().claim(deployment_id)
+    if as_json:
+        emit_json(found)
+    else:
+        click.echo(f"deployment {deployment_id}  claimed; answer it with `releasectl deployments resume`")
 
 
 @click.command()

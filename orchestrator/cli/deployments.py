@@ -10,6 +10,7 @@ from orchestrator.cli.deployment_logs import logs
 from orchestrator.cli.deployment_verbs import (
     approve,
     cancel,
+    claim,
     promote,
     reject,
     replan,
@@ -32,7 +33,7 @@ def deployments() -> None:
     """Watch and steer deployments."""
 
 
-for verb in (watch, logs, cancel, promote, approve, reject, retry, replan, rollback, resume, skip):
+for verb in (watch, logs, cancel, promote, approve, reject, retry, replan, rollback, claim, resume, skip):
     deployments.add_command(verb)
 
 

@@ -17,7 +17,7 @@ from orchestrator.cli.context import connect
 from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.options import json_option
 from orchestrator.cli.output import emit_json
-from orchestrator.cli.terminal import escaped, is_fancy
+from orchestrator.cli.terminal import is_fancy
 from orchestrator.client import (
     NO_DEPLOYMENT,
     Answer,
@@ -27,6 +27,7 @@ from orchestrator.client import (
     Record,
     UnreachableError,
 )
+from orchestrator.domain.foreign import escaped
 
 DISTRIBUTION = "devops-release-manager"
 SKEW_SECONDS = 5.0

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.terminal import escaped
 from orchestrator.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -19,6 +18,7 @@ from orchestrator.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from orchestrator.domain.foreign import escaped
 
 if TYPE_CHECKING:
     from orchestrator.client import Problem

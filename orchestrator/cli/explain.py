@@ -5,8 +5,8 @@ import click
 from orchestrator.cli.context import connect
 from orchestrator.cli.options import deployment_argument, json_option
 from orchestrator.cli.output import emit_json
-from orchestrator.cli.terminal import escaped
 from orchestrator.client import Record
+from orchestrator.domain.foreign import escaped
 
 
 @click.command()

@@ -10,9 +10,9 @@ from rich.text import Text
 from orchestrator.cli import picture
 from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.loglines import LineAssembler
-from orchestrator.cli.terminal import cleaned, escaped
 from orchestrator.cli.views import TARGET_WIDTH
 from orchestrator.client import Record
+from orchestrator.domain.foreign import cleaned, escaped
 
 _COLOURS = ("cyan", "magenta", "yellow", "blue", "green", "bright_cyan", "bright_magenta", "bright_yellow")
 _WRONG = frozenset({"failed", "unknown"})

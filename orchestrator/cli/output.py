@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from orchestrator import clock
-from orchestrator.cli.terminal import escaped, is_fancy
+from orchestrator.cli.terminal import is_fancy
+from orchestrator.domain.foreign import escaped
 
 Record = dict[str, Any]
 Cell = Callable[[Record], object]

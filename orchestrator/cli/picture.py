@@ -9,9 +9,9 @@ from rich.text import Text
 
 from orchestrator import clock
 from orchestrator.cli.output import STYLES, elapsed
-from orchestrator.cli.terminal import escaped
 from orchestrator.cli.views import headline, standing, waits
 from orchestrator.client import Record
+from orchestrator.domain.foreign import escaped
 from orchestrator.domain.statuses import DeploymentStatus
 
 MARKS = {"succeeded": "✓", "failed": "✗", "running": "●", "skipped": "-", "cancelled": "-", "unknown": "?"}

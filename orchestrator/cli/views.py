@@ -8,8 +8,9 @@ import click
 from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.loglines import LineAssembler
 from orchestrator.cli.output import emit_json_line
-from orchestrator.cli.terminal import cleaned, escaped, is_fancy
+from orchestrator.cli.terminal import is_fancy
 from orchestrator.client import Record
+from orchestrator.domain.foreign import cleaned, escaped
 from orchestrator.domain.statuses import DeploymentStatus
 
 TARGET_WIDTH = 24

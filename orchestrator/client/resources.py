@@ -189,6 +189,12 @@ class Client(Transport):
         path = f"/deployments/{deployment_id}/cancel"
         return cast(Record, self._call("POST", path, body=_given(reason=reason), repeatable=True))
 
+    def claim(self, deployment_id: int) -> Record:
+        """Take it on to answer what a deployment asks; twice is once."""
+        return cast(
+            Record, self._call("POST", f"/deployments/{deployment_id}/claim", body={}, repeatable=True)
+        )
+
     def promote(self, deployment_id: int, *, reason: str | None = None) -> Record:
         """Say that it goes on behind the wave that is over."""
         path = f"/deployments/{deployment_id}/promote"

@@ -63,6 +63,8 @@ class Snapshot:
     is_rollback: bool
     wave_count: int
     wave: WaveCounts
+    startable: int | None = None
+    """How many of the wave's waiting steps wait for no other step of their target; None: all of them."""
     idle_attempts: Sequence[OpenAttempt] = ()
     """Attempts to nudge, at most a few hundred."""
     next_lease_end: datetime | None = None
@@ -73,6 +75,8 @@ class Snapshot:
     """Whether any wave has waiting steps; looked up only while winding down."""
     blockers: Sequence[Blocker] = ()
     """Reasons to wait; looked up only while pending."""
+    void: str = ""
+    """Why its plan cannot be carried out any more; looked up only while pending, and only where nothing else holds it."""
     expires_at: datetime | None = None
     """A deployment that is still pending then is given up."""
     closed: Sequence[Blocker] = ()
@@ -138,6 +142,8 @@ class Decision:
     close_unstarted_as: StepStatus | None = None
     """End every step that was certainly never started, with this status."""
     roll_back: bool = False
+    replan: bool = False
+    """Another one takes its place, with a plan of now."""
     ask_to_promote: bool = False
     put_back: str | None = None
     """Put back what was changed, and end so after that."""
@@ -194,7 +200,14 @@ def _decide_pending(snapshot: Snapshot, now: datetime) -> Decision:
         if snapshot.expires_at is not None:
             wake_at = min(wake_at, snapshot.expires_at)
         return Decision(held_by=held_by(snapshot.blockers), wake_at=wake_at)
-    return Decision(status=DeploymentStatus.RUNNING, wake_at=now)
+    return _start(snapshot, now)
+
+
+def _start(snapshot: Snapshot, now: datetime) -> Decision:
+    if not snapshot.void:
+        return Decision(status=DeploymentStatus.RUNNING, wake_at=now)
+    ends = Decision(status=DeploymentStatus.SUPERSEDED, failure=snapshot.void, replan=True)
+    return replace(ends, close_unstarted_as=StepStatus.SKIPPED)
 
 
 def _wind_down(snapshot: Snapshot, now: datetime, status: StepStatus) -> Decision:
@@ -317,10 +330,11 @@ def _go_on(snapshot: Snapshot, now: datetime) -> Decision:
 def _hand_out(snapshot: Snapshot, now: datetime) -> Decision:
     """Start as many of the wave's steps as may run side by side, and nudge what nobody works on."""
     wave = snapshot.wave
+    startable = wave.waiting if snapshot.startable is None else snapshot.startable
     room = snapshot.max_parallel - wave.open
-    hand_out = max(0, min(wave.waiting, room, HAND_OUT_AT_ONCE))
+    hand_out = max(0, min(startable, room, HAND_OUT_AT_ONCE))
     waiting = _wait(snapshot, now)
-    more = min(wave.waiting, room) > HAND_OUT_AT_ONCE
+    more = min(startable, room) > HAND_OUT_AT_ONCE
     wake_at = now if more else min(waiting.wake_at or now + NUDGE_AGAIN, now + NUDGE_AGAIN)
     if not hand_out:
         return waiting

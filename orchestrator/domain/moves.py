@@ -1,5 +1,6 @@
 """What a strategy makes of targets: moves, and the waves that they become."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,10 @@ class Batch:
 
     targets: tuple[str, ...]
     wait_seconds: int = 0
+    at_a_time: int | None = None
+    """So many of them at a time, each by itself: the next begins when one has been through every action."""
+    out_of_traffic: int | None = None
+    """Of such a batch: each gets no new requests while it is changed, and this weight after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,35 +57,29 @@ def lay_out_moves(
     *,
     actions: Sequence[PlannedAction],
     undos: Sequence[PlannedAction],
+    verifying: Sequence[int],
     shift_actions: ShiftActions,
 ) -> tuple[tuple[PlannedAction, ...], tuple[PlannedWave, ...]]:
     """Make the waves of the moves, and all actions: the pipeline's own and, behind them, their `undos` and those of the shifts.
 
+    `verifying`: which of its own are carried out again where a move asks for that.
     What a move that comes to nothing waits or asks for, because there is no action that verifies, is left to the one before it.
     """
     known = [*actions, *undos]
     indexes: dict[tuple[object, ...], int] = {}
     waves: list[PlannedWave] = []
-    verifying = [index for index, action in enumerate(actions) if action.kind == "verify"]
     for batch, move in enumerate(moves):
         if isinstance(move, Batch):
-            todo = list(range(len(actions)))
+            todo = _through(move, len(actions), known, indexes, shift_actions)
         elif isinstance(move, Shift):
             todo = [_index_of(move, known, indexes, shift_actions)]
         else:
-            todo = verifying
-        waves += [
-            PlannedWave(
-                index=len(waves) + offset,
-                batch=batch,
-                action_index=action_index,
-                steps=tuple(
-                    PlannedStep(position, target, action_index)
-                    for position, target in enumerate(move.targets)
-                ),
-            )
-            for offset, action_index in enumerate(todo)
-        ]
+            todo = [*verifying]
+        slides = isinstance(move, Batch) and move.at_a_time is not None
+        for chain in [todo] if slides else [[action_index] for action_index in todo]:
+            each = itertools.product(move.targets, chain)
+            steps = tuple(PlannedStep(n, target, action) for n, (target, action) in enumerate(each))
+            waves.append(PlannedWave(len(waves), batch, chain[0], steps))
         if waves and (move.wait_seconds or isinstance(move, Again)):
             asks = isinstance(move, Again) and move.asks
             waves[-1] = replace(
@@ -89,6 +88,33 @@ def lay_out_moves(
                 asks=waves[-1].asks or asks,
             )
     return tuple(known), tuple(waves)
+
+
+def _through(
+    batch: Batch,
+    action_count: int,
+    known: list[PlannedAction],
+    indexes: dict[tuple[object, ...], int],
+    shift_actions: ShiftActions,
+) -> list[int]:
+    """Every action, by its index; where each target is taken out of the traffic by itself, between the two shifts of that."""
+    todo = list(range(action_count))
+    if batch.out_of_traffic is None:
+        return todo
+    out, back = drained(batch.targets, batch.out_of_traffic)
+    return [
+        _index_of(out, known, indexes, shift_actions),
+        *todo,
+        _index_of(back, known, indexes, shift_actions),
+    ]
+
+
+def drained(targets: tuple[str, ...], full_weight: int) -> tuple[Shift, Shift]:
+    """Take targets out of the traffic, but only if requests go somewhere else, and give it back; one that fails stays out."""
+    return (
+        Shift(targets=targets, weight=0, undo=full_weight, drains=True, beside=(ANY_OTHER,)),
+        Shift(targets=targets, weight=full_weight),
+    )
 
 
 def _index_of(

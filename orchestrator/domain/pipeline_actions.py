@@ -18,7 +18,18 @@ VERIFY_SLACK_SECONDS = 10
 """How far behind a check's own `within`, after which it says what it saw, the step's timeout lies."""
 
 _KEYS = {
-    RUN: ("run", "name", "timeout", "grace", "retries", "idempotent", "variables", "undo", "irreversible"),
+    RUN: (
+        "run",
+        "name",
+        "timeout",
+        "grace",
+        "retries",
+        "idempotent",
+        "variables",
+        "undo",
+        "irreversible",
+        "verifies",
+    ),
     FILES: ("files", "keep", "name", "timeout", "grace", "retries", "variables"),
     VERIFY: ("verify", "name", "variables"),
 }
@@ -95,6 +106,11 @@ def _run(section: Section) -> ActionSpec:
         section.problems.add(
             section.at("undo"), "what can be undone is not irreversible; leave one of them out"
         )
+    verifies = section.flag("verifies", default=False)
+    if verifies and (irreversible or section.has("undo")):
+        section.problems.add(
+            section.at("verifies"), "what verifies changes nothing: there is nothing to undo"
+        )
     return ActionSpec(
         kind=RUN,
         title=section.text("name", default=shortened(first_line), most=MAX_TITLE_CHARACTERS),
@@ -106,6 +122,7 @@ def _run(section: Section) -> ActionSpec:
         variables=read_variables(section),
         undo=section.text("undo", default="", most=MAX_SCRIPT_CHARACTERS),
         irreversible=irreversible,
+        verifies=verifies,
     )
 
 

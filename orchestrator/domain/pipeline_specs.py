@@ -61,6 +61,8 @@ class ActionSpec:
     """The script that puts back what a run did, when its deployment is rolled back."""
     irreversible: bool = False
     """What a run did cannot be put back: nobody goes back behind it without being told to."""
+    verifies: bool = False
+    """A run that changes nothing and says whether its target is well, so that it is asked again as a verify is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,4 +257,5 @@ def _action_document(action: ActionSpec) -> dict[str, Any]:
         "idempotent": action.idempotent,
         **({"undo": action.undo} if action.undo else {}),
         **({"irreversible": True} if action.irreversible else {}),
+        **({"verifies": True} if action.verifies else {}),
     }

@@ -1,6 +1,7 @@
 """What a deployment will do, fixed when it is requested."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +9,9 @@ from typing import Any
 
 from orchestrator.domain.variables import label_variable, merge_variables
 
-FORMAT = 5
+FORMAT = 6
 """Grows whenever an older version could misread a document of a newer one."""
+WITHOUT_SLIDING = 5
 WITHOUT_SKIPS = 4
 WITHOUT_WAVES = 3
 WITHOUT_WAITS = 2
@@ -58,7 +60,10 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class PlannedWave:
-    """Steps that run side by side: one action on every target of one batch; both numbers count from 0."""
+    """Steps that run side by side: one action on every target of one batch; both numbers count from 0.
+
+    One that slides has all steps of each target, one target after the other: of a target's, one at a time runs.
+    """
 
     index: int
     batch: int
@@ -68,6 +73,17 @@ class PlannedWave:
     """How long after its end the next wave begins."""
     asks: bool = False
     """A person says after that whether the next one begins."""
+
+    @property
+    def sliding(self) -> bool:
+        """Whether its targets go through several actions, each by itself."""
+        return len(self.steps) > 1 and self.steps[0].target == self.steps[1].target
+
+    def chain(self) -> tuple[int, ...]:
+        """The actions that each of its targets goes through."""
+        first = self.steps[0].target
+        own = itertools.takewhile(lambda step: step.target == first, self.steps)
+        return tuple(step.action_index for step in own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +123,11 @@ class Plan:
         return any(action.undo is not None for action in self.actions)
 
     @property
+    def slides(self) -> bool:
+        """Whether targets of it go through their actions each by itself."""
+        return any(wave.sliding for wave in self.waves)
+
+    @property
     def is_plain(self) -> bool:
         """Whether it takes each target through every action once, and that is all."""
         count = len(self.actions)
@@ -114,7 +135,8 @@ class Plan:
             not self.undoes
             and self.max_skipped is None
             and all(
-                (wave.batch, wave.action_index) == divmod(wave.index, count) and not wave.asks
+                (wave.batch, wave.action_index) == divmod(wave.index, count)
+                and not (wave.asks or wave.sliding)
                 for wave in self.waves
             )
         )
@@ -154,7 +176,7 @@ def to_document(plan: Plan) -> dict[str, Any]:
     with_waits = _with_waits(plan)
     number = WITHOUT_WAVES if with_waits else WITHOUT_WAITS if plan.secrets else WITHOUT_SECRETS
     return {
-        "format": number if plain else WITHOUT_SKIPS if plan.max_skipped is None else FORMAT,
+        "format": number if plain else _format_of_waves(plan),
         "application": plan.application,
         "version": plan.version,
         "environment": plan.environment,
@@ -181,8 +203,14 @@ def to_document(plan: Plan) -> dict[str, Any]:
             else {"waves": _wave_documents(plan), "side": plan.side}
         ),
         **(_limits(plan) if with_waits or not plain else {}),
-        **({} if plan.max_skipped is None else {"max_skipped": plan.max_skipped}),
+        **({} if plan.max_skipped is None and not plan.slides else {"max_skipped": plan.max_skipped}),
     }
+
+
+def _format_of_waves(plan: Plan) -> int:
+    if plan.slides:
+        return FORMAT
+    return WITHOUT_SKIPS if plan.max_skipped is None else WITHOUT_SLIDING
 
 
 def _action_document(action: PlannedAction, *, plain: bool) -> dict[str, Any]:
@@ -202,15 +230,19 @@ def _action_document(action: PlannedAction, *, plain: bool) -> dict[str, Any]:
     return {**document, "undo": action.undo, "only_untouched": action.only_untouched}
 
 
-def _wave_documents(plan: Plan) -> list[list[int | bool]]:
-    """Batch, action, first target, number of targets, wait and whether a person is asked: targets of a wave stand together."""
+def _wave_documents(plan: Plan) -> list[list[Any]]:
+    """Batch, action, first target, number of targets, wait and whether a person is asked: targets of a wave stand together.
+
+    In a plan that slides each wave has a list of actions.
+    """
     places = {target.name: place for place, target in enumerate(plan.targets)}
+    slides = plan.slides
     return [
         [
             wave.batch,
-            wave.action_index,
+            list(wave.chain()) if slides else wave.action_index,
             places[wave.steps[0].target],
-            len(wave.steps),
+            len(wave.steps) // len(wave.chain()),
             wave.wait_seconds,
             wave.asks,
         ]

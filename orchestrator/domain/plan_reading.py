@@ -1,5 +1,6 @@
 """Reading a plan that was kept: all of it is understood, or none of it."""
 
+import itertools
 from collections.abc import Mapping
 from types import UnionType
 from typing import Any
@@ -9,6 +10,7 @@ from orchestrator.domain.plan import (
     FORMAT,
     WITHOUT_SECRETS,
     WITHOUT_SKIPS,
+    WITHOUT_SLIDING,
     WITHOUT_WAITS,
     WITHOUT_WAVES,
     Plan,
@@ -50,7 +52,8 @@ _OF_WAVES = {
     "side": str,
 }
 _OF_SKIPS = {**_OF_WAVES, "max_skipped": int}
-_SHAPES = {WITHOUT_SKIPS: _OF_WAVES, FORMAT: _OF_SKIPS}
+_OF_SLIDING = {**_OF_WAVES, "max_skipped": int | None}
+_SHAPES = {WITHOUT_SKIPS: _OF_WAVES, WITHOUT_SLIDING: _OF_SKIPS, FORMAT: _OF_SLIDING}
 """The newer formats say of each wave what it is."""
 _ABSENT: dict[int, dict[str, Any]] = {WITHOUT_SECRETS: {"secrets": []}, WITHOUT_WAITS: {}}
 """What older formats do not have, beside what only the newest has."""
@@ -93,7 +96,7 @@ def from_document(document: object) -> Plan:
     _require_limits(values, number)
     if shape is not None:
         _require_undos(actions)
-        waves = _said(values.pop("waves"), names, len(actions))
+        waves = _said(values.pop("waves"), names, len(actions), slides=number == FORMAT)
     else:
         batches = _cut(names, values.pop("batch_sizes"))
         waits = values.pop("waits")
@@ -114,7 +117,7 @@ def says_waves(document: Mapping[str, Any]) -> bool:
 
 
 def _require_limits(values: Mapping[str, Any], number: object) -> None:
-    most = (values["max_failures"], values["max_batch_failures"] or 0, values.get("max_skipped", 0))
+    most = (values["max_failures"], values["max_batch_failures"] or 0, values.get("max_skipped") or 0)
     limits = (*most, values["max_parallel"] - 1)
     ways = ("fail", "rollback")
     may_ask = number in {WITHOUT_WAVES, *_SHAPES} and values["answer_seconds"] > 0
@@ -130,18 +133,26 @@ def _require_undos(actions: tuple[PlannedAction, ...]) -> None:
         raise PlanUnreadableError("the plan has an action that is undone by none of its actions")
 
 
-def _said(waves: list[Any], names: list[str], action_count: int) -> tuple[PlannedWave, ...]:
-    """The waves that the newest format says: batch, action, first target, number of targets, wait, and whether it asks."""
+def _said(waves: list[Any], names: list[str], action_count: int, *, slides: bool) -> tuple[PlannedWave, ...]:
+    """The waves that the newer formats say: batch, action, first target, number of targets, wait, and whether it asks.
+
+    `slides`: actions, in a list.
+    """
     found = []
+    kinds = [int, list if slides else int, int, int, int, bool]
     for index, each in enumerate(waves):
-        if not isinstance(each, list) or [type(part) for part in each] != [int] * 5 + [bool]:
+        if not isinstance(each, list) or [type(part) for part in each] != kinds:
             raise PlanUnreadableError(f"wave {index} of the plan is not such as this version makes")
         batch, action, first, count, wait, asks = each
-        right = 0 <= action < action_count and 0 <= first < first + count <= len(names)
-        if not right or min(batch, wait) < 0:
+        chain = action if slides else [action]
+        right = chain and all(type(part) is int and 0 <= part < action_count for part in chain)
+        if not right or not 0 <= first < first + count <= len(names) or min(batch, wait) < 0:
             raise PlanUnreadableError(f"wave {index} of the plan is about what the plan does not have")
-        steps = tuple(PlannedStep(n, name, action) for n, name in enumerate(names[first : first + count]))
-        found.append(PlannedWave(index, batch, action, steps, wait, asks))
+        through = itertools.product(names[first : first + count], chain)
+        steps = tuple(PlannedStep(n, name, part) for n, (name, part) in enumerate(through))
+        found.append(PlannedWave(index, batch, chain[0], steps, wait, asks))
+    if slides and found and not any(wave.sliding for wave in found):
+        raise PlanUnreadableError("the plan says that it slides, and no wave of it does")
     return tuple(found)
 
 

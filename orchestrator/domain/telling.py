@@ -17,6 +17,7 @@ KINDS = frozenset(
         "deployment.answered",
         "deployment.approved",
         "deployment.cancel_requested",
+        "deployment.claimed",
         "deployment.continued",
         "deployment.halted",
         "deployment.not_promoted",

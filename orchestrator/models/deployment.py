@@ -124,6 +124,8 @@ class Deployment(Timestamps, Base):
     unanswered: Mapped[str] = mapped_column(server_default="fail")
     answer_by: Mapped[datetime | None]
     """Until when one is asked now."""
+    claimed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    """Who has taken it on to answer what it asks now; null: whoever is first."""
     wave_index: Mapped[int] = mapped_column(server_default="0")
     next_wave_at: Mapped[datetime | None]
     """Its wave is over, and the next one begins then."""

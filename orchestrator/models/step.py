@@ -29,6 +29,8 @@ class Wave(Base):
     """How long after its end the next wave begins."""
     asks: Mapped[bool] = mapped_column(server_default=false())
     """A person says after that whether the next one begins."""
+    sliding: Mapped[bool] = mapped_column(server_default=false())
+    """Its targets go through several actions, each by itself; `action_index` is the first of these."""
     waiting: Mapped[int]
     ready: Mapped[int] = mapped_column(server_default="0")
     running: Mapped[int] = mapped_column(server_default="0")

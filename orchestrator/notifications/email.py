@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import orjson
 
 from orchestrator.domain.errors import SettingsRefusedError
+from orchestrator.domain.printing import printable
 from orchestrator.notifications.base import Message, Outside, Receipt, Verdict
 from orchestrator.notifications.settings import only
 
@@ -69,9 +70,7 @@ class EmailChannel:
         mail = EmailMessage(policy=SMTP)
         mail["From"] = self.sender
         mail["To"] = ", ".join(self.to)
-        mail["Subject"] = "".join(each if each.isprintable() else " " for each in line)[
-            :MOST_SUBJECT_CHARACTERS
-        ]
+        mail["Subject"] = printable(line)[:MOST_SUBJECT_CHARACTERS]
         mail["Date"] = format_datetime(message.at)
         mail["Message-ID"] = f"<{message.id}@devops-release-manager>"
         mail["Auto-Submitted"] = "auto-generated"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from orchestrator import clock
 from orchestrator.domain.gates import WINDOW, Blocker
 from orchestrator.domain.statuses import DeploymentStatus
-from orchestrator.services import execution
+from orchestrator.services import standing
 
 ANSWER, PROMOTE, WAIT = "answer", "promote", "wait"
 """What a deployment that has begun may wait for beside gates: a person, or the time that its plan has between two batches."""
@@ -21,8 +21,8 @@ def present_whole(session: Session, row: Row[Any]) -> dict[str, Any]:
     """A deployment with every reason for which it waits."""
     now = clock.now()
     if row.status == DeploymentStatus.PENDING:
-        return present(row, execution.reasons(session, row, row, now))
-    return present(row, execution.closed(session, row, now) if row.status == DeploymentStatus.PAUSED else ())
+        return present(row, standing.reasons(session, row, row, now))
+    return present(row, standing.closed(session, row, now) if row.status == DeploymentStatus.PAUSED else ())
 
 
 def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[str, Any]:
@@ -68,7 +68,12 @@ def _waiting_for(row: Row[Any], blockers: Iterable[Blocker] | None) -> list[dict
 
 
 def _asked(row: Row[Any]) -> list[dict[str, Any]]:
-    """What a person has to say, if anything."""
+    """What a person has to say, if anything, and who has taken that on."""
+    by = f"; {row.claimed_by_name} has claimed it" if row.claimed_by_name else ""
+    return [{**each, "message": each["message"] + by} for each in _questions(row)]
+
+
+def _questions(row: Row[Any]) -> list[dict[str, Any]]:
     if row.n_unknown:
         steps = "1 step is" if row.n_unknown == 1 else f"{row.n_unknown} steps are"
         message = f"the end of {steps} unknown; a person has to say what became of it"

@@ -1,6 +1,9 @@
 """What a deployment would do, as it is sent."""
 
+from collections.abc import Iterable
 from typing import Any
+
+from sqlalchemy import Row
 
 from orchestrator.presenting.explanations import present_explanation
 from orchestrator.services.foreseeing import Foreseen
@@ -34,8 +37,12 @@ def present_foreseen(found: Foreseen) -> dict[str, Any]:
             }
             for wave in found.waves
         ],
+        "scripts": _scripts(found.waves),
         "replaces": before
         and {"deployment_id": before.id, "version": before.version, "since": before.ended_at},
+        "brings": [
+            {"release_id": each.id, "version": each.version, "changes": each.changes} for each in found.brings
+        ],
         "changed_variables": [
             {"name": name, "before": old, "after": new} for name, (old, new) in found.changed.items()
         ],
@@ -46,6 +53,17 @@ def present_foreseen(found: Foreseen) -> dict[str, Any]:
         },
         **{name: explained[name] for name in ("because", "gates", "queue", "forecast", "remedies")},
     }
+
+
+def _scripts(waves: Iterable[Row[Any]]) -> list[dict[str, str]]:
+    """What is run on targets, each once, as the waves come to it."""
+    found: list[dict[str, str]] = []
+    for wave in waves:
+        script = wave.action["settings"].get("script")
+        each = {"action": wave.action.get("title") or wave.action["kind"], "script": script}
+        if script and each not in found:
+            found.append(each)
+    return found
 
 
 def _seconds(value: Any) -> float | None:

@@ -47,7 +47,8 @@ _SURROUNDINGS = text(
 )
 
 _READ = """
-    SELECT {columns}, r.version, r.name AS application, u.username AS requested_by_name, {reached}
+    SELECT {columns}, r.version, r.name AS application, u.username AS requested_by_name,
+        (SELECT c.username FROM users c WHERE c.id = d.claimed_by) AS claimed_by_name, {reached}
     FROM deployments d
     JOIN releases r ON r.id = d.release_id
     LEFT JOIN users u ON u.id = d.requested_by
@@ -121,12 +122,27 @@ _TOUCHED = text(f"""
 """)
 
 
-# What has it, or will have it when those before have succeeded.
+# What has it, or will have it when those before have succeeded: first those that wait, of which the last in line, then the latest.
 _LIVE_SIDE = text("""
     SELECT side FROM deployments
     WHERE application_id = :application_id AND environment = :environment AND side IS NOT NULL
-      AND status IN ('pending', 'running', 'paused', 'succeeded') AND undo_from IS NULL AND cancel_requested_at IS NULL
-    ORDER BY id DESC LIMIT 1
+      AND (status IN ('running', 'paused', 'succeeded') OR (status = 'pending' AND NOT :is_next))
+      AND undo_from IS NULL AND cancel_requested_at IS NULL
+    ORDER BY status = 'pending' DESC, CASE WHEN status = 'pending' THEN priority END,
+        coalesce(ended_at, 'infinity') DESC, id DESC LIMIT 1
+""")
+
+# By the last shift of each that succeeded, if it is not so long ago that its steps would have to be searched for.
+_IDLE = text("""
+    SELECT t.name FROM targets t JOIN LATERAL (
+        SELECT p.document #> ARRAY['actions', s.action_index::text, 'settings', 'weight'] AS weight
+        FROM (SELECT deployment_id, action_index, ended_at, id FROM steps
+              WHERE target_id = t.id AND status = 'succeeded' ORDER BY ended_at DESC, id DESC LIMIT 100) s
+        JOIN plans p ON p.deployment_id = s.deployment_id
+        WHERE p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'traffic'
+        ORDER BY s.ended_at DESC, s.id DESC LIMIT 1
+    ) last ON true
+    WHERE t.application_id = :application_id AND t.environment = :environment AND t.active AND last.weight = '0'
 """)
 
 
@@ -172,10 +188,19 @@ def last_good_release(
     return found
 
 
-def live_side(session: Session, application_id: int, environment: str) -> str:
-    """The side that has the traffic of a slot when all that was requested before has succeeded; "" where nobody switched yet."""
-    params = {"application_id": application_id, "environment": environment}
+def live_side(session: Session, application_id: int, environment: str, *, is_next: bool = False) -> str:
+    """The side that has the traffic of a slot when all that was requested before has succeeded; "" where nobody switched yet.
+
+    `is_next`: for one that passes those that wait.
+    """
+    params = {"application_id": application_id, "environment": environment, "is_next": is_next}
     return session.execute(_LIVE_SIDE, params).scalar() or ""
+
+
+def idle_targets(session: Session, application_id: int, environment: str) -> set[str]:
+    """The targets of a slot that get no requests, as deployments left them there."""
+    params = {"application_id": application_id, "environment": environment}
+    return set(session.execute(_IDLE, params).scalars())
 
 
 def touched_targets(session: Session, deployment_id: int) -> list[str]:

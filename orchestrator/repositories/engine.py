@@ -20,7 +20,7 @@ from orchestrator.repositories.waking import WAKE_WAITING
 
 LOCK = f"""
     SELECT {columns(Deployment, "d")}, r.version, r.name AS application, r.artifact, r.artifact_sha256, clock_timestamp() AS now,
-        w.waiting, w.ready, w.running, w.unknown, w.batch, w.wait_seconds, w.asks,
+        w.waiting, w.ready, w.running, w.unknown, w.batch, w.wait_seconds, w.asks, w.sliding,
         (SELECT u.username FROM users u WHERE u.id = d.requested_by) AS requested_by_name,
         (SELECT pr.version FROM deployments p JOIN releases pr ON pr.id = p.release_id
          WHERE p.application_id = d.application_id AND p.environment = d.environment AND p.status = 'succeeded'
@@ -35,7 +35,7 @@ LOCK = f"""
 LOCKED = (
     columns(Deployment, "locked")
     + ", locked.version, application, artifact, artifact_sha256, now, waiting, ready, running, unknown, batch, wait_seconds,"
-    " asks, requested_by_name, previous_version"
+    " asks, sliding, requested_by_name, previous_version"
 )
 _LOCK = text(LOCK)
 
@@ -60,7 +60,7 @@ _BATCH_FAILURES = text("SELECT sum(failed)::bigint FROM waves WHERE deployment_i
 _HAND_OUT = """
     WITH next AS (
         SELECT id, :takes AND row_number() OVER (ORDER BY position) = 1 AS is_taken FROM (
-            SELECT id, position FROM steps WHERE deployment_id = :id AND wave_index = :wave AND status = 'waiting'
+            SELECT id, position FROM steps s WHERE deployment_id = :id AND wave_index = :wave AND status = 'waiting'{alone}
             ORDER BY position LIMIT :count) first
     ), handed AS (
         UPDATE steps s SET status = CASE WHEN is_taken THEN 'running' ELSE 'ready' END, attempt = attempt + 1,
@@ -90,6 +90,16 @@ _HAND_OUT = """
     FROM made JOIN handed ON handed.id = step_id LEFT JOIN plans p ON is_taken AND p.deployment_id = handed.deployment_id
     ORDER BY made.id
 """
+
+# Of a wave that slides: those before it of the same target have ended.
+_ALONE = """
+              AND NOT EXISTS (SELECT 1 FROM steps b WHERE b.deployment_id = :id AND b.target_id = s.target_id
+                AND b.wave_index = :wave AND b.position < s.position AND b.status IN ('waiting', 'ready', 'running', 'unknown'))"""
+_STARTABLE = text(f"""
+    SELECT count(*) FROM (
+        SELECT 1 FROM steps s WHERE deployment_id = :id AND wave_index = :wave AND status = 'waiting'{_ALONE}
+        ORDER BY position LIMIT :most) first
+""")
 
 _WOKEN = ", woken AS (UPDATE deployments SET {assignments} WHERE id = :id AND status = :old RETURNING id)"
 
@@ -264,14 +274,31 @@ def batch_failures(session: Session, deployment_id: int, batch: int) -> int:
     return int(session.execute(_BATCH_FAILURES, {"id": deployment_id, "batch": batch}).scalar() or 0)
 
 
+def startable(session: Session, row: Row[Any]) -> int | None:
+    """How many waiting steps of the current wave wait for no other one, at most as many as may run; None: it does not slide."""
+    if not row.sliding:
+        return None
+    params = {"id": row.id, "wave": row.wave_index, "most": row.max_parallel}
+    return int(execute(session, _STARTABLE, params).scalar_one())
+
+
 def hand_out(
-    session: Session, deployment_id: int, wave: int, count: int, *, change: Change, taker: Taker | None
+    session: Session,
+    deployment_id: int,
+    wave: int,
+    count: int,
+    *,
+    change: Change,
+    taker: Taker | None,
+    sliding: bool = False,
 ) -> list[Row[Any]]:
     """Make the next waiting steps ready, each with a new attempt, and write the change of the deployment; the attempts.
 
     With a `taker` the first of them runs, under a token, and its row has all that `attempts.claim` gives.
     """
-    statement = _hand_out(change.assignments() if change else "", others=change.others())
+    statement = _hand_out(
+        change.assignments() if change else "", others=change.others(), alone=_ALONE if sliding else ""
+    )
     params = change.params() | {
         "id": deployment_id,
         "wave": wave,
@@ -323,10 +350,10 @@ def write(session: Session, deployment_id: int, change: Change) -> list[int]:
 
 
 @cache
-def _hand_out(assignments: str, *, others: str) -> TextClause:
+def _hand_out(assignments: str, *, others: str, alone: str) -> TextClause:
     written = _WOKEN.format(assignments=assignments) if assignments else ""
     only_if = "JOIN woken ON woken.id = handed.deployment_id" if assignments else ""
-    return text(_HAND_OUT.format(others=others, written=written, only_if=only_if))
+    return text(_HAND_OUT.format(others=others, written=written, only_if=only_if, alone=alone))
 
 
 @cache

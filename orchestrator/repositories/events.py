@@ -27,6 +27,11 @@ _OF_DEPLOYMENT = text("""
     WHERE e.deployment_id = :id AND e.seq > :after ORDER BY e.seq LIMIT :limit
 """)
 
+_NEWEST_OF_DEPLOYMENT = text("""
+    SELECT e.*, u.username FROM events e LEFT JOIN users u ON u.id = e.actor_id
+    WHERE e.deployment_id = :id ORDER BY e.seq DESC LIMIT :limit
+""")
+
 _LAST_OF = text("""
     SELECT e.*, u.username FROM events e LEFT JOIN users u ON u.id = e.actor_id
     WHERE e.deployment_id = :id AND e.kind = :kind ORDER BY e.seq DESC LIMIT 1
@@ -73,6 +78,12 @@ def head(session: Session, subject: str) -> tuple[int, bytes]:
 def of_deployment(session: Session, deployment_id: int, *, after: int, limit: int) -> list[Row[Any]]:
     """Entries about a deployment, in order."""
     return list(session.execute(_OF_DEPLOYMENT, {"id": deployment_id, "after": after, "limit": limit}))
+
+
+def newest_of_deployment(session: Session, deployment_id: int, *, limit: int) -> list[Row[Any]]:
+    """The last entries about a deployment, in order."""
+    found = session.execute(_NEWEST_OF_DEPLOYMENT, {"id": deployment_id, "limit": limit}).all()
+    return list(reversed(found))
 
 
 def last_of(session: Session, deployment_id: int, kind: str) -> Row[Any] | None:

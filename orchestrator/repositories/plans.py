@@ -6,10 +6,18 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-_WAVES = text("""
-    SELECT w.index, w.total, w.wait_seconds, p.document -> 'actions' -> w.action_index::integer AS action,
+WAVE_ACTION = """
+        CASE WHEN w.sliding THEN '{"kind": "sliding", "title": "every action, target by target"}'
+            ELSE p.document -> 'actions' -> w.action_index::integer END"""
+"""Of a wave `w` and the plan `p` of its deployment: what its targets go through."""
+
+# Of a wave that slides each target has one step with its first action.
+_WAVES = text(f"""
+    SELECT w.index, w.wait_seconds, {WAVE_ACTION} AS action,
+        CASE WHEN w.sliding THEN (SELECT count(DISTINCT s.target_id) FROM steps s
+            WHERE s.deployment_id = w.deployment_id AND s.wave_index = w.index) ELSE w.total END AS total,
         ARRAY(SELECT s.target_name FROM steps s WHERE s.deployment_id = w.deployment_id AND s.wave_index = w.index
-              ORDER BY s.position LIMIT :targets) AS targets
+              AND s.action_index = w.action_index ORDER BY s.position LIMIT :targets) AS targets
     FROM waves w JOIN plans p ON p.deployment_id = w.deployment_id
     WHERE w.deployment_id = :id ORDER BY w.index LIMIT :waves
 """)

@@ -66,10 +66,10 @@ _INSERT = text(f"""
     ), p AS (
         INSERT INTO plans (deployment_id, document) VALUES (:id, CAST(:document AS jsonb))
     ), w AS (
-        INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting, wait_seconds, asks)
-        SELECT :id, index, batch, action_index, total, total, wait_seconds, asks
-        FROM json_to_recordset(CAST(:waves AS json))
-            AS x(index bigint, batch bigint, action_index bigint, total bigint, wait_seconds bigint, asks boolean)
+        INSERT INTO waves (deployment_id, index, batch, action_index, total, waiting, wait_seconds, asks, sliding)
+        SELECT :id, index, batch, action_index, total, total, wait_seconds, asks, sliding
+        FROM json_to_recordset(CAST(:waves AS json)) AS x(index bigint, batch bigint, action_index bigint, total bigint,
+            wait_seconds bigint, asks boolean, sliding boolean)
     ), s AS (
         INSERT INTO steps (deployment_id, wave_index, position, action_index, target_id, target_name, target)
         SELECT :id, s.wave_index, s.position, s.action_index, t.id, t.name, CAST(:targets AS jsonb) -> t.name

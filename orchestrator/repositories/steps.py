@@ -11,6 +11,7 @@ from orchestrator.domain.statuses import STEP_TERMINAL, StepStatus
 from orchestrator.models.step import Step
 from orchestrator.repositories.began import BEGAN, CHANGES
 from orchestrator.repositories.columns import columns
+from orchestrator.repositories.plans import WAVE_ACTION
 
 _SETTLE = text("""
     UPDATE steps SET status = :status, exit_code = :exit_code, failure = :failure,
@@ -33,7 +34,7 @@ _FAILED_IN = text("""
 _UNSKIP = text("""
     WITH opened AS (
         UPDATE steps SET status = 'waiting', ended_at = NULL, failure = NULL
-        WHERE deployment_id = :id AND target_id = ANY(:targets) AND status = 'skipped' AND wave_index > :wave
+        WHERE deployment_id = :id AND target_id = ANY(:targets) AND status = 'skipped' AND wave_index >= :wave
         RETURNING wave_index
     )
     UPDATE waves SET waiting = waiting + n, skipped = skipped - n
@@ -136,9 +137,9 @@ def failed_in(session: Session, deployment_id: int, wave: int) -> list[Row[Any]]
     return list(session.execute(_FAILED_IN, {"id": deployment_id, "wave": wave}))
 
 
-def unskip(session: Session, deployment_id: int, target_ids: list[int], *, after_wave: int) -> None:
-    """Have these targets wait again for what later waves have for them."""
-    session.execute(_UNSKIP, {"id": deployment_id, "targets": target_ids, "wave": after_wave})
+def unskip(session: Session, deployment_id: int, target_ids: list[int], *, from_wave: int) -> None:
+    """Have these targets wait again for what this wave and later ones have left for them."""
+    session.execute(_UNSKIP, {"id": deployment_id, "targets": target_ids, "wave": from_wave})
 
 
 def page(
@@ -178,18 +179,18 @@ _FIRST = text(f"""
     LIMIT :limit
 """)
 
-_WAVES = text("""
+_WAVES = text(f"""
     SELECT w.index AS wave_index, w.total, w.waiting, w.ready, w.running, w.succeeded, w.failed, w.skipped, w.cancelled,
-        w.unknown, p.document -> 'actions' -> w.action_index::integer AS action
+        w.unknown, {WAVE_ACTION} AS action
     FROM waves w JOIN plans p ON p.deployment_id = w.deployment_id
     WHERE w.deployment_id = :id
     ORDER BY (w.failed + w.unknown + w.running + w.ready > 0) DESC, w.index LIMIT :limit
 """)
 
 
-_PAGE_OF_WAVES = text("""
+_PAGE_OF_WAVES = text(f"""
     SELECT w.index AS wave_index, w.batch, w.total, w.waiting, w.ready, w.running, w.succeeded, w.failed, w.skipped,
-        w.cancelled, w.unknown, p.document -> 'actions' -> w.action_index::integer AS action
+        w.cancelled, w.unknown, {WAVE_ACTION} AS action
     FROM waves w JOIN plans p ON p.deployment_id = w.deployment_id
     WHERE w.deployment_id = :id AND w.index >= :first
     ORDER BY w.index OFFSET :skip LIMIT :limit

@@ -11,7 +11,7 @@ from orchestrator.repositories.began import BEGAN
 
 # In the order of the plan, so that the targets that came last are the last.
 _STARTED = text(f"""
-    SELECT s.target_id, array_agg(s.action_index ORDER BY s.wave_index) AS actions
+    SELECT s.target_id, array_agg(s.action_index ORDER BY s.wave_index, s.position) AS actions
     FROM steps s WHERE s.deployment_id = :id AND {BEGAN}
     GROUP BY s.target_id ORDER BY min(s.wave_index), min(s.position)
 """)

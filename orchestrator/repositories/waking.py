@@ -36,6 +36,14 @@ _WAKE_HELD = text("""
     RETURNING id
 """)
 
+# Whoever decides about one has its row.
+_LET_LOOKS_END = text("""
+    SELECT id FROM deployments
+    WHERE status = 'pending' AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
+      AND (CAST(:environment AS text) IS NULL OR environment = :environment)
+    ORDER BY id FOR SHARE
+""")
+
 # One that was stopped between two waves: there are as many as slots at the most.
 _WAKE_CLOSED = text("""
     UPDATE deployments SET wake_at = clock_timestamp()
@@ -90,6 +98,11 @@ def wake_held(
     """Wake those that are held by this kind of gate; None: in every application, every environment."""
     params = {"kind": kind, "application_id": application_id, "environment": environment}
     return list(session.execute(_WAKE_HELD, params).scalars())
+
+
+def let_looks_end(session: Session, *, application_id: int | None, environment: str | None) -> None:
+    """Wait until nobody is deciding whether one of these starts; who decides later sees what this transaction wrote."""
+    session.execute(_LET_LOOKS_END, {"application_id": application_id, "environment": environment})
 
 
 def waiting(

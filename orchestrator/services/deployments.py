@@ -142,12 +142,30 @@ def cancel(session: Session, deployment_id: int, *, actor: Actor, reason: str) -
     execution.request_cancel(session, held, actor_id=actor.id, reason=reason)
 
 
+def claim(session: Session, deployment_id: int, *, actor: Actor) -> None:
+    """Take it on to answer what a deployment asks, also from somebody else: until then nobody else is heard. Twice is once.
+
+    Raises RuleViolationError where nothing is asked.
+    """
+    held = _lock(session, deployment_id, actor)
+    row = held.row
+    asked = row.answer_by or row.promotion_asked_at or held.wave.unknown
+    if held.status is not DeploymentStatus.PAUSED or not asked:
+        raise RuleViolationError(f"deployment {deployment_id} asks nothing: it is {held.status}")
+    if row.claimed_by == actor.id:
+        return
+    held.recorder.record("deployment.claimed", actor_id=actor.id, at=row.now, data={"from": row.claimed_by})
+    held.change.values["claimed_by"] = actor.id
+    execution.flush(session, held)
+
+
 def answer(session: Session, deployment_id: int, *, answer: str, step_id: int | None, actor: Actor) -> None:
     """Say what became of steps of which their targets could not (without a step: of all), or what to do after failures.
 
-    Raises RuleViolationError where nothing was asked, or not so.
+    Raises RuleViolationError where nothing was asked, or not so, ConflictError where somebody else has claimed it.
     """
     held = _lock(session, deployment_id, actor)
+    _require_claim(session, held, actor)
     asked = steps.unknown_ids(session, deployment_id)
     if held.status is DeploymentStatus.PAUSED and held.row.answer_by is not None and not asked:
         failures.answer(session, held, answer=answer, step_id=step_id, actor=actor)
@@ -165,8 +183,12 @@ def answer(session: Session, deployment_id: int, *, answer: str, step_id: int | 
 
 
 def promote(session: Session, deployment_id: int, *, actor: Actor, reason: str) -> None:
-    """End the wait between two waves, or say yes to a canary. Raises RuleViolationError where it waits for neither."""
+    """End the wait between two waves, or say yes to a canary. Raises RuleViolationError where it waits for neither.
+
+    Raises ConflictError where somebody else has claimed it.
+    """
     held = _lock(session, deployment_id, actor)
+    _require_claim(session, held, actor)
     waits = held.row.next_wave_at is not None or held.row.promotion_asked_at is not None
     is_over = held.wave.is_over and held.status in ACTIVE and held.row.undo_from is None
     if not (waits and is_over) or held.cancelling:
@@ -198,6 +220,13 @@ def _answer_step(
     elif new is StepStatus.FAILED:
         attempts.fail_target(session, held, step.target_id, why=f"{actor.username} said it failed")
     execution.flush(session, held)
+
+
+def _require_claim(session: Session, held: execution.Locked, actor: Actor) -> None:
+    if held.row.claimed_by in {None, actor.id}:
+        return
+    who = deployments.get(session, held.id).claimed_by_name
+    raise ConflictError(f"{who} has claimed deployment {held.id} and answers it; claim it yourself first")
 
 
 def _lock(session: Session, deployment_id: int, actor: Actor) -> execution.Locked:

@@ -9,17 +9,16 @@ from sqlalchemy.orm import Session
 
 from orchestrator import metrics
 from orchestrator.db import after_commit
-from orchestrator.domain import gates
 from orchestrator.domain.engine import NUDGE_AGAIN, ROLLBACK, Decision, Snapshot, WaveCounts, decide
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.domain.windows import WhenClosed
 from orchestrator.queue import Message, send_after_commit
-from orchestrator.repositories import deployments, engine, health, promotions, waking
+from orchestrator.repositories import engine, health, promotions, waking
 from orchestrator.repositories import undoing as undoing_rows
 from orchestrator.repositories.engine import Change, Taker
-from orchestrator.services import halting, rollbacks, undoing
+from orchestrator.services import halting, replanning, rollbacks, undoing
 from orchestrator.services.records import DeploymentRecorder
-from orchestrator.services.standing import standing
+from orchestrator.services.standing import blockers, closed
 from orchestrator.tasks import QueueName, TaskName, node_queue
 
 _OF_A_WAVE = ("next_wave_at", "promotion_asked_at")
@@ -158,6 +157,7 @@ def _snapshot(session: Session, held: Locked, timer: datetime | None) -> Snapsho
         timer is not None and held.status is DeploymentStatus.RUNNING and not (winding_down or wave.unknown)
     )
     looks = going_on and not calm
+    holding = blockers(session, row, row.now) if pending and not winding_down else ()
     return Snapshot(
         id=held.id,
         status=held.status,
@@ -169,11 +169,13 @@ def _snapshot(session: Session, held: Locked, timer: datetime | None) -> Snapsho
         is_rollback=row.rolls_back_id is not None,
         wave_count=row.wave_count,
         wave=wave,
+        startable=engine.startable(session, row) if going_on else None,
         idle_attempts=engine.idle_attempts(session, held.id) if looks and wave.open else (),
         next_lease_end=engine.next_lease_end(session, held.id) if looks and wave.running else None,
         timer=timer if calm else None,
         unstarted_anywhere=winding_down and engine.has_unstarted(session, held.id),
-        blockers=blockers(session, row, row.now) if pending and not winding_down else (),
+        blockers=holding,
+        void="" if winding_down or holding or not pending else replanning.why_void(session, row),
         expires_at=row.expires_at,
         closed=closed(session, row, row.now) if between and wave.index + 1 < row.wave_count else (),
         rolls_back_when_closed=row.when_closed == WhenClosed.ROLLBACK,
@@ -204,25 +206,10 @@ def batch_failures(session: Session, held: Locked) -> int:
     return engine.batch_failures(session, held.id, held.row.batch)
 
 
-def closed(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
-    """What windows and freezes have against another wave of a deployment that has begun, where that matters to it."""
-    if row.when_closed == WhenClosed.FINISH:
-        return ()
-    return gates.closed(standing(session, row, deployments.surroundings(session, row.id), now))
-
-
-def blockers(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
-    """Every reason for which a pending deployment does not start now: decides and explains."""
-    return reasons(session, row, deployments.surroundings(session, row.id), now)
-
-
-def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
-    """As `blockers`, with what the slot looks like known already."""
-    return gates.evaluate(standing(session, row, around, now), now)
-
-
 def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
     """Write one decision, or note it in `held.change`; the attempts to work on."""
+    if decision.replan:
+        decision = _replan(session, held, decision)
     if decision.close_unstarted_as is not None:
         engine.close_unstarted(session, held.id, decision.close_unstarted_as)
     if decision.put_back is not None:
@@ -249,7 +236,8 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
 def _hand_out(session: Session, held: Locked, count: int) -> list[int]:
     wave, change = held.wave, held.take_change()
     taker, held.taker = held.taker, None
-    handed = engine.hand_out(session, held.id, wave.index, count, change=change, taker=taker)
+    slides = held.row.sliding
+    handed = engine.hand_out(session, held.id, wave.index, count, change=change, taker=taker, sliding=slides)
     if taker is not None:
         held.taken = handed.pop(0)
         wave = replace(wave, waiting=wave.waiting - 1, running=wave.running + 1)
@@ -301,6 +289,8 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
     halts = halting.reason(session, held.row, new, unknown=held.wave.unknown) if new in TERMINAL else None
     if decision.failure:
         held.change.values["failure"] = decision.failure
+    if held.row.claimed_by is not None:
+        held.change.values["claimed_by"] = None  # what was asked is answered
     data = {"from": str(old), "to": str(new)} | ({"why": decision.failure} if decision.failure else {})
     held.recorder.record(f"deployment.{new}", actor_id=None, at=at, data=data)
     if decision.roll_back:
@@ -316,6 +306,15 @@ def _transition(session: Session, held: Locked, decision: Decision, new: Deploym
         flush(session, held)
         if new is DeploymentStatus.SUCCEEDED and held.row.health is not None:
             health.add(session, held.id)
+
+
+def _replan(session: Session, held: Locked, decision: Decision) -> Decision:
+    """Request what takes its place. Where that cannot be it starts as it is, and fails by what it cannot do."""
+    made = replanning.replace(session, held.row)
+    if made is None:
+        return Decision(status=DeploymentStatus.RUNNING, wake_at=held.row.now)
+    nudge_advance(session, made.id, f"{held.label}, instead of {held.id}")
+    return replace(decision, failure=f"{decision.failure}: deployment {made.id} takes its place")
 
 
 def _roll_back(session: Session, held: Locked) -> str | None:

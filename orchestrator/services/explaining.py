@@ -16,7 +16,7 @@ from orchestrator.domain.forecast import Forecast, forecast
 from orchestrator.domain.gates import Blocker, Surroundings, evaluate
 from orchestrator.domain.statuses import DeploymentStatus, StepStatus
 from orchestrator.repositories import attempts, deployments, events, plans, releases, steps
-from orchestrator.services import execution, openings, standing
+from orchestrator.services import openings, standing
 from orchestrator.services.actors import Actor
 
 MOST_STEPS = 5
@@ -53,7 +53,7 @@ def explain(session: Session, deployment_id: int, *, actor: Actor) -> Explanatio
             cancel=events.last_of(session, row.id, "deployment.cancel_requested"),
             failed_steps=_failed_steps(session, row) if row.n_failed else (),
             troubles=attempts.troubled(session, row.id, limit=MOST_STEPS) if row.n_running else (),
-            closed=execution.closed(session, row, now) if row.status == DeploymentStatus.PAUSED else (),
+            closed=standing.closed(session, row, now) if row.status == DeploymentStatus.PAUSED else (),
             ends_about=_ends_about(session, row) if row.status == DeploymentStatus.RUNNING else None,
         )
     around = standing.standing(session, row, row, now)

@@ -38,7 +38,7 @@ def _try_again(session: Session, held: Locked, failed: list[tuple[int, int]]) ->
     for step_id, _ in failed:
         steps.settle(session, step_id, old=StepStatus.FAILED, new=StepStatus.WAITING)
         execution.count_step(session, held, held.wave.index, old=StepStatus.FAILED, new=StepStatus.WAITING)
-    steps.unskip(session, held.id, [target for _, target in failed], after_wave=held.wave.index)
+    steps.unskip(session, held.id, [target for _, target in failed], from_wave=held.wave.index)
     held.failed_targets -= len(failed)
     held.change.values["failed_targets"] = held.failed_targets
 

@@ -29,16 +29,19 @@ def create(
 ) -> int:
     """Lock; the lock's id. What runs goes on; nothing more starts but for who locked, and automatic rollbacks.
 
+    A start that is being decided at this moment is waited for: none comes after the commit.
     Without an application it needs an operator. Raises NotFoundError, ForbiddenError, RuleViolationError.
     """
     needed = Permission.DEPLOY if application is not None else Permission.OPERATE
     actor.require_place(needed, application=application, environment=environment)
     if expires_at is not None and expires_at <= clock.now():
         raise RuleViolationError("`expires_at` must lie in the future")
+    application_id = _application_id(session, application)
+    place = None if environment is None else applications.get_environment(session, environment).name
     lock_id = gates.add_lock(
         session,
-        application_id=_application_id(session, application),
-        environment=None if environment is None else applications.get_environment(session, environment).name,
+        application_id=application_id,
+        environment=place,
         reason=reason,
         warning_only=warning_only,
         created_by=actor.id,
@@ -51,6 +54,8 @@ def create(
         "warning_only": warning_only,
     }
     _record(session, lock_id, "lock.created", actor, data)
+    if not warning_only:
+        waking.let_looks_end(session, application_id=application_id, environment=place)
     return lock_id
 
 

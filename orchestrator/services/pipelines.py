@@ -84,6 +84,11 @@ def _probe_check(kind: type[Check] | type[Proxy]) -> SettingsCheck:
     return check
 
 
+def application_of(source: str) -> str:
+    """The application that a pipeline names. Raises as `apply` does for what is none."""
+    return read_pipeline(source, plugins=known_plugins()).application
+
+
 def apply(
     session: Session,
     *,

@@ -51,6 +51,8 @@ class Order:
     """Of a rollback: `undo` scripts of the other deployment that are not run, by their titles."""
     replaces_id: int | None = None
     """A deployment that has not started and whose place it takes, whatever the queue's policy."""
+    replans: bool = False
+    """It is the same as one that ends in this transaction, with another plan, and comes before all that wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,9 @@ def create(session: Session, order: Order) -> Requested:
         only_targets=order.only_targets,
         going_back=order.rolls_back_id is not None,
         strategies=plugins.strategy,
-        live=_live_side(session, about.id, environment),
+        live=_live_side(session, order, about.id, environment),
         down=_down(session, about.id, environment),
+        idle=_idle(session, about.id, environment),
     )
     document = to_document(plan)
     digest = plan_hash(document)
@@ -99,11 +102,14 @@ def create(session: Session, order: Order) -> Requested:
     return Requested(about.new_id, about.name, about.version, order.environment, supersedes, row)
 
 
-def _live_side(session: Session, application_id: int, environment: EnvironmentSpec | None) -> str:
+def _live_side(
+    session: Session, order: Order, application_id: int, environment: EnvironmentSpec | None
+) -> str:
     """Asked only where the strategy knows sides."""
     if environment is None or environment.strategy.kind not in pipelines.known_plugins().switching:
         return ""
-    return deployments.live_side(session, application_id, environment.name)
+    is_next = order.replans or order.rolls_back_id is not None
+    return deployments.live_side(session, application_id, environment.name, is_next=is_next)
 
 
 def _down(session: Session, application_id: int, environment: EnvironmentSpec | None) -> set[str]:
@@ -113,11 +119,18 @@ def _down(session: Session, application_id: int, environment: EnvironmentSpec | 
     return health.down(session, application_id, environment.name)
 
 
+def _idle(session: Session, application_id: int, environment: EnvironmentSpec | None) -> set[str]:
+    """Asked only where traffic is moved."""
+    if environment is None or environment.traffic is None:
+        return set()
+    return deployments.idle_targets(session, application_id, environment.name)
+
+
 def _make_room(
     session: Session, order: Order, about: Row[Any], environment: EnvironmentSpec | None
 ) -> tuple[int, ...]:
     """Those that the queue's policy ends for this one, which may also say no. Rollbacks leave the others alone."""
-    if environment is None or environment.queue == FIFO or order.rolls_back_id is not None:
+    if environment is None or environment.queue == FIFO or order.replans or order.rolls_back_id is not None:
         return () if order.replaces_id is None else (order.replaces_id,)
     queued = rows.queued_before(session, about.new_id, application_id=about.id, environment=order.environment)
     before = [row for row in queued if row.id != order.replaces_id]
@@ -275,6 +288,7 @@ def _write(
                 "total": len(w.steps),
                 "wait_seconds": w.wait_seconds,
                 "asks": w.asks,
+                "sliding": w.sliding,
             }
             for w in plan.waves
         ],

@@ -11,6 +11,7 @@ from orchestrator.domain import gates
 from orchestrator.domain.access import Role
 from orchestrator.domain.approvals import ApprovalRule, Approver
 from orchestrator.domain.health import Health
+from orchestrator.domain.windows import WhenClosed
 from orchestrator.repositories import deployments
 from orchestrator.services import openings
 
@@ -21,6 +22,23 @@ Successes = Mapping[int, Mapping[str, Row[Any]]]
 def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> gates.Surroundings:
     """What the gates of a pending deployment look at, with what the slot looks like known already."""
     return standing_with(successes(session, [row]), row, around, now)
+
+
+def closed(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
+    """What windows and freezes have against another wave of a deployment that has begun, where that matters to it."""
+    if row.when_closed == WhenClosed.FINISH:
+        return ()
+    return gates.closed(standing(session, row, deployments.surroundings(session, row.id), now))
+
+
+def blockers(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
+    """Every reason for which a pending deployment does not start now: decides and explains."""
+    return reasons(session, row, deployments.surroundings(session, row.id), now)
+
+
+def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
+    """As `blockers`, with what the slot looks like known already."""
+    return gates.evaluate(standing(session, row, around, now), now)
 
 
 def successes(session: Session, rows: Sequence[Row[Any]]) -> Successes:

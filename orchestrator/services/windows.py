@@ -28,12 +28,16 @@ MOST_FORESEEN = 3
 def create(
     session: Session, kind: RuleKind, *, environment: str, document: Mapping[str, Any], actor: Actor
 ) -> int:
-    """Add a window or a freeze; its id. Raises InvalidInputError with every mistake, NotFoundError, ForbiddenError."""
+    """Add a window or a freeze; its id. A start that is being decided at this moment is waited for: none comes after the commit.
+
+    Raises InvalidInputError with every mistake, NotFoundError, ForbiddenError.
+    """
     actor.require_place(Permission.OPERATE, application=None, environment=environment)
     draft = read_rule({**document, "kind": str(kind)}, check=recurrence.check)
     name = applications.get_environment(session, environment).name
     rule_id = _add(session, name, draft, actor)
     _wake(session, name, f"{kind} {rule_id} was made")
+    waking.let_looks_end(session, application_id=None, environment=name)
     return rule_id
 
 
@@ -56,6 +60,7 @@ def import_freezes(
             made.append(_add(session, name, draft, actor))
     if made:
         _wake(session, name, f"{len(made)} freezes were imported")
+        waking.let_looks_end(session, application_id=None, environment=name)
     return made
 
 

@@ -38,6 +38,13 @@ class Candidate:
     labels: Mapping[str, str] = field(default_factory=dict)
     down: bool = False
     """Its last health check failed."""
+    idle: bool = False
+    """It gets no requests at the proxy, as the last shift there left it."""
+
+    @property
+    def in_service(self) -> bool:
+        """Whether anything is lost while it is changed."""
+        return not (self.down or self.idle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

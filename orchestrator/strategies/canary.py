@@ -91,6 +91,8 @@ class Canary:
             return self.rest.batches(targets, going_back=True)
         ordered = self.rest.in_order(targets)
         count = max(1, resolve_amount(self.canary, len(targets), up=True))
+        if all(each.idle for each in ordered[count:]):  # nobody could take the canary's requests
+            ordered = sorted(ordered, key=lambda each: not each.idle)
         first = Batch(tuple(target.name for target in ordered[:count]))
         return (first, *self.rest.batches(ordered[count:])) if targets else ()
 

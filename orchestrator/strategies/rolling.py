@@ -3,11 +3,11 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from orchestrator.domain.errors import RuleViolationError
-from orchestrator.domain.moves import ANY_OTHER, Move, Shift
+from orchestrator.domain.moves import Move, drained
 from orchestrator.strategies.base import (
     DEFAULT_MAX_PARALLEL,
     Batch,
@@ -29,6 +29,7 @@ COUNT, SKIP = "count", "skip"
 """What becomes of a target that cannot be reached: it counts as failed, or it is skipped."""
 KNOWN = (
     "batch",
+    "mode",
     "rounding",
     "max_failures",
     "max_batch_failures",
@@ -44,11 +45,13 @@ KNOWN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rolling:
-    """Batches of given sizes, of which the last repeats; percentages are of all targets of the deployment."""
+    """Batches of given sizes, of which the last repeats, or one size that slides; percentages are of all targets."""
 
     needs_traffic: ClassVar[bool] = False
 
     batch: tuple[int | str, ...] = (1,)
+    sliding: bool = False
+    """A target begins as soon as another one has been through every action, and does not wait for a batch."""
     round_up: bool = True
     max_parallel: int = DEFAULT_MAX_PARALLEL
     failures: int | str = 0
@@ -75,8 +78,10 @@ class Rolling:
             raise InvalidStrategyError("rounding", "must be up or down")
         if "bake" in settings and "zone" not in settings:
             raise InvalidStrategyError("bake", "needs `zone`: it is the wait between two zones; use `settle`")
+        batch = _read_batch(settings.get("batch", 1))
         return cls(
-            batch=_read_batch(settings.get("batch", 1)),
+            batch=batch,
+            sliding=_read_sliding(settings, batch),
             round_up=rounding == "up",
             max_parallel=read_max_parallel(settings),
             failures=read_amount("max_failures", settings.get("max_failures", 0), least=0),
@@ -96,6 +101,7 @@ class Rolling:
     def settings(self) -> dict[str, Any]:
         """Give the settings back."""
         given = {
+            "mode": "sliding" if self.sliding else None,
             "max_batch_failures": self.max_batch_failures,
             "order_by": self.order_by or None,
             "settle": written_wait(self.settle_seconds),
@@ -113,7 +119,10 @@ class Rolling:
         }
 
     def batches(self, targets: Sequence[Candidate], *, going_back: bool = False) -> tuple[Batch, ...]:
-        """Cut the targets of each zone into batches; a percentage is at least one target, and sizes go on over zones."""
+        """Cut the targets of each zone into batches; a percentage is at least one target, and sizes go on over zones.
+
+        What slides has one batch for each zone.
+        """
         ordered = targets if going_back else self.in_order(targets)
         zones: dict[str, list[Candidate]] = {}
         for target in ordered:
@@ -121,8 +130,10 @@ class Rolling:
         if "" in zones:
             zones[""] = zones.pop("")
         sizes = [max(1, resolve_amount(size, len(targets), up=self.round_up)) for size in self.batch]
-        left = itertools.chain(sizes, itertools.repeat(sizes[-1]))
-        cut = self._cut(list(zones.values()), left)
+        found_zones = self._idle_first(list(zones.values()))
+        if self.sliding:
+            return self._slide(found_zones, sizes[0], wait_seconds=0 if going_back else self.bake_seconds)
+        cut = self._cut(found_zones, itertools.chain(sizes, itertools.repeat(sizes[-1])))
         between_zones = self.settle_seconds if going_back else max(self.settle_seconds, self.bake_seconds)
         found = [
             Batch(names, self.settle_seconds if index + 1 < len(zone) else between_zones)
@@ -136,6 +147,8 @@ class Rolling:
         batches = self.batches(targets, going_back=around.going_back)
         if around.full_weight is None:
             return batches
+        if self.sliding:
+            return tuple(replace(batch, out_of_traffic=around.full_weight) for batch in batches)
         return tuple(move for batch in batches for move in out_of_traffic(batch, around.full_weight))
 
     def switches_to(self, targets: Sequence[Candidate], around: Surroundings) -> str:
@@ -154,29 +167,55 @@ class Rolling:
     def _cut(self, zones: Sequence[Sequence[Candidate]], sizes: Iterator[int]) -> list[list[tuple[str, ...]]]:
         """Batches of these sizes, and none that would take more out of service than may be.
 
-        Those that are down come first in their zone: changing them costs nothing. A batch that was changed counts as well.
+        Changing those that are out of service costs nothing. A batch that was changed counts as well.
         """
-        total, down = sum(map(len, zones)), sum(each.down for zone in zones for each in zone)
-        if self.max_unavailable is None:
-            most, down = total, 0
-        else:
-            most = max(1, resolve_amount(self.max_unavailable, total, up=False))
-            zones = [sorted(zone, key=lambda each: not each.down) for zone in zones]
+        most, down = self._may_be_out(zones)
         cut: list[list[tuple[str, ...]]] = []
         for zone in zones:
             cut.append([])
             start = 0
             while start < len(zone):
                 room = most - down
-                if room < 1 and not zone[start].down:
-                    raise RuleViolationError(
-                        f"{down} targets are down and at most {most} may be unavailable: no other may be taken out"
-                    )
+                if room < 1 and zone[start].in_service:
+                    raise _too_many_down(down, most)
                 batch = zone[start : start + min(next(sizes), max(room, 1))]
                 cut[-1].append(tuple(each.name for each in batch))
-                down -= sum(each.down for each in batch) if self.max_unavailable is not None else 0
+                down -= sum(not each.in_service for each in batch)
                 start += len(batch)
         return cut
+
+    def _slide(
+        self, zones: Sequence[Sequence[Candidate]], size: int, *, wait_seconds: int
+    ) -> tuple[Batch, ...]:
+        """A batch of each zone; in all of them so few at a time that never more are out of service than may be."""
+        most, down = self._may_be_out(zones)
+        at_a_time = max(1, min(size, most - down))
+        found = []
+        for zone in zones:
+            down -= sum(not each.in_service for each in zone)
+            if down >= most and any(each.in_service for each in zone):
+                raise _too_many_down(down, most)
+            found.append(Batch(tuple(each.name for each in zone), wait_seconds, at_a_time))
+        return (*found[:-1], replace(found[-1], wait_seconds=0)) if found else ()
+
+    def _may_be_out(self, zones: Sequence[Sequence[Candidate]]) -> tuple[int, int]:
+        """How many targets may be out of service at a time, and how many of them are already."""
+        total = sum(map(len, zones))
+        if self.max_unavailable is None:
+            return total, 0
+        most = max(1, resolve_amount(self.max_unavailable, total, up=False))
+        return most, sum(not each.in_service for zone in zones for each in zone)
+
+    def _idle_first(self, zones: Sequence[Sequence[Candidate]]) -> Sequence[Sequence[Candidate]]:
+        """Those that get no requests come first, and with them their zone: another one may only be taken out when they do.
+
+        Where it is counted how many are out of service, those that are down come next in their zone.
+        """
+        counts = self.max_unavailable is not None
+        ordered = [
+            sorted(zone, key=lambda each: (not each.idle, counts and each.in_service)) for zone in zones
+        ]
+        return sorted(ordered, key=lambda zone: (not all(each.idle for each in zone), not zone[0].idle))
 
     def in_order(self, targets: Sequence[Candidate]) -> Sequence[Candidate]:
         """Give the targets as `order_by` says, or as they are written."""
@@ -190,12 +229,31 @@ class Rolling:
 
 
 def out_of_traffic(batch: Batch, full_weight: int) -> tuple[Move, ...]:
-    """Change a batch while no new requests go to it, but only if they go somewhere else; a target that fails stays out."""
-    return (
-        Shift(targets=batch.targets, weight=0, undo=full_weight, drains=True, beside=(ANY_OTHER,)),
-        Batch(batch.targets),
-        Shift(targets=batch.targets, weight=full_weight, wait_seconds=batch.wait_seconds),
+    """Change a batch while no new requests go to it, and give them back."""
+    out, back = drained(batch.targets, full_weight)
+    return (out, Batch(batch.targets), replace(back, wait_seconds=batch.wait_seconds))
+
+
+def _too_many_down(down: int, most: int) -> RuleViolationError:
+    return RuleViolationError(
+        f"{down} targets are down and at most {most} may be unavailable: no other may be taken out"
     )
+
+
+def _read_sliding(settings: Mapping[str, Any], batch: tuple[int | str, ...]) -> bool:
+    mode = settings.get("mode", "barrier")
+    if mode not in ("barrier", "sliding"):
+        raise InvalidStrategyError("mode", "must be barrier or sliding")
+    if mode == "barrier":
+        return False
+    if len(batch) > 1:
+        raise InvalidStrategyError(
+            "batch", "must be one size where `mode` is sliding: how many are under way at a time"
+        )
+    for name in ("settle", "max_batch_failures"):
+        if name in settings:
+            raise InvalidStrategyError(name, "is about batches, and where `mode` is sliding there are none")
+    return True
 
 
 def _read_batch(value: object) -> tuple[int | str, ...]:

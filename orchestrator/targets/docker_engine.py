@@ -21,6 +21,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.response import BaseHTTPResponse
 
+from orchestrator.domain.printing import printable
 from orchestrator.targets.base import TargetError, TargetUnreachableError
 
 CONNECT_SECONDS = 5.0
@@ -291,7 +292,7 @@ def _documents(lines: list[bytes]) -> Iterator[Mapping[str, Any]]:
 def _line(said: object) -> str:
     if not isinstance(said, str):
         return ""
-    return "".join(each if each.isprintable() else " " for each in said[:MOST_TEXT_CHARACTERS]).strip()
+    return printable(said[:MOST_TEXT_CHARACTERS]).strip()
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

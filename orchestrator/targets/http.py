@@ -16,6 +16,7 @@ from orchestrator import clock, posting
 from orchestrator.domain import standard_webhooks
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.networks import Network
+from orchestrator.domain.printing import printable
 from orchestrator.targets.base import (
     Absent,
     Command,
@@ -198,7 +199,7 @@ def _text(said: Mapping[str, Any], name: str) -> str:
     found = said.get(name)
     if not isinstance(found, str):
         return ""
-    return "".join(each if each.isprintable() else " " for each in found[:MOST_TEXT_CHARACTERS])
+    return printable(found[:MOST_TEXT_CHARACTERS])
 
 
 def _code(answer: Mapping[str, Any]) -> int:

@@ -29,7 +29,7 @@ from orchestrator.targets.processes import KILL_LIMIT_SECONDS, MARK
 from orchestrator.targets.runs import NAME, exports, fence_key
 from orchestrator.targets.settings import absolute_path, refuse_unknown, variables
 from orchestrator.targets.ssh_hosts import Hop, Way
-from orchestrator.targets.ssh_remote import CALL_SECONDS, Answer, ask
+from orchestrator.targets.ssh_remote import CALL_SECONDS, POLL_SECONDS, Answer, ask
 
 DEFAULT_ROOT = ".release-manager"
 _KNOWN = ("host", "user", "port", "identity", "jump", "directory", "runs", "variables", "post_quantum")
@@ -92,7 +92,8 @@ class SshTarget:
 
     def poll(self, run: Run, offset: int) -> Poll:
         """Say where the run is; the host ends what a dead supervisor left before it says Lost."""
-        return _read(self._ask(run, "poll", str(offset), str(OUTPUT_BYTES)), offset)
+        asked = ("poll", str(offset), str(OUTPUT_BYTES))
+        return _read(self._ask(run, *asked, seconds=POLL_SECONDS), offset)
 
     def abort(self, run: Run, *, grace_seconds: float) -> None:
         """End all that bears the run's mark, also what a command that has ended left behind."""

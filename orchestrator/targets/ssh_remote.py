@@ -12,6 +12,8 @@ from orchestrator.targets.base import TargetError, TargetUnreachableError
 from orchestrator.targets.ssh_hosts import Done, Way
 
 CALL_SECONDS = 45.0
+POLL_SECONDS = 15.0
+"""For a question that changes nothing, which is soon asked again; at 18 KB a second that is enough for what it may bring."""
 _HERE = Path(__file__).parent
 _PROGRAMS = ("supervisor.sh", "remote.sh")
 

@@ -146,7 +146,7 @@ def shop(folder: Path, names: list[str], weights: list[int]) -> Iterator[Shop]:
         yield Shop(sides, stack.enter_context(haproxy(folder, servers)))
 
 
-def deploy(world: World, made: Shop, strategy: str) -> int:
+def deploy(world: World, made: Shop, strategy: str, *, install: str = INSTALL) -> int:
     """Record the shop and its version 2, and request a deployment of that."""
     targets = "".join(
         f"      - {{name: {name}, kind: command, labels: {{side: {name}}},"
@@ -157,16 +157,29 @@ def deploy(world: World, made: Shop, strategy: str) -> int:
     source = (
         f"application: web\nenvironments:\n  live:\n    targets:\n{targets}"
         f"    traffic: {{{proxy}}}\n    strategy: {strategy}\n"
-        f"deploy:\n  - run: |\n      {INSTALL}\n"
+        f"deploy:\n  - run: |\n      {install}\n"
         '  - verify: {http: "http://127.0.0.1:$PORT/", expect: $RELEASE_VERSION, within: 10s}\n'
     )
     with world.database.transaction() as session:
         pipelines.apply(session, name="web", source=source, actor=world.actor)
         releases.create(session, name="web", version="2", artifact="", changes="", actor=world.actor)
+    return request(world)
+
+
+def request(world: World) -> int:
+    """A deployment of what is recorded."""
     with world.database.transaction() as session:
         return deployments.request(
             session, application="web", version="2", environment="live", reason="", actor=world.actor
         ).id
+
+
+def cancel_when(world: World, deployment: int, reached: Path) -> None:
+    eventually(reached.exists, "a target is being changed")
+    with world.database.transaction() as session:
+        deployments.cancel(session, deployment, actor=world.actor, reason="it takes too long")
+    assert ended(world, deployment) == "cancelled"
+    reached.unlink()
 
 
 def is_kept(world: World, deployment: int) -> bool:
@@ -231,4 +244,24 @@ def test_a_canary_under_load(world: World, workers: Fleet, tmp_path: Path, *, pr
         assert ended(world, deployment) == ("succeeded" if promoted else "cancelled")
         assert made.weights() == ({"one": 100, "two": 100} if promoted else {"one": 0, "two": 100})
         assert made.running.asks(20) == ({"2": 20} if promoted else {"1": 20})
+    assert load.failures == []
+
+
+def test_cancels_in_a_row_leave_nothing_that_the_next_deployment_cannot_change(
+    world: World, workers: Fleet, tmp_path: Path
+) -> None:
+    """Whoever is left without requests comes first: the other is the only one that has them."""
+    with shop(tmp_path, ["one", "two"], [100, 100]) as made, Load(made.running.port).going() as load:
+        workers.worker()
+        stuck, at_two = (made.sides["two"].folder / name for name in ("stuck", "at-two"))
+        stuck.touch()
+        install = f'[ "$TARGET_NAME" = one ] || [ ! -e {stuck} ] || {{ touch {at_two}; sleep 600; }}\n      {INSTALL}'
+        first = deploy(world, made, "{kind: rolling, batch: 1}", install=install)
+        cancel_when(world, first, at_two)
+        assert made.weights() == {"one": 100, "two": 0}
+        cancel_when(world, request(world), at_two)
+        assert made.weights() == {"one": 100, "two": 0}
+        stuck.unlink()
+        assert ended(world, request(world)) == "succeeded"
+        assert made.weights() == {"one": 100, "two": 100}
     assert load.failures == []

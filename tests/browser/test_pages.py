@@ -118,6 +118,8 @@ def pages(site: Site) -> Iterator[dict[str, str]]:
         "rule": "/calendar/rules/new?environment=production",
         "schedule": f"/calendar/schedules/new?replaces={schedule}",
         "locks": "/locks?all=true",
+        "pipeline": f"/pipeline?application={shop}",
+        "pipeline-new": "/pipeline",
         "releases": "/releases",
         "release": f"/releases/{release}",
         "applications": "/applications",
@@ -145,6 +147,7 @@ def pages(site: Site) -> Iterator[dict[str, str]]:
 def test_every_page_is_accessible_nothing_is_cut_and_no_link_leads_nowhere(
     site: Site, pages: dict[str, str]
 ) -> None:
+    begun = site.application(CAREFUL)
     with site.visitor() as visitor:
         page = visitor.page
         visitor.expects = "404"  # the page that is not there is one of those that are looked at
@@ -158,6 +161,18 @@ def test_every_page_is_accessible_nothing_is_cut_and_no_link_leads_nowhere(
             found = page.eval_on_selector_all("a[href]", "all => all.map(each => each.href)")
             links |= {each.partition("#")[0] for each in found}
         links.remove(site.url + pages["not-found"])  # of its own parts
+        visitor.expects = "status of 4"  # as are two that say no
+        page.goto("/insights?from=2026-01-02&to=2026-01-01")
+        wrong += seen_wrong(page, "invalid")
+        visitor.log_in(site.person("viewer"))
+        page.goto("/audit")
+        wrong += seen_wrong(page, "forbidden")
+        visitor.log_in(site.admin)
+        page.goto(f"/releases?name={begun}")
+        wrong += seen_wrong(page, "releases-begun")
+        page.goto("/users")
+        page.locator("summary", has_text="Add a user…").click()
+        wrong += seen_wrong(page, "users-as-admin")
         assert len(links) > 10
         wrong += [f"{each} is linked to" for each in sorted(links) if page.request.get(each).status != 200]
     assert wrong == []

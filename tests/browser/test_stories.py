@@ -45,6 +45,12 @@ def status(page: Page) -> str:
     return page.locator(".big").inner_text()
 
 
+def come_in(page: Page, person: str) -> None:
+    page.get_by_label("User name").fill(person)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+
 def test_first_login_with_an_empty_installation_says_how_to_begin(site: Site) -> None:
     with site.visitor() as visitor:
         visitor.page.goto("/")
@@ -62,11 +68,24 @@ def test_a_wrong_password_is_refused(site: Site) -> None:
         expect(page.get_by_role("alert")).to_have_text("The user name or the password is wrong.")
 
 
-def test_a_release_is_deployed_by_hand_and_turns_green(site: Site) -> None:
-    name = site.application(PIPELINE, "1.0.0")
+def test_what_somebody_writes_and_records_by_hand_is_deployed_and_turns_green(site: Site) -> None:
     with site.visitor() as visitor:
         page = visitor.log_in(site.person("deployer"))
-        page.get_by_role("link", name=f"Deploy 1.0.0 of {name} to staging").click()
+        name = f"by-hand-of-{page.locator('.who').inner_text()}"
+        page.goto("/pipeline")
+        source = page.get_by_label("Pipeline")
+        expect(source).to_have_value(re.compile("^application: hello\n"))
+        written = PIPELINE.replace("application: NAME", f"application: {name}")
+        source.fill(written.replace("batch: 1", "batch: many"))
+        expect(page.locator("#check")).to_contain_text("line 5, environments/staging/strategy")
+        source.fill(written)
+        expect(page.locator("#check")).to_contain_text(
+            f"It would make the application {name}: staging, production."
+        )
+        page.get_by_role("button", name="Store it").click()
+        page.get_by_role("region", name=f"{name} has no release yet").get_by_label("Version").fill("1.0.0")
+        page.get_by_role("button", name="Record it").click()
+        page.get_by_role("link", name="Deploy to staging").click()
         expect(page.get_by_role("heading", name="What would happen")).to_be_visible()
         page.get_by_label("Reason").fill("Because <i>it</i> is Monday")
         page.get_by_role("button", name=f"Deploy {name} 1.0.0 to staging").click()
@@ -88,6 +107,7 @@ def test_a_failed_deployment_shows_why_first_and_can_be_rolled_back(site: Site) 
         page = visitor.log_in(site.person("deployer"))
         page.goto(f"/deployments/{broken}")
         expect(page.locator(".big")).to_have_text("failed", timeout=60_000)
+        expect(page).to_have_title(f"failed · {name} 2.0.0 to staging · Release Manager")
         wrong = page.get_by_role("region", name="What went wrong")
         expect(wrong).to_contain_text("no such file")
         page.locator("summary", has_text="Roll back…").click()
@@ -108,6 +128,13 @@ def test_what_somebody_types_stays_while_the_page_changes_and_cancel_ends_it(sit
         expect(page.locator(".big")).to_have_text("running", timeout=60_000)
         expect(page.locator(".tail")).to_contain_text("installing")
         expect(page.get_by_label("Reason")).to_have_value("it takes too long")
+        expect(page.locator(".icon-running").first).to_have_css("animation-name", "turn")
+        page.emulate_media(reduced_motion="reduce", media="print")
+        expect(page.locator(".icon-running").first).to_have_css("animation-name", "none")
+        on_paper = "each => [getComputedStyle(each, '::after').content.slice(1, -1), each.title]"
+        shown, exact = page.locator("#head time").first.evaluate(on_paper)
+        assert shown == exact
+        page.emulate_media(reduced_motion="no-preference", media="screen")
         page.get_by_role("button", name="Cancel the deployment").click()
         expect(page.locator(".big")).to_have_text("cancelled", timeout=60_000)
         expect(page.get_by_text("asked for its end: it takes too long")).to_be_visible()
@@ -163,17 +190,48 @@ def test_a_freeze_stops_what_is_queued_and_its_open_page_says_so(site: Site) -> 
 def test_a_session_that_ends_leads_its_open_page_to_the_login_and_back(site: Site) -> None:
     name = site.application(PIPELINE, "1.0.0")
     waiting = site.deploy(name, "1.0.0", "production")
-    person = site.person("viewer")
+    person = site.person("deployer")
     with site.visitor() as visitor:
         visitor.expects = "401"
         page = visitor.log_in(person)
         page.goto(f"/deployments/{waiting}")
+        page.locator("summary", has_text="Cancel…").click()
+        page.get_by_label("Reason").fill("the fair <i>is</i> on")
         site.api("POST", "/auth/logout", {"everywhere": True}, by=person)
         expect(page).to_have_url(re.compile(r"/login\?next="))
-        page.get_by_label("User name").fill(person)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Log in").click()
+        come_in(page, person)
         expect(page).to_have_url(re.compile(f"/deployments/{waiting}$"))
+        expect(page.get_by_label("Reason")).to_have_value("the fair <i>is</i> on")
+
+
+def test_what_was_typed_is_there_again_after_the_login_and_after_a_no_and_gone_when_it_is_done(
+    site: Site,
+) -> None:
+    person = site.person("operator")
+    with site.visitor() as visitor:
+        visitor.expects = "422"
+        page = visitor.log_in(person)
+        page.goto("/tokens")
+        page.locator("summary", has_text="New token…").click()
+        page.get_by_label("Name").fill("<b>ci</b>")
+        page.get_by_label("deploy").check()
+        site.api("POST", "/auth/logout", {"everywhere": True}, by=person)
+        make = page.get_by_role("button", name="Make it")
+        make.click()
+        come_in(page, person)
+        for box in ("read", "deploy"):
+            page.get_by_label(box).uncheck()
+        make.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("not valid")
+        page.get_by_role("link", name="Back", exact=True).click()
+        expect(page.get_by_label("Name")).to_have_value("<b>ci</b>")
+        expect(page.get_by_label("read")).not_to_be_checked()
+        page.get_by_label("read").check()
+        make.click()
+        expect(page.get_by_role("heading", name="Your new token")).to_be_visible()
+        page.goto("/tokens")
+        page.locator("summary", has_text="New token…").click()
+        expect(page.get_by_label("Name")).to_have_value("")
 
 
 def test_without_scripts_the_pages_can_be_read_and_acted_on(site: Site) -> None:
@@ -209,68 +267,6 @@ def test_keys_and_themes(site: Site) -> None:
         page.keyboard.press("g")
         page.keyboard.press("l")
         expect(page).to_have_url(re.compile("/deployments$"))
-
-
-def test_a_long_log_is_followed_searched_and_linked_into(site: Site) -> None:
-    long = PIPELINE.replace('echo "installing', 'seq 1 50000 | sed "s/^/line /"; echo "installing')
-    log = site.log(long, "succeeded")
-    with site.visitor() as visitor:
-        page = visitor.log_in(site.person("viewer"))
-        page.goto(f"{log}#L49000")
-        expect(page.locator("#L49000")).to_contain_text("line 49000", timeout=60_000)
-        expect(page.locator("#L49000")).to_be_in_viewport()
-        expect(page.locator("#L50001")).to_contain_text("<b>now</b>")
-        page.keyboard.press("/")
-        page.keyboard.type("line 31337")
-        expect(page.locator(".line.current")).to_contain_text("line 31337")
-        with page.expect_download() as download:
-            page.locator("a", has_text="Download").click()
-        lines = download.value.path().read_text().splitlines()
-        assert (len(lines), lines[0], lines[49_999]) == (50_001, "line 1", "line 50000")
-
-
-def test_what_a_script_groups_folds_and_unfolds_for_who_is_led_there(site: Site) -> None:
-    grouped = PIPELINE.replace(
-        'echo "installing',
-        'echo "::group::unpacking <b>it</b>"; echo one; echo two; echo "::endgroup::"; echo "installing',
-    )
-    log = site.log(grouped, "succeeded")
-    with site.visitor() as visitor:
-        page = visitor.log_in(site.person("viewer"))
-        page.goto(log)
-        expect(page.locator("#L5")).to_contain_text("installing")
-        page.get_by_role("button", name="Fold").click()
-        expect(page.locator("#L2")).to_be_hidden()
-        expect(page.locator("#L5")).to_be_visible()
-        page.locator("#L1").click(position={"x": 200, "y": 8})
-        expect(page.locator("#L2")).to_have_text("one")
-        page.get_by_role("button", name="Fold").click()
-        page.evaluate("location.hash = '#L3'")
-        expect(page.locator("#L3")).to_be_in_viewport()
-        expect(page.locator("#L1")).to_contain_text("unpacking <b>it</b>")
-
-
-def test_a_log_is_followed_until_somebody_goes_back_and_its_lines_may_come_in_pieces(site: Site) -> None:
-    gates = [site.folder / f"gate-{number}" for number in (1, 2)]
-    one, two = (f"while [ ! -e {each} ]; do sleep 0.1; done" for each in gates)
-    script = f'printf "::gro"; {one}; echo "up::unpacking"; seq 1 400; seq -s " " 1 3000; echo "::endgroup::"; {two}; seq 401 800'
-    log = site.log(PIPELINE.replace('echo "installing', f'{script}; echo "installing'), "running")
-    with site.visitor() as visitor:
-        page = visitor.log_in(site.person("viewer"))
-        page.goto(log)
-        expect(page.locator("#L1")).to_have_text("::gro")
-        gates[0].touch()
-        expect(page.locator("#L1")).to_have_text("unpacking")
-        expect(page.locator("#L403")).to_be_in_viewport()
-        page.get_by_role("log").press("PageUp")
-        expect(page.get_by_label("Follow")).not_to_be_checked()
-        gates[1].touch()
-        expect(page.locator("#L804")).to_contain_text("installing")
-        expect(page.locator("#L804")).not_to_be_in_viewport()
-        page.get_by_role("button", name="Fold").click()
-        expect(page.locator("#L2")).to_be_hidden()
-        expect(page.locator("#L403")).to_be_hidden()
-        expect(page.locator("#L404")).to_be_visible()
 
 
 def test_a_canary_is_promoted_from_the_inbox_and_what_differs_is_found(site: Site) -> None:

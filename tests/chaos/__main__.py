@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.chaos import campaign, scenarios
-from tests.chaos.applications import APPLICATIONS, SWITCHED
+from tests.chaos.applications import GUARDED, SWITCHED
 from tests.chaos.installation import folder
 from tests.chaos.report import Report
 
@@ -45,7 +45,7 @@ def _run(given: argparse.Namespace, place: Path, seed: int) -> Report:
         return scenarios.restarts(place, rounds=given.restarts, seed=seed, say=say)
     if given.backlog:
         return scenarios.backlog(place, rounds=given.backlog, seed=seed, say=say)
-    applications = (*APPLICATIONS, SWITCHED) if given.traffic else APPLICATIONS
+    applications = (*GUARDED, SWITCHED) if given.traffic else GUARDED
     return campaign.run(
         place, faults=given.faults, seed=seed, say=say, rate=given.rate, applications=applications
     )

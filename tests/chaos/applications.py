@@ -1,7 +1,7 @@
 """What is deployed: pipelines whose commands say to the ledger what they do, and releases that say how they behave."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.chaos.places import CONTAINERS, HOST, NODE
@@ -70,6 +70,18 @@ class Application:
     """Where its targets are, if such a place can be had; else they are the workers' nodes."""
     alone: bool = False
     """Whether one deployment is asked for at a time: a switch of sides is planned from where the traffic will be."""
+    approved: tuple[str, ...] = ()
+    """Environments in which somebody has to approve each."""
+
+    def asking_first(self, environment: str) -> "Application":
+        """The same, but each deployment to this environment has to be approved."""
+        head = f"  {environment}:\n"
+        rule = "    approvals: [{count: 1, role: operator}]\n"
+        return replace(
+            self,
+            environments=self.environments.replace(head, head + rule),
+            approved=(*self.approved, environment),
+        )
 
 
 def _environment(name: str, count: int, *lines: str) -> str:
@@ -118,6 +130,8 @@ APPLICATIONS = (
         at=CONTAINERS,
     ),
 )
+GUARDED = tuple(each.asking_first("production") if each.name == "gamma" else each for each in APPLICATIONS)
+"""The same where there is somebody who approves."""
 SWITCHED = Application(
     "epsilon",
     _environment(

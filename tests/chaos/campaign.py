@@ -2,13 +2,15 @@
 
 import random
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from orchestrator import clock
-from tests.chaos.applications import APPLICATIONS, Application
+from tests.chaos.applications import GUARDED, Application
 from tests.chaos.faults import Injector, Planned, draw, heal_all
 from tests.chaos.followers import Crowd
+from tests.chaos.gates import Gatekeeper
 from tests.chaos.invariants import Violation, check
 from tests.chaos.load import Driver, Mix, Operator, drivers
 from tests.chaos.phases import Hunter
@@ -33,7 +35,7 @@ def run(
     say: Say,
     mix: Mix | None = None,
     rate: float = FAULTS_A_SECOND,
-    applications: tuple[Application, ...] = APPLICATIONS,
+    applications: tuple[Application, ...] = GUARDED,
 ) -> Report:
     """Break things so many times, `rate` faults a second on average, let them heal, and report."""
     begun = clock.monotonic()
@@ -42,7 +44,8 @@ def run(
             made.desk, made.observer, seed=seed, mix=mix or Mix(), applications=made.applications
         )
         operator = Operator(made.desk, made.observer, seed=seed)
-        for each in (*working, operator):
+        keeper = made.gatekeeper(seed=seed)
+        for each in (*working, operator, keeper):
             each.start()
         crowd = Crowd.of(made.installed.stream_url, made.desk, made.observer, seed=seed)
         ability = Ability(made.installed.nodes)
@@ -56,11 +59,17 @@ def run(
         heal_all(made.installed)
         made.observer.watch_standstills()
         say("everything is healed; what is open is brought to its end")
+        keeper.stopping.set()
         open_ids = drain(made, working, crowd)
-        report = _judge(made, crowd, injector, recoveries, open_ids)
+        keeper.join()
+        report = _judge(made, keeper, crowd, injector, recoveries, open_ids)
         report.seed, report.seconds = seed, clock.monotonic() - begun
         report.extra["faults a second, on average; processors idle meanwhile"] = f"{rate:g}, {spare:.0%}"
         report.extra["runs whose end a person was asked about"] = f"{operator.answers}"
+        kinds = Counter(each.what.split()[0] for each in keeper.said.closed)
+        report.extra["locks, freezes, approvals"] = (
+            f"{kinds['lock']}, {kinds['freeze']}, {len(keeper.said.yeses)}"
+        )
         if made.traffic is not None:
             asked = len(made.traffic.requests) + len(made.traffic.failures)
             report.extra["requests to the proxies, failed"] = f"{asked}, {len(made.traffic.failures)}"
@@ -115,9 +124,15 @@ def drain(made: Site, working: list[Driver], crowd: Crowd) -> list[int]:
 
 
 def _judge(
-    made: Site, crowd: Crowd, injector: Injector, recoveries: Recoveries, open_ids: list[int]
+    made: Site,
+    keeper: Gatekeeper,
+    crowd: Crowd,
+    injector: Injector,
+    recoveries: Recoveries,
+    open_ids: list[int],
 ) -> Report:
     with made.evidence() as evidence:
+        evidence.said = keeper.said
         evidence.followed = crowd.followed
         evidence.severed = frozenset(injector.severed)
         violations = check(evidence)

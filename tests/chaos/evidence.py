@@ -9,6 +9,7 @@ from psycopg2.extensions import connection as PgConnection  # noqa: N812  # it i
 from psycopg2.extras import NamedTupleCursor
 
 from tests.chaos.followers import Followed
+from tests.chaos.gates import Said
 from tests.chaos.ledger import Entry, read
 from tests.chaos.traffic import Request
 from tests.chaos.world import Bearer
@@ -77,6 +78,8 @@ class Evidence:
     requests_at_servers: Sequence[Request] = ()
     failed_requests: Sequence[str] = ()
     """Requests to a proxy that were not answered well."""
+    said: Said = field(default_factory=Said)
+    """Who said when something may start."""
     contradictions: Sequence[str] = ()
     survivors: Sequence[str] = ()
     at_target: Callable[[str], bytes | None] = lambda _run: None

@@ -191,7 +191,9 @@ def changes_have_events(evidence: Evidence) -> Found:
 
 
 def starts_are_allowed(evidence: Evidence) -> Found:
-    """I11: nothing starts before its release has been where it must have been, nor past one that comes before it."""
+    """I11: nothing starts before its release has been where it must have been, past a lock or a freeze, without its approval,
+    nor past one that comes before it.
+    """
     good: dict[tuple[int, str], Any] = {}
     for row in evidence.deployments.values():
         if row.status == "succeeded":
@@ -204,6 +206,8 @@ def starts_are_allowed(evidence: Evidence) -> Found:
             since = good.get((row.release_id, name))
             if since is None or since > row.started_at:
                 yield f"deployment {row.id} started in {row.environment} before its release succeeded in {name}"
+    for row in evidence.deployments.values():
+        yield from (f"deployment {row.id} started in {row.slot} {why}" for why in evidence.said.against(row))
     yield from _out_of_line(evidence)
 
 
@@ -211,7 +215,7 @@ def _out_of_line(evidence: Evidence) -> Found:
     """Who started although another of the slot, that nothing else held, had been accepted before and was waiting."""
     slots = defaultdict(list)
     for row in evidence.deployments.values():
-        if not row.promote_after:
+        if not row.promote_after and row.slot not in evidence.said.needs_yes:
             slots[row.slot].append(row)
     for slot, rows in slots.items():
         for late in (row for row in rows if row.started_at):

@@ -19,6 +19,8 @@ _AGAIN_SECONDS = 0.3
 _LOOK_SECONDS = 0.25
 _WEIGHTS = {"quick": 30, "noisy": 12, "long": 20, "flaky": 10, "fails": 12, "leaves": 6, "stubborn": 10}
 _FROM_AGAIN = {429, 500, 502, 503, 504}
+_LIFTED = ("lock", "freeze")
+"""What holds a deployment that goes away by somebody's doing, so that it need not be cancelled."""
 
 
 class StoppedError(RuntimeError):
@@ -32,6 +34,7 @@ class Desk:
     urls: tuple[str, ...]
     password: str
     rng: random.Random
+    username: str = "admin"
     accepted: dict[str, set[int]] = field(default_factory=dict)
     """The ids that were answered for each key."""
     accepted_at: dict[int, float] = field(default_factory=dict)
@@ -87,6 +90,11 @@ class Desk:
         brought = {"artifact": file.url, "artifact_sha256": file.sha256} if file else {}
         self._clients[0].create("/releases/", {"name": application, "version": version, **brought})
 
+    def register(self, username: str, *, role: str) -> None:
+        """Add somebody, who has the same password, while everything is well."""
+        somebody = {"email": f"{username}@example.com", "username": username, "role": role}
+        self._clients[0].create("/users/", somebody | {"password": self.password})
+
     def access_token(self) -> str:
         """One that is good now. Raises StoppedError."""
         self.ask("GET", "/auth/me")
@@ -96,7 +104,7 @@ class Desk:
 
     def _log_in(self, client: Client) -> None:
         with self._login:
-            client.login("admin", self.password)
+            client.login(self.username, self.password)
 
 
 @dataclass
@@ -134,6 +142,8 @@ class Driver(threading.Thread):
         self._mix = mix
         self._open: dict[int, float | None] = {}
         """Deployments that were asked for, and when each is to be cancelled."""
+        self._given_up: set[int] = set()
+        """Those that are to be cancelled only because they wait for so long."""
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -175,7 +185,10 @@ class Driver(threading.Thread):
         for deployment_id, at in tuple(self._open.items()):
             found = self._observer.last.deployments.get(deployment_id) if self._observer.last else None
             waits_in_line = found is not None and found.status == "pending" and found.held_by is None
-            if at is not None and at <= now and not waits_in_line:
+            if deployment_id in self._given_up and found is not None and found.status != "pending":
+                self._given_up.discard(deployment_id)
+                self._open[deployment_id] = None
+            elif at is not None and at <= now and not waits_in_line:
                 self._desk.ask("POST", f"/deployments/{deployment_id}/cancel", body={"reason": "chaos"})
                 self._open[deployment_id] = None
 
@@ -183,8 +196,10 @@ class Driver(threading.Thread):
         for deployment_id in tuple(self._open):
             status = self._observer.ended.get(deployment_id)
             found = self._observer.last.deployments.get(deployment_id) if self._observer.last else None
-            if status is None and found is not None and found.held_by and self._open[deployment_id] is None:
+            waits_for_long = found is not None and found.held_by not in {None, *_LIFTED}
+            if status is None and waits_for_long and self._open[deployment_id] is None:
                 self._open[deployment_id] = clock.monotonic() + self._rng.uniform(2.0, 8.0)
+                self._given_up.add(deployment_id)
             if status is None:
                 continue
             del self._open[deployment_id]
@@ -227,8 +242,10 @@ class Operator(threading.Thread):
             return
 
     def _release_locks(self) -> None:
+        """The orchestrator's own: others release theirs."""
         for lock in self._desk.ask("GET", "/locks/").json()["items"]:
-            self._desk.ask("DELETE", f"/locks/{lock['id']}")
+            if lock["created_by"] is None:
+                self._desk.ask("DELETE", f"/locks/{lock['id']}")
 
     def _answer(self, deployment_id: int) -> None:
         said = {"answer": self._rng.choice(["retry", "skip", "fail"])}

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
@@ -14,6 +14,7 @@ from orchestrator.testing.artifacts import artifact_of, packed
 from tests.chaos import history
 from tests.chaos.applications import APPLICATIONS, SWITCHED, VERSIONS, Application, pipeline
 from tests.chaos.evidence import Evidence, collect
+from tests.chaos.gates import KEEPER, Gatekeeper
 from tests.chaos.installation import APIS, BEATS, STREAM, Installation, Shape
 from tests.chaos.load import Desk
 from tests.chaos.observer import Observer
@@ -33,6 +34,12 @@ class Site:
     applications: tuple[Application, ...]
     """What there is to deploy."""
     traffic: Traffic | None = None
+
+    def gatekeeper(self, *, seed: int) -> Gatekeeper:
+        """Somebody else than who asks for deployments; everything has to be well now."""
+        self.desk.register(KEEPER, role="operator")
+        desk = replace(self.desk, rng=Random(seed), username=KEEPER)
+        return Gatekeeper(desk, self.observer, applications=self.applications, seed=seed)
 
     @contextmanager
     def evidence(self) -> Iterator[Evidence]:

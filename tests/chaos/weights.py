@@ -35,9 +35,8 @@ def _perhaps(evidence: Evidence) -> dict[str, set[int]]:
 
 def _other_side(evidence: Evidence) -> Iterator[str]:
     """Of two sides the one to which the last deployment that succeeded has switched gets everything."""
-    live = {
-        row.slot: row.side for row in evidence.deployments.values() if row.side and row.status == "succeeded"
-    }
+    switched = [row for row in evidence.deployments.values() if row.side and row.status == "succeeded"]
+    live = {row.slot: row.side for row in sorted(switched, key=lambda row: row.ended_at)}
     spoilt = {
         row.slot for row in evidence.deployments.values() if "PUTTING BACK FAILED" in (row.failure or "")
     }

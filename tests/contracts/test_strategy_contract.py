@@ -1,5 +1,7 @@
 """What every strategy promises, whoever wrote it: the installed ones are found through their entry points."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -8,7 +10,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from orchestrator.domain.moves import Again, Batch, Move, Shift, lay_out_moves
+from orchestrator.domain.errors import RuleViolationError
+from orchestrator.domain.moves import Again, Batch, Move, Shift, drained, lay_out_moves
 from orchestrator.domain.plan import PlannedAction
 from orchestrator.domain.undoing import Started, undo_waves
 from orchestrator.strategies.base import (
@@ -25,6 +28,7 @@ _percent = st.integers(1, 100).map(lambda number: f"{number}%")
 _size = st.one_of(st.integers(1, 60), st.integers(1, 60).map(str), _percent)
 SETTINGS: dict[str, st.SearchStrategy[Any]] = {
     "batch": st.one_of(_size, st.lists(_size, min_size=1, max_size=5)),
+    "mode": st.sampled_from(["barrier", "sliding"]),
     "rounding": st.sampled_from(["up", "down"]),
     "max_failures": st.one_of(st.integers(0, 60), st.integers(0, 100).map(lambda number: f"{number}%")),
     "max_parallel": st.integers(1, 10_000),
@@ -204,7 +208,7 @@ class TestMoves:
     ) -> None:
         moves = drawn(kind, data, given_, around)
         field = Field(moves, around.full_weight or 0)
-        for move in moves:
+        for move in one_by_one(moves):
             if isinstance(move, Batch):
                 assert all(field.weights[name] == 0 for name in move.targets)
             elif isinstance(move, Shift):
@@ -216,7 +220,7 @@ class TestMoves:
     ) -> None:
         moves = drawn(kind, data, given_, around)
         field = Field(moves, around.full_weight or 0)
-        for move in moves:
+        for move in one_by_one(moves):
             if isinstance(move, Shift):
                 field.weights |= dict.fromkeys(move.targets, move.weight)
         changed = {name for move in moves if isinstance(move, Batch) for name in move.targets}
@@ -228,18 +232,18 @@ class TestMoves:
         self, kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings
     ) -> None:
         moves = drawn(kind, data, given_, around)
-        actions, waves = lay_out_moves(moves, actions=OWN, undos=(), shift_actions=shifting)
+        actions, waves = lay_out_moves(moves, actions=OWN, undos=(), verifying=[1], shift_actions=shifting)
         names = list(dict.fromkeys(step.target for wave in waves for step in wave.steps))
-        stop = data.draw(st.integers(0, len(waves)))
+        steps = [step for wave in waves for step in wave.steps]
+        stop = data.draw(st.integers(0, len(steps)))
         field = Field(moves, around.full_weight or 0)
         began: dict[str, list[int]] = {name: [] for name in names}
-        for wave in waves[:stop]:
-            for step in wave.steps:
-                began[step.target].append(wave.action_index)
-                if actions[wave.action_index].kind == "traffic":
-                    field.weights[step.target] = actions[wave.action_index].settings["weight"]
-                elif actions[wave.action_index].kind == "run":
-                    field.changed.add(step.target)
+        for step in steps[:stop]:
+            began[step.target].append(step.action_index)
+            if actions[step.action_index].kind == "traffic":
+                field.weights[step.target] = actions[step.action_index].settings["weight"]
+            elif actions[step.action_index].kind == "run":
+                field.changed.add(step.target)
         started = [Started(index, tuple(began[name])) for index, name in enumerate(names) if began[name]]
         back = undo_waves(actions, started, scripts=False)
         idle = {name for move in moves[:1] if INSTALLED[kind].needs_traffic for name in move.targets}
@@ -247,9 +251,24 @@ class TestMoves:
             weight = actions[undone.action_index].settings["weight"]
             field.weights |= {names[index]: weight for index in undone.target_ids}
             assert any(field.weights.values())
-        if stop < len(waves):
+        if stop < len(steps):
             untouched = field.weights.keys() - field.changed - idle
             assert all(field.weights[name] == around.full_weight for name in untouched)
+
+    @given(data=st.data(), given_=targets, around=around)
+    def test_somebody_else_gets_requests_when_the_first_is_taken_out(
+        self, kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings
+    ) -> None:
+        if INSTALLED[kind].needs_traffic:
+            return  # its other side does
+        given_ = [replace(each, idle=data.draw(st.booleans())) for each in given_]
+        try:
+            moves = drawn(kind, data, given_, around)
+        except RuleViolationError:
+            reject()
+        live = {each.name for each in given_ if not each.idle}
+        first = set(next(iter(one_by_one(moves)), Batch(())).targets)
+        assert not (first & live) or live - first or len(first) == len(given_)
 
     @given(data=st.data(), given_=targets, around=around)
     def test_the_targets_of_a_wave_stand_together_in_the_plan(
@@ -262,6 +281,17 @@ class TestMoves:
         for move in moves:
             first = places[move.targets[0]]
             assert [places[name] for name in move.targets] == list(range(first, first + len(move.targets)))
+
+
+def one_by_one(moves: Sequence[Move]) -> Iterator[Move]:
+    """The moves, where what slides has one target at a time."""
+    for move in moves:
+        if not isinstance(move, Batch) or move.out_of_traffic is None:
+            yield move
+            continue
+        for name in move.targets:
+            out, back = drained((name,), move.out_of_traffic)
+            yield from (out, Batch((name,)), back)
 
 
 def drawn(kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings) -> tuple[Move, ...]:

@@ -17,6 +17,7 @@ from orchestrator.services.attempts import Output
 from tests.chaos import history
 from tests.chaos.evidence import collect
 from tests.chaos.followers import Followed
+from tests.chaos.gates import Said
 from tests.chaos.invariants import Violation, check
 from tests.chaos.ledger import Entry
 from tests.chaos.traffic import Request
@@ -54,6 +55,7 @@ class Scene:
     bearers: list[Bearer] = field(default_factory=list)
     accepted: dict[str, set[int]] = field(default_factory=dict)
     accepted_at: dict[int, float] = field(default_factory=dict)
+    said: Said = field(default_factory=Said)
     contradictions: list[str] = field(default_factory=list)
     severed: frozenset[str] = frozenset()
     followed: list[Followed] = field(default_factory=list)
@@ -87,6 +89,7 @@ class Scene:
             "bearers": self.bearers,
             "accepted": self.accepted,
             "accepted_at": self.accepted_at,
+            "said": self.said,
             "contradictions": self.contradictions,
             "severed": self.severed,
             "followed": self.followed,

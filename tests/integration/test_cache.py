@@ -240,8 +240,31 @@ def test_a_redis_that_is_full_tells_nobody_what_was_before_a_write(
         store.config_set("maxmemory", 1)
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             store.set("any", "more")
+        assert (
+            read(writer, b"3", "api:users:2") == b"3"
+        )  # which it cannot keep, and so leaves Redis alone for a while
         forget(writer)
         assert read(reader, b"2") == b"2"
+        writer.close()
+        reader.close()
+
+
+def test_a_redis_that_takes_no_writes_is_not_believed(
+    passable_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that became a replica, or whose disk is full: it still tells what it keeps."""
+    monkeypatch.setattr(cached, "PROBE_SECONDS", 0.0)
+    with valkey(passable_path) as (server, _), redis.Redis.from_url(server.url()) as store:
+        seen: list[str] = []
+        writer, reader = Cache(server.url()), Cache(server.url(), note_lookup=seen.append)
+        assert read(reader, b"1") == read(writer, b"2") == b"1"
+        store.config_set("min-replicas-to-write", 1)
+        with pytest.raises(redis.exceptions.ResponseError, match="NOREPLICAS"):
+            store.set("any", "more")
+        writer.forget(SPACE)
+        assert read(reader, b"2") == b"2"
+        store.config_set("min-replicas-to-write", 0)
+        assert until_hit(reader, b"2", seen) == {b"2"}
         writer.close()
         reader.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.gates import Closed
 from tests.chaos.invariants import INVARIANTS
 from tests.chaos.ledger import Entry
 from tests.chaos.traffic import Request
@@ -204,6 +205,23 @@ def out_of_line(scene: Scene) -> None:
     scene.sql(later, id=scene.good)
 
 
+def past_a_lock(scene: Scene) -> None:
+    scene.said.closed.append(Closed("lock 7", "shop", "staging", 0.0))
+
+
+def past_a_freeze(scene: Scene) -> None:
+    scene.said.closed.append(Closed("freeze 7", None, "staging", 0.0))
+
+
+def without_approval(scene: Scene) -> None:
+    scene.said.needs_yes = frozenset({"shop.production"})
+
+
+def approved_too_late(scene: Scene) -> None:
+    scene.said.needs_yes = frozenset({"shop.production"})
+    scene.said.yeses[scene.wide] = 4_000_000_000.0
+
+
 def target_has_another(scene: Scene) -> None:
     (scene.folder / "state" / "shop.staging.web-a").write_text("2\n")
 
@@ -309,6 +327,10 @@ PLANTED: list[tuple[str, Callable[[Scene], None], str]] = [
     ("I11", not_promoted, "before its release succeeded in nowhere"),
     ("I11", promoted_too_early, "before its release succeeded in staging"),
     ("I11", out_of_line, "which came first"),
+    ("I11", past_a_lock, "started in shop.staging past lock 7"),
+    ("I11", past_a_freeze, "started in shop.staging past freeze 7"),
+    ("I11", without_approval, "started in shop.production before anybody had approved it"),
+    ("I11", approved_too_late, "started in shop.production before anybody had approved it"),
     ("I12", target_has_another, "has 2, and installations says 1"),
     ("I12", nothing_is_said_of_a_target, "installations says None"),
     ("live", piece_was_not_told, "as piece 1 of the log"),
@@ -340,6 +362,18 @@ def test_a_violation_is_named(
 ) -> None:
     plant(scene)
     assert any(found.invariant == invariant and words in found.text for found in scene.violations())
+
+
+def test_what_was_open_or_approved_in_time_speaks_against_nobody(scene: Scene) -> None:
+    scene.said.closed = [
+        Closed("lock 1", "shop", "lab", 0.0),
+        Closed("lock 2", "web", "staging", 0.0),
+        Closed("freeze 3", None, "staging", 0.0, until=1.0),
+        Closed("freeze 4", None, "staging", 4_000_000_000.0),
+    ]
+    scene.said.needs_yes = frozenset({"shop.production"})
+    scene.said.yeses[scene.wide] = 1.0
+    assert scene.violations() == []
 
 
 def test_every_invariant_is_planted_here() -> None:

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domain.errors import RuleViolationError
+from orchestrator.domain.access import Role
+from orchestrator.domain.errors import ConflictError, RuleViolationError
 from orchestrator.domain.statuses import Outcome
 from orchestrator.presenting.deployments import present_whole
 from orchestrator.presenting.explanations import present_explanation
 from orchestrator.presenting.pages import deployment as pages
+from orchestrator.repositories import users
 from orchestrator.services import deployments, diagnosis, explaining
+from orchestrator.services.actors import Actor
 from tests.integration.engine_world import World, worker
 from tests.integration.time_travel import BEGINNING, Clocks, clocks, use_pipeline, world
 
@@ -154,6 +157,42 @@ def test_only_the_first_answer_counts(world: World, clocks: Clocks) -> None:
     say(world, deployment, "fail")
     with pytest.raises(RuleViolationError, match="asks nothing"):
         say(world, deployment, "retry")
+
+
+def test_who_claims_it_is_the_one_who_answers_until_somebody_else_claims_it(
+    world: World, clocks: Clocks
+) -> None:
+    deployment = fails(world, ["web-a"])
+    with world.database.transaction() as session:
+        ben_id = users.insert(
+            session, email="ben@example.com", username="ben", password_hash="x", role="admin"
+        )
+        assert ben_id is not None
+    ben = Actor(ben_id, "ben", Role.ADMIN, "sign-in")
+
+    def claim(actor: Actor) -> str:
+        with world.database.transaction() as session:
+            deployments.claim(session, deployment, actor=actor)
+        with world.database.reading() as session:
+            (asked,) = present_whole(session, world.get(deployment))["waiting_for"]
+        return str(asked["message"])
+
+    assert claim(ben).endswith("it is rolled back; ben has claimed it")
+    claim(ben)
+    with pytest.raises(ConflictError, match=f"ben has claimed deployment {deployment} and answers it"):
+        say(world, deployment, "skip")
+    assert claim(world.actor).endswith("; ada has claimed it")
+    say(world, deployment, "skip")
+    assert world.get(deployment).claimed_by is None
+    kinds = "SELECT kind FROM events WHERE deployment_id = :id AND kind LIKE '%ed' ORDER BY seq"
+    assert world.column(kinds, id=deployment)[-4:] == [
+        "deployment.paused",
+        "deployment.claimed",
+        "deployment.claimed",
+        "deployment.answered",
+    ]
+    with pytest.raises(RuleViolationError, match="asks nothing"):
+        claim(ben)
 
 
 def test_a_rollback_that_fails_asks_too_but_is_never_rolled_back(world: World, clocks: Clocks) -> None:

@@ -38,6 +38,8 @@ def test_a_dry_run_says_what_the_request_then_does(world: ApiWorld) -> None:
     ]
     assert [gate["kind"] for gate in found["gates"] if gate["verdict"] == "waits"] == ["promotion"]
     assert (found["replaces"], found["changed_variables"]) == (None, [])
+    assert [each["version"] for each in found["brings"]] == ["1.0"]
+    assert found["scripts"] == [{"action": "./install", "script": "./install"}]
     assert found["duration_seconds"] == {"deployments": 0, "p50": None, "p90": None}
     made = world.deploy(name, "1.0", "production")
     assert (made["plan_hash"], made["strategy"]) == (found["plan_hash"], found["strategy"])
@@ -45,7 +47,7 @@ def test_a_dry_run_says_what_the_request_then_does(world: ApiWorld) -> None:
 
 
 def test_what_changes_is_named(world: ApiWorld) -> None:
-    name = world.application("1.0", "1.1")
+    name = world.application("1.0", "1.0.1", "1.1")
     with_variables = pipeline_of(name).replace(
         "environments:", "variables: {COLOUR: red, SIZE: big}\nenvironments:"
     )
@@ -63,6 +65,8 @@ def test_what_changes_is_named(world: ApiWorld) -> None:
     assert world.apply(name, changed).status_code == 200
     found = foresee(world, name, "1.1", "staging").get_json()
     assert (found["replaces"]["deployment_id"], found["replaces"]["version"]) == (first, "1.0")
+    assert [each["version"] for each in found["brings"]] == ["1.1", "1.0.1"]
+    assert foresee(world, name, "1.0", "staging").get_json()["brings"] == []
     assert found["changed_variables"] == [
         {"name": "COLOUR", "before": "red", "after": "blue"},
         {"name": "SHAPE", "before": None, "after": "round"},

@@ -2,21 +2,30 @@
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from orchestrator.config import Settings
+from orchestrator.db import Database
+from orchestrator.services import pipelines
 from orchestrator.targets import runs as files
 from orchestrator.targets.base import ABORTED_CODE, Command, Exited, Run, Running, TargetError
 from orchestrator.targets.command import CommandTarget
 from orchestrator.testing import follow, until_written
+from tests.integration.engine_world import PIPELINE, World, worker
+from workers.context import WorkerContext
+from workers.follower import Follower
+from workers.leases import LeaseKeeper
 
 ENV = {"PATH": "/usr/bin:/bin"}
 FILL = "head -c 1000000 /dev/zero 2>/dev/null"
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Iterator[CommandTarget]:
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 128 KiB."""
     folder = tmp_path / "tiny"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
@@ -24,12 +33,17 @@ def target(tmp_path: Path) -> Iterator[CommandTarget]:
     if mounted.returncode:
         pytest.skip(f"filling a disk needs the right to mount a small one: {mounted.stderr.strip()}")
     try:
-        yield CommandTarget.from_settings({}, runs_dir=str(folder))
+        yield folder
     finally:
         for run in (folder / "runs").glob("[!.]*"):
             if left := files.processes(run):
                 left.kill()
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def target(tiny: Path) -> CommandTarget:
+    return CommandTarget.from_settings({}, runs_dir=str(tiny))
 
 
 def test_a_run_that_fills_the_disk_ends_with_its_own_exit_code(target: CommandTarget) -> None:
@@ -59,3 +73,29 @@ def test_a_run_that_finds_no_room_is_refused_with_the_reason(target: CommandTarg
         target.start(Run("1-2-1", "shop/staging/b", 2), Command("x" * 100_000, ENV))
     assert isinstance(target.poll(filling, 10_000_000), Running)
     target.abort(filling, grace_seconds=0.1)
+
+
+def test_a_deployment_whose_node_is_full_fails_and_says_why(
+    database: Database, settings: Settings, tiny: Path
+) -> None:
+    world = World(database)
+    world.release("1.0.0")
+    with database.transaction() as session:
+        source = PIPELINE.replace("kind: noop", "kind: command")
+        pipelines.apply(session, name="shop", source=source, actor=world.actor)
+    deployment = world.request("1.0.0")
+    with (tiny / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
+        while True:
+            filler.write(b"x" * 4096)
+    leases = LeaseKeeper(database, lease_seconds=30)
+    ours = WorkerContext(replace(settings, data_dir=tiny), database, leases, worker())
+    Follower(ours).advance(deployment)
+    failure = world.scalar("SELECT failure FROM attempts WHERE deployment_id = :id", id=deployment)
+    assert "No space left on device" in str(failure)
+    assert world.status(deployment) == "failed"
+    assert world.column(
+        "SELECT DISTINCT status FROM steps WHERE deployment_id = :id ORDER BY 1", id=deployment
+    ) == [
+        "failed",
+        "skipped",
+    ]

@@ -17,6 +17,10 @@ from orchestrator.services import approvals, attempts, deployments, locks, pipel
 from orchestrator.services.actors import Actor
 from tests.integration.engine_world import PIPELINE, World, between, worker
 
+WAITS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
 
 @pytest.fixture
 def world(database: Database) -> World:
@@ -112,12 +116,11 @@ def test_a_freeze_that_is_removed_before_a_lock_expires_is_forgotten(world: Worl
 
 def during_a_look(world: World, deployment: int, do: Callable[[], object]) -> None:
     """`do` ends, or waits for the row, while a look at the deployment has been decided and is not committed."""
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with ThreadPoolExecutor(1) as other:
         with world.database.transaction() as session:
             assert attempts.advance(session, deployment, worker()) is None
             done = other.submit(do)
-            while not done.done() and not world.scalar(waits):
+            while not done.done() and not world.scalar(WAITS):
                 wait([done], timeout=0.02)
         done.result()
 
@@ -162,6 +165,28 @@ def test_a_lock_that_is_released_during_a_look_at_it_is_not_overlooked(world: Wo
     during_a_look(world, held, release)
     assert is_due(world, held)
     assert world.run_to_end(held) == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "close",
+    [lambda world: lock_until(world, clock.now() + timedelta(days=2)), freeze_for_days],
+    ids=["lock", "freeze"],
+)
+def test_who_closes_is_answered_only_when_no_start_can_come_that_did_not_see_it(
+    world: World, close: Callable[[World], object]
+) -> None:
+    deployment = request(world, "staging")
+    world.execute("UPDATE deployments SET wake_at = clock_timestamp() + interval '1 hour'")
+    with ThreadPoolExecutor(1) as other:
+        with world.database.transaction() as session:
+            assert attempts.advance(session, deployment, worker()) is not None
+            closed = other.submit(close, world)
+            while not closed.done() and not world.scalar(WAITS):
+                wait([closed], timeout=0.02)
+            came_first = closed.done()
+        closed.result()
+    assert not came_first
+    assert world.status(deployment) == "running"
 
 
 def test_who_gets_in_line_while_the_one_before_is_ending_looks_again_soon(world: World) -> None:

@@ -158,6 +158,15 @@ def test_a_canary_holds_is_promoted_by_a_person_and_the_others_follow(world: Wor
         promote(world, deployment)
 
 
+def test_a_smoke_test_runs_again_under_traffic(world: World, clocks: Clocks) -> None:
+    smoke = "  - run: ./smoke\n    verifies: true\n"
+    use(world, "{kind: canary, weights: [5%], hold: 10m}", targets=THREE, run=smoke)
+    deployment = world.request("1.0.0", "production")
+    play(world, deployment)
+    clocks.go(600)
+    assert play(world, deployment)[:3] == ["web-a: ./smoke", "web-a: verify http", "web-a: 100"]
+
+
 def test_a_promotion_ends_a_hold_early(world: World, clocks: Clocks) -> None:
     use(world, "{kind: canary, weights: [5%], hold: 10m}", targets=THREE)
     deployment = world.request("1.0.0", "production")
@@ -227,6 +236,22 @@ def test_rolling_takes_each_batch_out_of_the_traffic_and_a_target_that_fails_sta
         "web-b: ./install",
     ]
     assert world.status(deployment) == "failed"
+
+
+def test_where_it_slides_each_target_is_taken_out_and_given_back_by_itself(
+    world: World, clocks: Clocks
+) -> None:
+    use(world, "{kind: rolling, batch: 2, mode: sliding}", targets=THREE)
+    deployment = world.request("1.0.0", "production")
+    through = ["0", "./install", "verify http", "100"]
+    assert play(world, deployment) == [
+        f"{name}: {what}" for name in ("web-a", "web-c", "web-b") for what in through
+    ]
+    assert world.status(deployment) == "succeeded"
+    bad = world.request("1.1.0", "production")
+    done = play(world, bad, fail=("web-c", "no new requests"))
+    assert done == [f"web-a: {what}" for what in through] + ["web-c: 0", "web-c: 100"]
+    assert world.status(bad) == "failed"
 
 
 def test_a_target_that_was_only_taken_out_is_given_back(world: World, clocks: Clocks) -> None:

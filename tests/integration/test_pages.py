@@ -360,18 +360,3 @@ def test_what_has_to_succeed_elsewhere_first_is_not_offered(world: ApiWorld) -> 
     name = world.application("1.0")
     page = client.get(f"/?q={name}").text
     assert re.findall(rf'href="/deploy\?application={name}&amp;environment=(\w+)', page) == ["staging"]
-
-
-def test_a_deployment_says_which_releases_it_brings(world: ApiWorld) -> None:
-    client, _ = world.browser("viewer")
-    name = world.application("1.0")
-    first = world.deploy(name, "1.0")["id"]
-    succeed(world, first)
-    for version, changes in (("1.1", f"mends {NASTY}"), ("1.2", "is faster")):
-        body = {"name": name, "version": version, "changes": changes}
-        assert world.admin.post("/releases/", json=body).status_code == 201
-    page = client.get(f"/deployments/{world.deploy(name, '1.2')['id']}").text
-    assert "Brings 2 releases since what was there" in page
-    assert page.index("is faster") < page.index("mends")
-    is_text(page)
-    assert "Brings" not in client.get(f"/deployments/{first}").text

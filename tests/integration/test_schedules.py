@@ -2,16 +2,22 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from orchestrator.config import Settings
 from orchestrator.domain.access import Role
 from orchestrator.domain.errors import ForbiddenError, InvalidInputError, NotFoundError
 from orchestrator.repositories import schedules as rows
 from orchestrator.services import rollbacks, schedules
 from orchestrator.services.actors import Actor
-from tests.integration.engine_world import World
+from tests.integration.engine_world import World, worker
 from tests.integration.time_travel import BEGINNING, Clocks, clocks, use_pipeline, world
+from workers import context
+from workers.context import WorkerContext
+from workers.leases import LeaseKeeper
+from workers.tasks import recovery
 
 __all__ = ["clocks", "world"]
 
@@ -92,6 +98,19 @@ def test_a_look_that_came_to_no_end_is_taken_again(world: World, clocks: Clocks)
     assert due(world) == [schedule]
     clocks.go(30)
     assert due(world) == [schedule]
+
+
+def test_one_that_cannot_be_carried_out_keeps_no_other_from_its_time(
+    world: World, clocks: Clocks, settings: Settings
+) -> None:
+    broken, other = make(world), make(world)
+    world.execute(f"ALTER TABLE schedules ADD CHECK (id <> {broken} OR last_outcome = '')")
+    go_to(clocks, TUESDAY_9)
+    ours = WorkerContext(settings, world.database, LeaseKeeper(world.database, lease_seconds=30), worker())
+    with patch.object(context, "current", lambda: ours):
+        recovery.tick()
+    assert get(world, broken).last_outcome == ""
+    assert get(world, other).last_outcome == "left out: nothing of shop has succeeded in staging yet"
 
 
 def test_without_an_environment_it_takes_the_newest_release(world: World, clocks: Clocks) -> None:

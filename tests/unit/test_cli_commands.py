@@ -181,6 +181,13 @@ def test_skip_is_that_answer(cli: Cli) -> None:
     assert cli.server.requests[-1].json() == {"answer": "skip"}
 
 
+def test_a_claim_is_told_with_what_comes_after_it(cli: Cli) -> None:
+    cli.on("POST", "/deployments/42/claim", {"id": 42})
+    done = cli.run("deployments", "claim", "42")
+    told = "deployment 42  claimed; answer it with `releasectl deployments resume`\n"
+    assert (done.exit_code, done.stdout) == (0, told)
+
+
 def test_a_server_that_is_not_there_is_exit_69_with_advice(cli: Cli) -> None:
     cli.env["RELEASECTL_URL"] = "http://127.0.0.1:1"
     done = cli.run("whoami")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.cli.loglines import LONGEST_LINE, LineAssembler
 from orchestrator.cli.output import ago, elapsed
-from orchestrator.cli.terminal import cleaned, escaped
+from orchestrator.domain.foreign import cleaned, escaped
 from tests.unit.cli_server import piece
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

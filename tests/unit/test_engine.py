@@ -71,6 +71,24 @@ def test_steps_are_handed_out_up_to_the_parallel_limit() -> None:
     assert decision.hand_out == 2
 
 
+def test_of_a_wave_that_slides_only_what_waits_for_no_other_step_is_handed_out() -> None:
+    wave = WaveCounts(0, waiting=8, running=2)
+    assert decide(snapshot(wave=wave, max_parallel=5, startable=1), NOW).hand_out == 1
+    assert decide(snapshot(wave=wave, max_parallel=5, startable=4), NOW).hand_out == 3
+    assert decide(snapshot(wave=wave, max_parallel=5, startable=0), NOW).hand_out == 0
+
+
+def test_another_one_takes_the_place_of_one_whose_plan_is_void_once_nothing_holds_it() -> None:
+    held = decide(snapshot(status=S.PENDING, blockers=(blocker(1),), void="the other side is idle"), NOW)
+    assert (held.status, held.replan) == (None, False)
+    decision = decide(snapshot(status=S.PENDING, void="the other side is idle"), NOW)
+    assert (decision.status, decision.failure, decision.replan) == (
+        S.SUPERSEDED,
+        "the other side is idle",
+        True,
+    )
+
+
 def test_an_end_that_changes_nothing_else_leaves_what_is_open_to_the_timer() -> None:
     until = NOW + timedelta(seconds=7)
     wave = WaveCounts(0, ready=1, running=2)

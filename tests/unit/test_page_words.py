@@ -39,6 +39,11 @@ def test_what_is_to_be_typed_and_what_can_be_looked_at_is_found_in_a_sentence() 
         assert list(words.pieces(plain)) == [("text", plain)]
 
 
+def test_output_keeps_its_lines_and_nothing_that_steers_a_terminal() -> None:
+    written = "\x1b[32mok\x1b[0m 1\r\n\x1b]0;title\x07two\ttabs\n\n"
+    assert words.output(written) == "ok 1\ntwo\ttabs\n\n"
+
+
 @pytest.mark.parametrize(
     ("count", "said"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB")]
 )

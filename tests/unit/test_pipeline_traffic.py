@@ -25,6 +25,8 @@ def parsed(environment: dict[str, Any], action: dict[str, Any] | None = None) ->
 
 
 def test_every_default_is_spelt_out_and_read_back() -> None:
+    smoke = parsed({}, {"verifies": True})
+    assert parse_pipeline(to_document(smoke), plugins=known_plugins()) == smoke
     pipeline = parsed({"traffic": HAPROXY}, {"undo": "./uninstall"})
     assert pipeline.environments[0].traffic == TrafficSpec(
         kind="haproxy",
@@ -76,3 +78,11 @@ def test_what_can_be_undone_is_not_irreversible() -> None:
     with pytest.raises(InvalidInputError) as refused:
         parsed({}, {"undo": "./uninstall", "irreversible": True})
     assert [problem.pointer for problem in refused.value.problems] == ["/deploy/0/undo"]
+
+
+def test_what_verifies_changes_nothing() -> None:
+    assert parsed({}, {"verifies": True}).deploy[0].verifies
+    for more in ({"undo": "./uninstall"}, {"irreversible": True}):
+        with pytest.raises(InvalidInputError) as refused:
+            parsed({}, {"verifies": True, **more})
+        assert [problem.pointer for problem in refused.value.problems] == ["/deploy/0/verifies"]

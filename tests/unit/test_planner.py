@@ -171,7 +171,9 @@ def test_anything_else_is_no_plan(document: object) -> None:
 
 @given(data=st.data())
 def test_a_plan_with_any_part_replaced_is_read_or_refused_but_never_breaks(data: st.DataObject) -> None:
-    document = to_document(planned(pipeline(2)))
+    slides = StrategySpec(kind="rolling", settings={"mode": "sliding"})
+    strategy = data.draw(st.sampled_from([StrategySpec(), slides]))
+    document = to_document(planned(pipeline(2, actions=(run(), run()), strategy=strategy)))
     place: Any = document
     for _ in range(data.draw(st.integers(0, 2))):
         inner = [
@@ -192,8 +194,8 @@ def test_a_plan_with_any_part_replaced_is_read_or_refused_but_never_breaks(data:
 
 
 def test_a_newer_format_says_which_version_is_needed() -> None:
-    document = {**to_document(planned(pipeline())), "format": 6}
-    with pytest.raises(PlanUnreadableError, match="has format 6 and this version reads formats up to 5"):
+    document = {**to_document(planned(pipeline())), "format": 7}
+    with pytest.raises(PlanUnreadableError, match="has format 7 and this version reads formats up to 6"):
         from_document(document)
 
 
@@ -295,6 +297,34 @@ def test_a_plan_that_asks_or_waits_is_read_back_and_an_older_version_can_tell_th
         from_document({**to_document(asks), "answer_seconds": 0})
     with pytest.raises(PlanUnreadableError):
         from_document({**to_document(waits), "waits": [0]} if len(waits.waits()) > 1 else {})
+
+
+def test_a_plan_that_slides_has_the_steps_of_each_target_together_and_is_read_back() -> None:
+    strategy = StrategySpec(kind="rolling", settings={"mode": "sliding", "batch": 2, "max_parallel": 50})
+    plan = planned(pipeline(3, actions=(run("install"), run("warm")), strategy=strategy))
+    (wave,) = plan.waves
+    assert [(step.position, step.target, step.action_index) for step in wave.steps] == [
+        (0, "web-0", 0),
+        (1, "web-0", 1),
+        (2, "web-1", 0),
+        (3, "web-1", 1),
+        (4, "web-2", 0),
+        (5, "web-2", 1),
+    ]
+    assert (plan.max_parallel, wave.sliding) == (2, True)
+    document = json.loads(json.dumps(to_document(plan)))
+    assert (document["format"], document["waves"]) == (6, [[0, [0, 1], 0, 3, 0, False]])
+    assert from_document(document) == plan
+    for spoilt in ([[0, [], 0, 3, 0, False]], [[0, [0], 0, 3, 0, False]], [[0, 0, 0, 3, 0, False]]):
+        with pytest.raises(PlanUnreadableError):
+            from_document({**document, "waves": spoilt})
+
+
+def test_what_slides_through_one_action_is_a_wave_as_any_other() -> None:
+    strategy = StrategySpec(kind="rolling", settings={"mode": "sliding", "batch": 2})
+    plan = planned(pipeline(3, strategy=strategy))
+    assert (to_document(plan)["format"], plan.max_parallel, plan.batch_sizes()) == (1, 2, (3,))
+    assert from_document(to_document(plan)) == plan
 
 
 @pytest.mark.parametrize(("unreachable", "skipped"), [("count", 0), ({"skip": 2}, 2)])

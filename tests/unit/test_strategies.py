@@ -269,3 +269,76 @@ def test_what_is_to_become_of_them_is_said_in_one_of_two_ways(unreachable: objec
     with pytest.raises(InvalidStrategyError) as caught:
         Rolling.from_settings({"unreachable": unreachable})
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("count", "settings", "at_a_time"),
+    [
+        (10, {"batch": 3}, 3),
+        (10, {"batch": "25%"}, 3),
+        (10, {"batch": "25%", "rounding": "down"}, 2),
+        (3, {"batch": "10%"}, 1),
+        (10, {"batch": 5, "max_unavailable": "20%"}, 2),
+        (4, {}, 1),
+    ],
+)
+def test_as_many_as_a_batch_has_are_under_way_where_it_slides(
+    count: int, settings: dict[str, object], at_a_time: int
+) -> None:
+    strategy = Rolling.from_settings({**settings, "mode": "sliding"})
+    assert strategy.batches(targets(count)) == (
+        Batch(tuple(f"web-{index}" for index in range(count)), at_a_time=at_a_time),
+    )
+    assert Rolling.from_settings(strategy.settings()) == strategy
+
+
+def test_it_slides_through_one_zone_after_the_other_and_by_fewer_where_some_are_down() -> None:
+    given = [
+        Candidate("a", {"zone": "n"}),
+        Candidate("b", {"zone": "s"}),
+        Candidate("c", {"zone": "n"}, down=True),
+    ]
+    settings = {"mode": "sliding", "batch": 3, "zone": "zone", "bake": "1h"}
+    assert Rolling.from_settings(settings).batches(given) == (Batch(("a", "c"), 3600, 3), Batch(("b",), 0, 3))
+    assert Rolling.from_settings({**settings, "max_unavailable": 2}).batches(given) == (
+        Batch(("c", "a"), 3600, 1),
+        Batch(("b",), 0, 1),
+    )
+    with pytest.raises(RuleViolationError, match="1 targets are down and at most 1 may be unavailable"):
+        Rolling.from_settings({**settings, "max_unavailable": 1, "order_by": "zone"}).batches(
+            [Candidate("a", {"zone": "n"}), Candidate("c", {"zone": "s"}, down=True)]
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"mode": "floating"}, "mode"),
+        ({"mode": "sliding", "batch": [1, 2]}, "batch"),
+        ({"mode": "sliding", "settle": "1m"}, "settle"),
+        ({"mode": "sliding", "max_batch_failures": 1}, "max_batch_failures"),
+    ],
+)
+def test_what_slides_has_no_batches(settings: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidStrategyError) as caught:
+        Rolling.from_settings(settings)
+    assert caught.value.field == field
+
+
+def test_those_that_get_no_requests_come_first_with_their_zone() -> None:
+    given = [
+        Candidate("a", {"zone": "n"}),
+        Candidate("b", {"zone": "s"}),
+        Candidate("c", {"zone": "s"}, idle=True),
+        Candidate("d", {"zone": "e"}, idle=True),
+    ]
+    batches = Rolling.from_settings({"zone": "zone"}).batches(given)
+    assert [batch.targets for batch in batches] == [("d",), ("c",), ("b",), ("a",)]
+
+
+@pytest.mark.parametrize(
+    ("idle", "first"), [("", "a"), ("c", "a"), ("b", "a"), ("bc", "b"), ("ac", "a"), ("abc", "a")]
+)
+def test_the_canary_is_another_only_where_nobody_could_take_its_requests(idle: str, first: str) -> None:
+    given = [Candidate(name, idle=name in idle) for name in "abc"]
+    assert Canary.from_settings({}).batches(given)[0].targets == (first,)

@@ -1,6 +1,7 @@
 """The clock's task: everything that is due is found here, whatever was lost."""
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,7 @@ from orchestrator.tasks import TICK_SECONDS, TaskName
 from workers import context, telling
 from workers.app import app
 from workers.metrics import TICK_LAG
+from workers.tasks.shell import at_the_edge
 
 AT_ONCE = 500
 PUSH_SECONDS = 3.0
@@ -33,9 +35,9 @@ def tick() -> None:
     if told.health:
         _ask_for_health()
     if told.promotions:
-        _run_errands(promotions.take_due, promoting.promote)
+        _run_errands("promotion", promotions.take_due, promoting.promote)
     if told.schedules:
-        _run_errands(schedules.take_due, recurring.run)
+        _run_errands("occurrence", schedules.take_due, recurring.run)
     telling.hand_out(context.current())
 
 
@@ -60,13 +62,17 @@ def _ask_for_health() -> None:
         send(Message(TaskName.ASK_FOR_HEALTH, row.deployment_id, text))
 
 
-def _run_errands(take: Callable[..., list[int]], run: Callable[[Session, int], None]) -> None:
-    """Each in a transaction of its own; those after one that fails are tried again later."""
+def _run_errands(what: str, take: Callable[..., list[int]], run: Callable[[Session, int], None]) -> None:
+    """Each in a transaction of its own; one that fails is tried again later, and keeps nobody from theirs."""
     with context.current().database.transaction() as session:
         due = take(session, limit=ERRANDS_AT_ONCE, push_seconds=ERRAND_PUSH_SECONDS)
     for errand in due:
-        with context.current().database.transaction() as session:
-            run(session, errand)
+        at_the_edge(what, errand, partial(_run_errand, run, errand))
+
+
+def _run_errand(run: Callable[[Session, int], None], errand: int) -> None:
+    with context.current().database.transaction() as session:
+        run(session, errand)
 
 
 def _message(deployment_id: int, environment: str) -> Message:

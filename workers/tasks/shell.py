@@ -11,9 +11,14 @@ _logger = log.get(__name__)
 
 
 def guarded(what: str, subject_id: int, do: Callable[[Follower], None]) -> None:
+    """Do one thing for a deployment or the like, at the edge."""
+    at_the_edge(what, subject_id, lambda: do(Follower(context.current())))
+
+
+def at_the_edge(what: str, subject_id: int, do: Callable[[], object]) -> None:
     """Do one thing, and log whatever it raises: nothing is lost, Postgres still says what is due."""
     try:
-        do(Follower(context.current()))
+        do()
     except PlanOfAnotherVersionError as error:
         _logger.warning("left_to_another_worker", task=what, subject=subject_id, why=str(error))
     except Exception:  # the edge

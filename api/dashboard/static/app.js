@@ -4,11 +4,24 @@ import "./log.js";
 import "./opened.js";
 import "./renewing.js";
 import { sayAges } from "./times.js";
+import "./typed.js";
 import "./zones.js";
 
+const title = document.title;
+
+// Who has many tabs sees in each how its deployment stands.
+function sayStatus() {
+  const status = document.querySelector("#head .big .status");
+  if (status) document.title = `${status.textContent.trim()} · ${title}`;
+}
+
 sayAges();
+sayStatus();
 setInterval(sayAges, 10_000);
-document.addEventListener("htmx:after:swap", sayAges);
+document.addEventListener("htmx:after:swap", () => {
+  sayAges();
+  sayStatus();
+});
 
 document.querySelector("[data-theme-toggle]")?.addEventListener("click", () => {
   const root = document.documentElement;

@@ -1,4 +1,5 @@
 // The log of a step: reads on, follows the end, searches, and keeps each line's address.
+import { paint } from "./colours.js";
 import { openStream } from "./stream.js";
 
 const log = document.querySelector("[data-log]");
@@ -21,7 +22,7 @@ function start() {
   let group = null; // the line that began what is being folded together
   let cursor = "";
   let count = 0;
-  let isTorn = false; // the last line has no end yet
+  let torn = null; // what the last line is so far, where it has no end yet
   let scrolledTo = 0;
   let hits = [];
   let hasMore = false;
@@ -33,7 +34,7 @@ function start() {
     row.className = "line";
     row.id = `L${count}`;
     row.dataset.number = count;
-    row.textContent = text;
+    paint(row, text);
     if (group) {
       row.dataset.group = group.id;
       row.hidden = group.getAttribute("aria-expanded") === "false";
@@ -74,11 +75,15 @@ function start() {
     if (!text) return;
     const lines = text.split("\n");
     const rest = lines.pop();
-    if (isTorn) {
-      const torn = log.lastElementChild;
-      isTorn = lines.length === 0;
-      torn.textContent += isTorn ? rest : lines.shift();
-      if (!isTorn) mark(torn);
+    if (torn !== null) {
+      const row = log.lastElementChild;
+      const hasEnd = lines.length > 0;
+      torn += hasEnd ? lines.shift() : rest;
+      paint(row, torn);
+      if (hasEnd) {
+        mark(row);
+        torn = null;
+      }
     }
     const made = document.createDocumentFragment();
     for (const each of lines) {
@@ -86,9 +91,9 @@ function start() {
       mark(row);
       made.append(row);
     }
-    if (rest && !isTorn) {
+    if (rest && torn === null) {
       made.append(line(rest));
-      isTorn = true;
+      torn = rest;
     }
     log.append(made);
     empty.hidden = true;
@@ -144,6 +149,7 @@ function start() {
     hits[at].classList.add("current");
     follow.checked = false;
     centre(hits[at]);
+    history.replaceState(null, "", `#${hits[at].id}`); // the address of what was found is that of its line
     found.textContent = `${at + 1} of ${hasMore ? "more than " : ""}${hits.length}`;
   }
 
@@ -166,7 +172,8 @@ function start() {
     else if (row.classList.contains("group")) fold(row, row.getAttribute("aria-expanded") === "true");
   });
   log.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || !event.target.classList.contains("group")) return;
+    if (!["Enter", " "].includes(event.key) || !event.target.classList.contains("group")) return;
+    event.preventDefault();
     fold(event.target, event.target.getAttribute("aria-expanded") === "true");
   });
   foldAll.addEventListener("click", () => {

@@ -15,10 +15,10 @@ from orchestrator.presenting.pages.rendering import View, render
 from orchestrator.repositories import events, releases, steps
 from orchestrator.services import acting, explaining
 from orchestrator.services.actors import Actor
+from orchestrator.services.foreseeing import MOST_RELEASES
 
 MOST_STEPS, MOST_WAVES, MOST_EVENTS = 200, 100, 200
 TAIL_LINES, MOST_TAILS = 15, 3
-MOST_RELEASES = 10
 BLUE_GREEN = "blue-green"
 """Whose one wait between two waves is that in which the old side is kept as it was."""
 _WRONG = (StepStatus.FAILED, StepStatus.UNKNOWN)
@@ -52,7 +52,8 @@ def read(session: Session, deployment_id: int, *, actor: Actor) -> tuple[Row[Any
         "trail": render(
             "deployment_trail.html",
             row=row,
-            events=events.of_deployment(session, row.id, after=0, limit=MOST_EVENTS),
+            events=events.newest_of_deployment(session, row.id, limit=MOST_EVENTS),
+            most=MOST_EVENTS,
         ),
     }
     return row, View(pieces, "deployment_live.html")

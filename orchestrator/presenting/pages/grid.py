@@ -24,7 +24,8 @@ def read(session: Session, *, part: str, actor: Actor) -> View:
 def view_of(found: Overview, *, part: str, actor: Actor) -> View:
     """What was found, as it is seen."""
     if not found.lines:
-        return View({"empty": render("grid_empty.html", part=part)}, "grid.html")
+        writes = allows(actor.role, Permission.CONFIGURE)
+        return View({"empty": render("grid_empty.html", part=part, writes=writes)}, "grid.html")
     columns = tuple(column.name for column in found.columns)
     pieces = {"columns": render("grid_columns.html", columns=found.columns)}
     for name, cells in found.lines.items():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from orchestrator.domain.durations import format_duration
+from orchestrator.domain.foreign import cleaned
 from orchestrator.domain.window_reading import WEEKDAYS
 
 TONES = {
@@ -100,6 +101,11 @@ def sentence(text: str) -> str:
     first = text.partition(" ")[0]
     text = f"{first.capitalize()}{text[len(first) :]}" if first in _BEGINNINGS else text
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def output(text: str) -> str:
+    """What a step wrote, without what would steer a terminal."""
+    return "\n".join(cleaned(line, colours=False) for line in text.split("\n"))
 
 
 def begun(text: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import re
+import secrets
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,7 @@ from bench import cpu, world
 from bench.lines import spread
 from bench.streams import health_ms
 from bench.world import World
+from orchestrator.client import Client, MemoryTokens
 from orchestrator.services import tokens
 
 PAGES = 300
@@ -31,12 +33,15 @@ def measure() -> list[tuple[str, str, str]]:
     with world.world("web", "stream") as ours:
         ours.application("shop", "noop")
         ours.client.request_deployment("shop", "1", environment="lab")
+        locking = _somebody(ours)
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
             alone = other.submit(health_ms, ours.stack.url, CHANGES * CHANGE_EVERY_SECONDS / 2).result()
-            return asyncio.run(_look(ours, other, alone))
+            return asyncio.run(_look(ours, locking, other, alone))
 
 
-async def _look(ours: World, other: ProcessPoolExecutor, alone: list[float]) -> list[tuple[str, str, str]]:
+async def _look(
+    ours: World, locking: Client, other: ProcessPoolExecutor, alone: list[float]
+) -> list[tuple[str, str, str]]:
     sent = [Page() for _ in range(PAGES - ASKING)]
     for number, page in enumerate(sent):
         await page.connect(ours, "view=deployment&what=1" if number % 2 else "view=dashboard&what=")
@@ -52,7 +57,7 @@ async def _look(ours: World, other: ProcessPoolExecutor, alone: list[float]) -> 
     loop = asyncio.get_running_loop()
     meanwhile = loop.run_in_executor(other, health_ms, ours.stack.url, CHANGES * CHANGE_EVERY_SECONDS)
     for _ in range(CHANGES):
-        await loop.run_in_executor(None, _change, ours)
+        await loop.run_in_executor(None, _change, locking)
         await asyncio.sleep(CHANGE_EVERY_SECONDS)
     health = await meanwhile
     await asyncio.gather(*(each.rest() for each in asking))
@@ -75,11 +80,20 @@ async def _look(ours: World, other: ProcessPoolExecutor, alone: list[float]) -> 
     ]
 
 
-def _change(ours: World) -> None:
+def _somebody(ours: World) -> Client:
+    """An operator who requested nothing: deployments do not wait for locks of who requested them."""
+    person = {"username": "locker", "email": "locker@example.com", "password": secrets.token_urlsafe(16)}
+    ours.client.create("/users/", {**person, "role": "operator"})
+    client = Client(ours.stack.url, MemoryTokens())
+    client.login(person["username"], person["password"])
+    return client
+
+
+def _change(client: Client) -> None:
     """Lock, and release the lock before: all pages say so."""
-    for lock in ours.client.items("/locks/"):
-        ours.client.call("DELETE", f"/locks/{lock['id']}")
-    ours.client.create("/locks/", {"application": "shop", "reason": f"changed at {time.time_ns()}"})
+    for lock in client.items("/locks/"):
+        client.call("DELETE", f"/locks/{lock['id']}")
+    client.create("/locks/", {"application": "shop", "reason": f"changed at {time.time_ns()}"})
 
 
 def _log_in(ours: World) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from orchestrator.domain.news import DELIVERY_TRIED, TARGET_CHECKED, fits
+from orchestrator.domain.news import DELIVERY_TRIED, TARGET_CHANGED, fits
 from orchestrator.repositories import streams
 from stream import events
 from stream.followers import Follower
@@ -54,8 +54,8 @@ class Hearing:
         """What no event tells of, as far as anybody wants to hear it."""
         if any(fits(key.news, DELIVERY_TRIED) for key in keys):
             yield from self._compare(DELIVERY_TRIED, streams.newest_tries(session, limit=MOST_TRIES))
-        if any(fits(key.news, TARGET_CHECKED) for key in keys):
-            yield from self._compare(TARGET_CHECKED, streams.checks(session))
+        if any(fits(key.news, TARGET_CHANGED) for key in keys):
+            yield from self._compare(TARGET_CHANGED, streams.targets(session))
 
     def _compare(self, kind: str, mark: object) -> Iterator[tuple[str, str]]:
         before, self._marks[kind] = self._marks.get(kind), mark

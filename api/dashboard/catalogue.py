@@ -11,7 +11,7 @@ from api.schemas.applications import present as present_application
 from api.schemas.deployments import DeploymentQuery
 from api.schemas.releases import STATUSES, ReleaseQuery
 from orchestrator.domain.access import Permission, allows
-from orchestrator.domain.news import TARGET_CHECKED
+from orchestrator.domain.news import TARGET_CHANGED
 from orchestrator.presenting.deployments import present as present_deployment
 from orchestrator.repositories import applications, deployments, releases
 from orchestrator.services import overview
@@ -85,10 +85,9 @@ def application_list() -> Response:
     "application.*",
     "release.*",
     "deployment.*",
-    "step.succeeded",
     "health.*",
     "drift.*",
-    TARGET_CHECKED,
+    TARGET_CHANGED,
 )
 def application_page(name: str) -> Response:
     """One application: its pipeline as a picture with what runs where, and as it was written."""

@@ -19,14 +19,14 @@ from api.schemas.installations import CheckIn, InstallationQuery
 from orchestrator import clock
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission, allows
-from orchestrator.domain.news import TARGET_CHECKED
+from orchestrator.domain.news import TARGET_CHANGED
 from orchestrator.domain.wall_time import shown
 from orchestrator.repositories import applications, installations
 from orchestrator.repositories import drift as asked_rows
 from orchestrator.services import drift
 
 FILTERS = ("application", "environment")
-CHANGES = ("pipeline.*", "step.succeeded", "health.*", "drift.*", TARGET_CHECKED)
+CHANGES = ("pipeline.*", "deployment.*", "health.*", "drift.*", TARGET_CHANGED)
 """What makes another picture of targets."""
 MOST_TOUCHES = 50
 WAITS = timedelta(minutes=1)
@@ -108,7 +108,7 @@ def _past(query: dict[str, Any], at: datetime, shown_of: dict[str, Any]) -> Resp
 
 @blueprint.route("/targets/<id:target_id>", methods=["GET"])
 @frame.page_for(Permission.READ)
-@renewal.told(*CHANGES, "deployment.*", "step.*")
+@renewal.told(*CHANGES, "step.*")
 def target_page(target_id: int) -> Response:
     """One target: what runs there, whether that is what was installed, and which deployments touched it."""
     row = installations.get(session(), target_id)

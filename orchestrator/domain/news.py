@@ -6,9 +6,9 @@ from orchestrator.domain.telling import EVERYTHING, KINDS
 
 DELIVERY_TRIED = "delivery.tried"
 """A webhook's delivery came to be, or was tried."""
-TARGET_CHECKED = "target.checked"
-"""A target said how it is, or what runs there."""
-HEARD = KINDS | {DELIVERY_TRIED, TARGET_CHECKED}
+TARGET_CHANGED = "target.changed"
+"""Something was installed on a target, or it said how it is or what runs there."""
+HEARD = KINDS | {DELIVERY_TRIED, TARGET_CHANGED}
 
 
 def fits(patterns: Iterable[str], kind: str) -> bool:

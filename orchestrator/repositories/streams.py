@@ -64,11 +64,12 @@ _NEWEST_TRIES = text("""
     UNION ALL (SELECT 'try', id FROM delivery_tries ORDER BY id DESC LIMIT :limit)
 """)
 
-# There are as many rows as targets that are asked: to read them costs a millisecond where there are thousands.
-_CHECKS = text("""
+# There are as many rows as targets: to read them costs a millisecond where there are thousands.
+_TARGETS = text("""
     SELECT (SELECT max(checked_at) FROM drift_checks) AS compared, (SELECT max(checked_at) FROM target_health) AS asked,
         (SELECT count(*) FILTER (WHERE healthy) FROM target_health) AS well,
-        (SELECT count(*) FILTER (WHERE NOT healthy) FROM target_health) AS ill
+        (SELECT count(*) FILTER (WHERE NOT healthy) FROM target_health) AS ill,
+        (SELECT max(since) FROM installations) AS installed
 """)
 
 _NEWEST_OUTPUT = text("""
@@ -158,6 +159,6 @@ def newest_tries(session: Session, *, limit: int) -> tuple[Row[Any], ...]:
     return tuple(session.execute(_NEWEST_TRIES, {"limit": limit}))
 
 
-def checks(session: Session) -> Row[Any]:
-    """What changes whenever a target has said how it is, or what runs there."""
-    return session.execute(_CHECKS).one()
+def targets(session: Session) -> Row[Any]:
+    """What changes whenever something was installed on a target, or one has said how it is or what runs there."""
+    return session.execute(_TARGETS).one()

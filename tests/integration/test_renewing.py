@@ -190,11 +190,13 @@ def test_pages_hear_also_of_what_no_event_tells(streams: StreamWorld, there: The
     with streams.api.database.transaction() as session:
         source = PIPELINE.replace("  lab:\n", ASKED)
         pipelines.apply(session, name="shop", source=source, actor=streams.engine.actor)
-    streams.end(streams.running("lab"))
+    claim = streams.running("lab")
     looker = ViewLooker(streams.api.database)
-    tried, checked = key("delivery.tried"), key("target.checked")
+    tried, checked = key("delivery.tried"), key("target.changed")
     looker.look([tried, checked], ())
     assert looker.look([tried, checked], ()).told == set()
+    streams.end(claim)
+    assert looker.look([tried, checked], ()).told == {checked}, "no event says that a step succeeded"
     assert answer(streams.api, ok=True, detail="as installed") > 0
     assert looker.look([tried, checked], ()).told == {checked}
     streams.person.post(f"/webhooks/{there.ids['webhook']}/test", json={})

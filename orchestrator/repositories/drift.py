@@ -10,21 +10,30 @@ from sqlalchemy.orm import Session
 
 from orchestrator.prepared import execute
 
+# Each pipeline is read once: it is as long as it has targets, and to read it for each of these takes minutes with 10,000.
 _ASKED = """
-    SELECT i.target_id FROM installations i JOIN targets t ON t.id = i.target_id AND t.active
-    JOIN applications a ON a.id = t.application_id
-    JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
-    WHERE p.document -> 'environments' -> t.environment -> 'drift' IS NOT NULL
+    SELECT a.id AS application_id, e.key AS environment
+    FROM applications a JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
+    CROSS JOIN LATERAL json_each(p.document -> 'environments') e
+    WHERE {scope} AND e.value -> 'drift' IS NOT NULL
+"""
+_ASKED_TARGETS = f"""
+    WITH asked AS MATERIALIZED ({_ASKED})
+    SELECT t.id, clock_timestamp() FROM asked
+    JOIN targets t ON t.application_id = asked.application_id AND t.environment = asked.environment AND t.active
+    JOIN installations i ON i.target_id = t.id
 """
 
+ASKED_TARGETS = _ASKED_TARGETS.format(scope="true")
+
 _ENROL = text(f"""
-    INSERT INTO drift_checks (target_id, due_at) SELECT asked.target_id, clock_timestamp() FROM ({_ASKED}) asked
+    INSERT INTO drift_checks (target_id, due_at) {ASKED_TARGETS}
     ON CONFLICT (target_id) DO NOTHING
 """)
 
 _ASK_NOW = text(f"""
     INSERT INTO drift_checks AS c (target_id, due_at)
-    SELECT asked.target_id, clock_timestamp() FROM ({_ASKED} AND a.id = :application_id AND t.environment = :environment) asked
+    {_ASKED_TARGETS.format(scope="a.id = :application_id AND e.key = :environment")}
     ON CONFLICT (target_id) DO UPDATE SET due_at = EXCLUDED.due_at, asked_at = NULL
     RETURNING due_at
 """)
@@ -55,11 +64,9 @@ _TAKE_DUE = text(f"""
 
 _IS_DUE = text("SELECT EXISTS (SELECT 1 FROM drift_checks WHERE due_at <= (SELECT clock_timestamp()))")
 
-_ASKED_SLOTS = text("""
-    SELECT a.name AS application, e.key AS environment
-    FROM applications a JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
-    CROSS JOIN LATERAL json_each(p.document -> 'environments') e
-    WHERE a.name = ANY(:applications) AND e.value -> 'drift' IS NOT NULL
+_ASKED_SLOTS = text(f"""
+    SELECT a.name AS application, asked.environment
+    FROM ({_ASKED.format(scope="a.name = ANY(:applications)")}) asked JOIN applications a ON a.id = asked.application_id
 """)
 
 _DROP = text("DELETE FROM drift_checks WHERE target_id = ANY(:ids)")

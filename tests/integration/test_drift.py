@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from api.schemas.installations import present
 from orchestrator.checks.base import Probe
@@ -206,3 +207,15 @@ def test_asking_at_once_counts_and_refuses_where_nobody_can_be_asked(lab: Lab, c
     assert now("lab") == {"targets": 3, "asked_at": BEGINNING + timedelta(seconds=10)}
     lab.ask()
     assert {each["checked_at"] for each in lab.states().values()} == {BEGINNING + timedelta(seconds=10)}
+
+
+def test_a_pipeline_is_read_once_and_not_for_each_of_its_targets(lab: Lab) -> None:
+    """It is as long as it has targets: with 10,000 that took minutes, in one transaction for which all live logs waited."""
+    lab.deploy("1.0.0")
+    with lab.world.database.reading() as session:
+        lines = session.execute(text(f"EXPLAIN (ANALYZE, FORMAT TEXT) {rows.ASKED_TARGETS}")).scalars().all()
+    reads = [n for n, line in enumerate(lines) if "Filter:" in line and "'drift'" in line]
+    (scan,) = [lines[n - 1] for n in reads]
+    assert "Function Scan on json_each" in scan
+    applications = lab.world.scalar("SELECT count(*) FROM applications")
+    assert f"loops={applications})" in scan

@@ -3,6 +3,7 @@
 import sys
 
 from bench import (
+    beside,
     connections,
     deployments,
     fleet,
@@ -24,6 +25,7 @@ from bench import (
 MEASUREMENTS = {
     "deployments": deployments.measure,
     "wide": wide.measure,
+    "beside": beside.measure,
     "web": web.measure,
     "latency": latency.measure,
     "lines": lines.measure,

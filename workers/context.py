@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from orchestrator.repositories import origins
 from orchestrator.security import Vault
 from orchestrator.services.attempts import Worker
 from workers.leases import LeaseKeeper
+from workers.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class WorkerContext:
     database: Database
     leases: LeaseKeeper
     worker: Worker
+    turns: Turns = field(default_factory=Turns)
 
     @property
     def vault(self) -> Vault:

@@ -1,6 +1,7 @@
 """One slice: take an attempt, start or re-attach its run, follow it, record its end, go on with what follows."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -37,11 +38,16 @@ class Follower:
 
     def advance(self, deployment_id: int) -> None:
         """Let a deployment make its next moves, and follow what this worker takes of it."""
-        self._follow_all("advance", lambda session: attempts.advance(session, deployment_id, self._taker()))
+        with self._ours.turns.of(deployment_id):
+            taken = self._take(
+                "advance", lambda session: attempts.advance(session, deployment_id, self._taker())
+            )
+        self._follow_all(*taken)
 
     def run_step(self, attempt_id: int) -> None:
         """Follow one attempt, unless somebody else does."""
-        self._follow_all("claim", lambda session: attempts.claim(session, attempt_id, self._ours.worker))
+        taken = self._take("claim", lambda session: attempts.claim(session, attempt_id, self._ours.worker))
+        self._follow_all(*taken)
 
     def ask_for_health(self, deployment_id: int) -> None:
         """Ask how the release is that a deployment put there, as long as it soaks."""
@@ -54,14 +60,18 @@ class Follower:
     def _taker(self) -> attempts.Worker | None:
         return None if self._ours.leases.stopping else self._ours.worker
 
-    def _follow_all(self, name: str, take: Callable[[Session], Claim | None]) -> None:
-        """Follow the attempt that is taken, then the one that its end hands out, and so on, up to the slice's length."""
-        slice_end = clock.monotonic() + self._ours.settings.slice_seconds
+    def _take(self, name: str, take: Callable[[Session], Claim | None]) -> tuple[float, Claim | None]:
+        """Since when an attempt is ours at the latest, and the attempt, if there is one to be taken."""
         claimed_at, begun_ns = clock.monotonic(), clock.now_ns()
         with self._ours.database.transaction() as session:
             claim = take(session)
         if claim is not None:
             tracing.record(name, parent=claim.work.traceparent, begun_ns=begun_ns, **_about(claim))
+        return claimed_at, claim
+
+    def _follow_all(self, claimed_at: float, claim: Claim | None) -> None:
+        """Follow an attempt that was taken, then the one that its end hands out, and so on, up to the slice's length."""
+        slice_end = claimed_at + self._ours.settings.slice_seconds
         while claim is not None:
             hold = self._ours.leases.hold(claim, claimed_at=claimed_at)
             with log.about(deployment=claim.work.deployment_id, attempt=claim.attempt_id):
@@ -88,29 +98,38 @@ class Follower:
             ended = drive(claim, hold, sink, self._ours, prepared=prepared, slice_end=slice_end)
             tracing.note(outcome=ended.outcome if ended else "goes on")
         if ended is None:
-            self._persist(hold, lambda session: attempts.release(session, claim))
+            self._persist(hold, lambda session: attempts.release(session, claim), locks=claim)
             return 0.0, None
-        worker = self._taker() if clock.monotonic() < slice_end else None
-        claimed_at = clock.monotonic()
         ended = replace(ended, output=sink.rest())
+
+        def finish(session: Session) -> tuple[float, Claim | None]:
+            worker = self._taker() if clock.monotonic() < slice_end else None
+            return clock.monotonic(), attempts.finish(session, claim, ended, worker)
+
         with tracing.span("finish", parent=claim.work.traceparent, **_about(claim)):
-            following = self._persist(hold, lambda session: attempts.finish(session, claim, ended, worker))
+            following = self._persist(hold, finish, locks=claim)
         action = claim.work.action.kind
         kind = claim.work.target_kind if action == RUN else action
         seconds = claim.age_seconds + clock.monotonic() - begun
         STEPS.labels(kind, ended.outcome).observe(seconds)
         _logger.info("attempt_ended", outcome=ended.outcome, seconds=round(seconds, 3))
-        return claimed_at, following
+        return following
 
     def _write(self, claim: Claim, hold: Hold, output: Output) -> None:
         self._persist(hold, lambda session: attempts.write_output(session, claim, output))
 
-    def _persist(self, hold: Hold, write: Callable[[Session], T]) -> T:
-        """Write in a transaction, again and again while Postgres is away and the lease is ours. Raises LeaseLostError."""
+    def _persist(self, hold: Hold, write: Callable[[Session], T], *, locks: Claim | None = None) -> T:
+        """Write in a transaction, again and again while Postgres is away and the lease is ours. Raises LeaseLostError.
+
+        `locks`: one whose deployment's row that locks, so that it waits for its turn.
+        """
         for tries in range(1, 1000):
             try:
-                with self._ours.database.transaction() as session:
-                    return write(session)
+                with self._turn(locks):
+                    if locks is not None and not hold.is_valid():
+                        break  # the turn came too late
+                    with self._ours.database.transaction() as session:
+                        return write(session)
             except DATABASE_AWAY as error:
                 if isinstance(error, DBAPIError) and not _may_pass(error):
                     raise
@@ -118,7 +137,10 @@ class Follower:
             if not hold.is_valid():
                 break
             hold.woken.wait(delay_seconds(tries, first=0.1, most=1.0))
-        raise LeaseLostError(f"the lease on attempt {hold.attempt_id} ran out while Postgres was away")
+        raise LeaseLostError(f"the lease on attempt {hold.attempt_id} ran out before that could be written")
+
+    def _turn(self, claim: Claim | None) -> AbstractContextManager[None]:
+        return nullcontext() if claim is None else self._ours.turns.of(claim.work.deployment_id)
 
 
 def _about(claim: Claim) -> dict[str, str | int]:

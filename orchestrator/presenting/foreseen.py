@@ -1,9 +1,6 @@
 """What a deployment would do, as it is sent."""
 
-from collections.abc import Iterable
 from typing import Any
-
-from sqlalchemy import Row
 
 from orchestrator.presenting.explanations import present_explanation
 from orchestrator.services.foreseeing import Foreseen
@@ -37,7 +34,7 @@ def present_foreseen(found: Foreseen) -> dict[str, Any]:
             }
             for wave in found.waves
         ],
-        "scripts": _scripts(found.waves),
+        "scripts": [{"action": each.action, "script": each.script} for each in found.scripts],
         "replaces": before
         and {"deployment_id": before.id, "version": before.version, "since": before.ended_at},
         "brings": [
@@ -53,17 +50,6 @@ def present_foreseen(found: Foreseen) -> dict[str, Any]:
         },
         **{name: explained[name] for name in ("because", "gates", "queue", "forecast", "remedies")},
     }
-
-
-def _scripts(waves: Iterable[Row[Any]]) -> list[dict[str, str]]:
-    """What is run on targets, each once, as the waves come to it."""
-    found: list[dict[str, str]] = []
-    for wave in waves:
-        script = wave.action["settings"].get("script")
-        each = {"action": wave.action.get("title") or wave.action["kind"], "script": script}
-        if script and each not in found:
-            found.append(each)
-    return found
 
 
 def _seconds(value: Any) -> float | None:

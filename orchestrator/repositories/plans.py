@@ -11,6 +11,15 @@ WAVE_ACTION = """
             ELSE p.document -> 'actions' -> w.action_index::integer END"""
 """Of a wave `w` and the plan `p` of its deployment: what its targets go through."""
 
+# Of those that are carried out: what undoes others stands in a plan, too.
+_SCRIPTS = text("""
+    SELECT coalesce(nullif(a.value ->> 'title', ''), a.value ->> 'kind') AS action, a.value #>> '{settings,script}' AS script
+    FROM plans p CROSS JOIN LATERAL jsonb_array_elements(p.document -> 'actions') WITH ORDINALITY AS a(value, number)
+    WHERE p.deployment_id = :id AND a.value #>> '{settings,script}' <> ''
+      AND EXISTS (SELECT 1 FROM steps s WHERE s.deployment_id = :id AND s.action_index = a.number - 1)
+    ORDER BY a.number
+""")
+
 # Of a wave that slides each target has one step with its first action.
 _WAVES = text(f"""
     SELECT w.index, w.wait_seconds, {WAVE_ACTION} AS action,
@@ -37,6 +46,11 @@ _DURATIONS = text("""
           JOIN deployments b ON b.application_id = d.application_id AND b.environment = d.environment AND b.id < d.id
           WHERE d.id = :id AND b.status = 'succeeded' AND b.rolls_back_id IS NULL ORDER BY b.id DESC LIMIT :most) x
 """)
+
+
+def scripts(session: Session, deployment_id: int) -> list[Row[Any]]:
+    """What is run on targets, each once: the name of the action, and the script."""
+    return list(session.execute(_SCRIPTS, {"id": deployment_id}))
 
 
 def waves(session: Session, deployment_id: int, *, most_waves: int, most_targets: int) -> list[Row[Any]]:

@@ -25,6 +25,7 @@ class Foreseen:
     row: Row[Any]
     waves: Sequence[Row[Any]]
     """At most MOST_WAVES, each with at most MOST_TARGETS of its targets."""
+    scripts: Sequence[Row[Any]]
     before: Row[Any] | None
     """The deployment that succeeded last in the slot."""
     brings: Sequence[Row[Any]]
@@ -43,6 +44,7 @@ def foresee(session: Session, *, actor: Actor, **asked: Any) -> Foreseen:
     return Foreseen(
         row=row,
         waves=plans.waves(session, made, most_waves=MOST_WAVES, most_targets=MOST_TARGETS),
+        scripts=plans.scripts(session, made),
         before=None if last is None else rows.get(session, last),
         brings=[releases.get(session, row.release_id)]
         if last is None

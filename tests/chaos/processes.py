@@ -45,6 +45,8 @@ class Member:
             self.spec.prepare()
         self._popen = self._link.spawn(self.spec, capture=False)
         self.starts += 1
+        with self._log.open("a") as file:
+            file.write(self._mark())
         threading.Thread(target=self._copy, args=(self._popen,), daemon=True).start()
 
     def is_alive(self) -> bool:
@@ -62,9 +64,8 @@ class Member:
 
     def _is_up(self) -> bool:
         if self.says_ready:
-            # Without its mark there is nothing of it yet: what is there says that its predecessor was ready.
-            _, mark, said = self._log.read_text(errors="replace").rpartition(self._mark())
-            return bool(mark) and self.says_ready in said
+            # What is before its mark was said by those before it.
+            return self.says_ready in self._log.read_text(errors="replace").rpartition(self._mark())[2]
         return self.spec.healthy is None or self.spec.healthy()
 
     def signal(self, number: signal.Signals) -> None:
@@ -108,8 +109,6 @@ class Member:
     def _copy(self, popen: Popen[str]) -> None:
         assert popen.stdout is not None
         with self._log.open("a") as file, popen.stdout as said:
-            file.write(self._mark())
-            file.flush()
             for line in said:
                 file.write(line)
                 file.flush()

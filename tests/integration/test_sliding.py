@@ -141,6 +141,7 @@ def test_the_plan_says_so_before_anything_is_made(world: World, clocks: Clocks) 
     assert (shown["max_parallel"], shown["steps"]) == (2, 8)
     (wave,) = shown["waves"]
     assert (wave["action"], wave["total"]) == ("every action, target by target", 4)
+    assert [each["script"] for each in shown["scripts"]] == ["./install", "./check"]
     assert wave["targets"] == ["web-a", "web-b", "web-c", "web-d"]
 
 

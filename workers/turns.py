@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 AT_ONCE = 2
 """One that has the deployment's row, and one that is next when the first has committed."""
@@ -11,7 +11,7 @@ AT_ONCE = 2
 
 @dataclass(slots=True)
 class _Turn:
-    places: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
+    places: threading.Semaphore
     wanted: int = 0
     """By how many threads, those that have it among them."""
 
@@ -19,7 +19,8 @@ class _Turn:
 class Turns:
     """Every end of a step locks its deployment's row: of 200 that end together all but one would wait for it with a connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
         self._lock = threading.Lock()
         self._turns: dict[int, _Turn] = {}
 
@@ -27,7 +28,7 @@ class Turns:
     def of(self, deployment_id: int) -> Iterator[None]:
         """Wait until few others are at it. Nothing that holds a connection may wait here."""
         with self._lock:
-            turn = self._turns.setdefault(deployment_id, _Turn())
+            turn = self._turns.setdefault(deployment_id, _Turn(threading.Semaphore(self._at_once)))
             turn.wanted += 1
         try:
             with turn.places:

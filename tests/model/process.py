@@ -23,6 +23,7 @@ from workers.context import WorkerContext
 from workers.follower import Follower
 from workers.leases import Hold, LeaseKeeper
 from workers.poller import Poller
+from workers.turns import Turns
 
 _SAY_WHAT_IS_HELD = text("SELECT set_config('model.held', :held, true)")
 
@@ -110,6 +111,9 @@ class Process:
             database=BreakableDatabase(database, self._leases),
             leases=self._leases,
             worker=Worker(self.name, node, settings.lease_seconds, settings.node_lost_seconds),
+            turns=Turns(
+                at_once=1000
+            ),  # threads stand still in the middle of one here, for as long as the model wants
         )
         self._poller = Poller(replace(self.ours, database=database))
         self._poller._pool = PuppetPool(self)  # type: ignore[assignment]

@@ -4,6 +4,7 @@ from flask import Response
 
 from api.auth import current_actor
 from api.dashboard import frame, picture, renewal
+from api.dashboard.deploying import application_names
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import PageArgs, window
@@ -18,7 +19,6 @@ from orchestrator.services import overview
 
 FILTERS = ("name", "version", "status")
 MOST_SHOWN = 20
-MOST_CHOICES = 200
 
 
 @blueprint.route("/releases", methods=["GET"])
@@ -35,7 +35,7 @@ def release_list() -> Response:
     return frame.renewing(
         "releases.html",
         begins=only_named and applications.find(session(), filters["name"]) is not None,
-        applications=[row.name for row in applications.page(session(), after="", skip=0, limit=MOST_CHOICES)],
+        applications=application_names(),
         found=shown["items"],
         next_cursor=shown["next_cursor"],
         filters=filters,

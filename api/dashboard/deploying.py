@@ -124,8 +124,13 @@ def _lasting(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plan[name] for name in ("plan_hash", "replaces", "changed_variables")} | {"gates": gates}
 
 
+def application_names() -> list[str]:
+    """Applications to choose from."""
+    return [row.name for row in applications.page(session(), after="", skip=0, limit=MOST_CHOICES)]
+
+
 def _choices(application: str) -> dict[str, Any]:
-    names = [row.name for row in applications.page(session(), after="", skip=0, limit=MOST_CHOICES)]
+    names = application_names()
     found = applications.find(session(), application) if application else None
     if found is None:
         return {"applications": names, "releases": [], "environments": []}

@@ -1,4 +1,5 @@
 // The part of a page that web makes: the stream says that something has happened, and the page asks web for its part again.
+import { isFilledIn } from "./fields.js";
 import { visit } from "./stream.js";
 
 const QUIET_MS = 30_000; // while it is told of what happens: time passes, too, and a lock expires
@@ -10,13 +11,6 @@ const FIELDS = "input:not([type=hidden]), select, textarea";
 const part = document.querySelector("[data-renews]");
 const changed = document.querySelector("[data-changed]");
 const lost = document.querySelector("[data-lost]");
-
-function isFilledIn(field) {
-  if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
-  if (field.tagName !== "SELECT") return field.value !== field.defaultValue;
-  const first = [...field.options].find((each) => each.defaultSelected) ?? field.options[0];
-  return field.selectedIndex !== first?.index;
-}
 
 function isEdited() {
   return [...part.querySelectorAll(FIELDS)].some((each) => each === document.activeElement || isFilledIn(each));

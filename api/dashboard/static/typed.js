@@ -1,19 +1,12 @@
 // What somebody typed is there again when its form was refused, or came after the session had ended, and they come back to
 // the page: for who typed it, in this tab, within the hour. Never a password, nor a name that is typed to confirm something.
+import { isBox, isFilledIn } from "./fields.js";
+
 const KEY = "typed";
 const LONGEST_MS = 3_600_000;
 const NOT_KEPT = "[type=hidden], [type=password], [name=confirm], button";
 const who = document.querySelector(".who")?.textContent;
 const page = location.pathname + location.search;
-
-const isBox = (field) => field.type === "checkbox" || field.type === "radio";
-
-function isChanged(field) {
-  if (isBox(field)) return field.checked !== field.defaultChecked;
-  if (field.tagName !== "SELECT") return field.value !== field.defaultValue;
-  const first = [...field.options].find((each) => each.defaultSelected) ?? field.options[0];
-  return field.value !== first?.value;
-}
 
 function alike(action) {
   return [...document.forms].filter((each) => each.getAttribute("action") === action);
@@ -23,7 +16,7 @@ function read(form) {
   const action = form.getAttribute("action");
   const values = [...form.elements]
     .map((field, place) => ({ field, place }))
-    .filter(({ field }) => field.name && !field.matches(NOT_KEPT) && isChanged(field))
+    .filter(({ field }) => field.name && !field.matches(NOT_KEPT) && isFilledIn(field))
     .map(({ field, place }) => ({ place, name: field.name, value: isBox(field) ? field.checked : field.value }));
   return { action, nth: alike(action).indexOf(form), values };
 }

@@ -18,9 +18,10 @@ from werkzeug.exceptions import HTTPException
 from api import auth, errors
 from api.auth import P, R
 from api.dashboard import assets, navigation, renewal
-from api.extensions import services
+from api.extensions import services, session
 from api.responses import tag_of
 from api.sessions import LIFETIME_SECONDS, WebSession
+from orchestrator import clock
 from orchestrator.domain.access import Permission, allows
 from orchestrator.domain.errors import (
     FieldProblem,
@@ -32,7 +33,7 @@ from orchestrator.domain.errors import (
 )
 from orchestrator.presenting.pages import rendering, words
 from orchestrator.presenting.problems import headers_of, status_of, title_of
-from orchestrator.services import users
+from orchestrator.services import inbox, users
 from orchestrator.services.actors import Actor
 
 COOKIE = "session"
@@ -135,8 +136,14 @@ def text_of(template: str, **values: Any) -> str:
         deploys=_deploys(g.get("actor")),
         flower_url=services().settings.flower_url,
         navigation=navigation.of(g.get("actor")),
-        **values,
+        **{"waiting": waiting, **values},
     )
+
+
+def waiting() -> int:
+    """How much of the inbox waits for who looks. What has a head asks for it, and so no part of a page does."""
+    actor = g.get("actor")
+    return 0 if actor is None else inbox.read(session()).count_for(actor, clock.now())
 
 
 def renewing(template: str, *, about: str = "", seen: object = None, **values: Any) -> Response:
@@ -297,6 +304,7 @@ def _error_page(
     answer = render(
         "error.html",
         status,
+        waiting=int,  # what went wrong may be the database
         code=int(status),
         title=title,
         detail=detail,

@@ -18,9 +18,10 @@ from tests.integration.api_world import ApiWorld, world
 from tests.integration.engine_world import PIPELINE
 from tests.integration.stream_world import Listener, StreamWorld, streams
 from tests.integration.test_following import fails_at
+from tests.integration.test_query_counts import statements
 from tests.integration.test_target_pages import ASKED, answer
 
-__all__ = ["streams", "world"]
+__all__ = ["statements", "streams", "world"]
 
 OURS = {"Origin": "http://localhost"}
 ASKS = {"HX-Request": "true"}
@@ -100,6 +101,23 @@ def test_a_page_holds_the_part_that_it_asks_for_again(world: ApiWorld, there: Th
     assert [tag] == [html.unescape(each) for each in re.findall(r'data-etag="([^"]*)"', page.text)]
     again = client.get(there.path(view), headers={**ASKS, "If-None-Match": tag})
     assert (again.status_code, again.data) == (304, b"")
+
+
+def test_how_much_waits_is_asked_for_once_by_a_page_and_by_no_part(
+    world: ApiWorld, statements: list[str]
+) -> None:
+    client, _ = world.browser("operator")
+    asked = {}
+    for path, headers in (("/locks", {}), ("/locks", ASKS), ("/", {}), ("/dashboard/grid", {})):
+        statements.clear()
+        assert client.get(path, headers=headers).status_code == 200
+        asked[path, bool(headers)] = sum("AS author_id" in each for each in statements)
+    assert asked == {
+        ("/locks", False): 1,
+        ("/locks", True): 0,
+        ("/", False): 1,
+        ("/dashboard/grid", False): 0,
+    }
 
 
 def test_a_plan_is_another_one_only_when_something_it_depends_on_has_changed(world: ApiWorld) -> None:

@@ -126,6 +126,7 @@ def test_what_somebody_types_stays_while_the_page_changes_and_cancel_ends_it(sit
         page.locator("summary", has_text="Cancel…").click()
         page.get_by_label("Reason").fill("it takes too long")
         expect(page.locator(".big")).to_have_text("running", timeout=60_000)
+        assert page.evaluate("document.getAnimations().length") == 0
         expect(page.locator(".tail")).to_contain_text("installing")
         expect(page.get_by_label("Reason")).to_have_value("it takes too long")
         expect(page.locator(".icon-running").first).to_have_css("animation-name", "turn")
@@ -223,6 +224,35 @@ def test_what_was_typed_is_there_again_after_the_login_and_after_a_no_and_gone_w
             page.get_by_label(box).uncheck()
         make.click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("not valid")
+        page.keyboard.press("/")
+        expect(page.get_by_label("Application")).to_be_focused()
+        page.goto("/users")  # where there is nothing to be searched
+        page.keyboard.press("/")
+        expect(page.locator("#q")).to_be_focused()
+        expect(page).to_have_url(re.compile("/#q$"))
+
+
+def test_paper_has_what_is_folded_and_no_buttons_and_is_light(site: Site) -> None:
+    with site.visitor(color_scheme="dark") as visitor:
+        page = visitor.log_in(site.admin)
+        page.goto("/users")
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        buttons, ink = (
+            page.get_by_role("columnheader", name="Change"),
+            "getComputedStyle(document.body).color",
+        )
+        expect(buttons).to_be_visible()
+        on_screen = page.evaluate(ink)
+        page.emulate_media(media="print")
+        expect(buttons).to_be_hidden()
+        expect(page.get_by_role("columnheader", name="Role")).to_be_visible()
+        assert page.evaluate(ink) != on_screen
+        page.goto("/audit")
+        values = page.locator("tbody dl.data").first
+        expect(values).to_be_visible()
+        expect(values).to_contain_text("hash")
+        page.emulate_media(media="screen")
+        expect(values).to_be_hidden()
         page.get_by_role("link", name="Back", exact=True).click()
         expect(page.get_by_label("Name")).to_have_value("<b>ci</b>")
         expect(page.get_by_label("read")).not_to_be_checked()

@@ -36,6 +36,19 @@ def test_without_postgres_the_answer_is_try_again(world: ApiWorld) -> None:
     assert client.get("/health/live").status_code == 200
 
 
+def test_a_page_offers_to_try_again_what_can_be_asked_for_again(world: ApiWorld) -> None:
+    browser, _ = world.browser("viewer")
+    client = world.another(database_url=NOWHERE).test_client()
+    cookie = browser.get_cookie("session")
+    assert cookie is not None
+    client.set_cookie("session", cookie.value)
+    sent = {"Origin": "http://localhost"}
+    asked, told = client.get("/locks"), client.post("/locks/7/release", data={}, headers=sent)
+    assert [answer.status_code for answer in (asked, told)] == [503, 503]
+    assert ">Try again</a>" in asked.text
+    assert ">Try again</a>" not in told.text
+
+
 AWAY_ON_EVERY_ROUTE = {
     **{f"GET {path}": 200 for path in ("/docs", "/health/live", "/openapi.json")},
     # What has no body is refused before Postgres is asked.

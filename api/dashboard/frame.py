@@ -21,6 +21,7 @@ from api.dashboard import assets, navigation, renewal
 from api.extensions import services
 from api.responses import tag_of
 from api.sessions import LIFETIME_SECONDS, WebSession
+from orchestrator import clock
 from orchestrator.domain.access import Permission, allows
 from orchestrator.domain.errors import (
     FieldProblem,
@@ -142,15 +143,19 @@ def text_of(template: str, **values: Any) -> str:
 def renewing(template: str, *, about: str = "", seen: object = None, **values: Any) -> Response:
     """A page with the part that it asks for again, or that part alone where it does; 304 where it would see the same.
 
+    Either says how long that took, in milliseconds: pages leave each other so much time.
     `about`: the application, if what happens to others does not concern it. `seen`: what makes it another page, if not
-    all that stands in that part.
+    all that stands in that part. Of the values, those that only the rest of the page shows can be functions that get them.
     """
     how = renewal.of_request()
     inner = Markup(text_of(template, is_part=True, **values))  # noqa: S704  # nosec B704
     tag = _tag_of(inner if seen is None else seen)
+    took = f"{(clock.monotonic() - g.begun) * 1000:.1f}"
     if how is not None and "HX-Request" in request.headers:
-        return _unless_there(tag, lambda: inner)
-    return render(template, part=inner, tag=tag, renewal=how, about=about, **values)
+        answer = _unless_there(tag, lambda: inner)
+        answer.headers["Server-Timing"] = f"part;dur={took}"
+        return answer
+    return render(template, part=inner, tag=tag, took=took, renewal=how, about=about, **values)
 
 
 def filled(view: rendering.View) -> Markup:

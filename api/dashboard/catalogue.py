@@ -35,7 +35,7 @@ def release_list() -> Response:
     return frame.renewing(
         "releases.html",
         begins=only_named and applications.find(session(), filters["name"]) is not None,
-        applications=application_names(),
+        applications=application_names,
         found=shown["items"],
         next_cursor=shown["next_cursor"],
         filters=filters,

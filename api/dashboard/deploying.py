@@ -129,6 +129,11 @@ def application_names() -> list[str]:
     return [row.name for row in applications.page(session(), after="", skip=0, limit=MOST_CHOICES)]
 
 
+def environment_names() -> list[str]:
+    """Environments to choose from, in their order."""
+    return [row.name for row in applications.environments(session())]
+
+
 def _choices(application: str) -> dict[str, Any]:
     names = application_names()
     found = applications.find(session(), application) if application else None

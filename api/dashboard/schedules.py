@@ -7,6 +7,7 @@ from flask import Response, request
 
 from api.auth import current_actor
 from api.dashboard import frame, renewal
+from api.dashboard.deploying import application_names, environment_names
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.schemas.schedules import ScheduleIn
@@ -14,11 +15,9 @@ from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import InvalidInputError, NotFoundError
 from orchestrator.domain.wall_time import zone_names
-from orchestrator.repositories import applications
 from orchestrator.repositories import schedules as rows
 from orchestrator.services import schedules
 
-MOST_CHOICES = 200
 FIELDS = ("application", "environment", "from_environment", "cron", "zone", "reason")
 
 
@@ -38,8 +37,8 @@ def new_schedule() -> Response:
     return frame.render(
         "schedule.html",
         schedule=filled,
-        applications=[row.name for row in applications.page(session(), after="", skip=0, limit=MOST_CHOICES)],
-        environments=[row.name for row in applications.environments(session())],
+        applications=application_names(),
+        environments=environment_names(),
         zones=sorted(zone_names()),
     )
 

@@ -94,9 +94,9 @@ def view(html: str) -> bytes:
     return _event("view", dumps({"html": html}), None)
 
 
-def news() -> bytes:
-    """That something has happened that a page is told of; what it is the page asks web."""
-    return _event("news", b"{}", None)
+def news(turn: int, *, of: int) -> bytes:
+    """That something has happened that a page is told of; what it is the page asks web, in turn with all that are told."""
+    return _event("news", dumps({"turn": turn, "of": of}), None)
 
 
 def beat() -> bytes:

@@ -1,7 +1,7 @@
 """Everybody who has a page open: what is made once is sent to all who see the same."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +12,6 @@ from orchestrator.pulse import Pulse
 from orchestrator.services.actors import Actor
 from stream import events
 from stream.followers import Follower
-from stream.hearing import Turns
 from stream.metrics import VIEWS
 from stream.reader import AWAY, CHECK_SECONDS, DATABASE_AWAY, LOOK_EVERY_SECONDS, PAGE_OUTAGE_SECONDS
 from stream.view_keys import NEWS, ViewKey
@@ -40,7 +39,6 @@ class Views:
         self._pulse = pulse
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="views")
         self._topics: dict[ViewKey, _Topic] = {}
-        self._turns = Turns()
         self._waits: dict[Follower[ViewKey], int] = {}
         """How much waits for each, as they were told last."""
         self._seen = asyncio.Event()
@@ -55,8 +53,9 @@ class Views:
         """
         topic = self._topics.setdefault(follower.key, _Topic())
         topic.followers.add(follower)
-        if follower.key.name == NEWS:
-            follower.offer(events.news())
+        if follower.key.name == NEWS:  # all may come in one moment, as when this process has just begun
+            here = sum(len(topic.followers) for key, topic in self._topics.items() if key.name == NEWS)
+            follower.offer(events.news(here - 1, of=here))
         elif topic.view is not None:
             follower.offer(events.view(topic.view.text))
         self._seen.set()
@@ -65,7 +64,6 @@ class Views:
         """Forget it, and its view if nobody else sees it."""
         topic = self._topics[follower.key]
         topic.followers.discard(follower)
-        self._turns.drop(follower)
         self._waits.pop(follower, None)
         if not topic.followers:
             del self._topics[follower.key]
@@ -78,7 +76,6 @@ class Views:
             while True:
                 await self._seen.wait()
                 await self._look()
-                self._turns.take()
                 rest = max(LOOK_EVERY_SECONDS - self._took, self._took / MOST_SHARE - self._took)
                 await asyncio.sleep(rest)
         finally:
@@ -102,8 +99,7 @@ class Views:
         self._away_since = None
         for key, view in seen.views.items():
             self._publish(key, view)
-        for key in seen.told & self._topics.keys():
-            self._turns.add(self._topics[key].followers)
+        self._tell(seen.told)
         self._say_waits(seen.waits)
         if check:
             self._checked_at = clock.monotonic()
@@ -132,6 +128,12 @@ class Views:
         chunk = events.view(view.text) if pieces is None else events.view_pieces(pieces)
         for follower in topic.followers:
             follower.offer(chunk)
+
+    def _tell(self, keys: Collection[ViewKey]) -> None:
+        """Each page is told at once, with its turn to ask web."""
+        told = [each for key, topic in self._topics.items() if key in keys for each in topic.followers]
+        for turn, follower in enumerate(told):
+            follower.offer(events.news(turn, of=len(told)))
 
     def _say_waits(self, counts: Mapping[Actor, int]) -> None:
         for follower in self.everybody():

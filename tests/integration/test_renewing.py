@@ -1,6 +1,7 @@
 """Pages that ask web for what changed: the part they ask for, what they are told of, and by whom."""
 
 import html
+import json
 import re
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -94,6 +95,8 @@ def test_a_page_holds_the_part_that_it_asks_for_again(world: ApiWorld, there: Th
     assert (page.status_code, part.status_code) == (200, 200)
     assert f'data-renews="{endpoint(view)}"' in page.text
     assert "<html" not in part.text
+    assert re.search(r'data-took="\d+\.\d"', page.text)
+    assert re.fullmatch(r"part;dur=\d+\.\d", part.headers["Server-Timing"])
     if view in NEVER_THE_SAME:
         return
     assert part.text.strip() in page.text
@@ -165,10 +168,24 @@ def test_a_page_is_told_when_to_ask(streams: StreamWorld) -> None:
     made = streams.person.post("/locks/", json={"application": "shop", "reason": "told by the stream"})
     assert made.status_code == 201
     while "told by the stream" not in shown.text:
-        assert listener.until("news")[-1].data == "{}", "it says nothing of what happened"
+        assert json.loads(listener.until("news")[-1].data).keys() == {"turn", "of"}, "not what happened"
         shown = client.get("/locks", headers=ASKS)
     streams.person.call("DELETE", f"/locks/{made.get_json()['id']}")
     listener.close()
+
+
+def test_pages_that_are_told_together_have_a_turn_each(streams: StreamWorld) -> None:
+    client, _ = streams.api.browser("viewer")
+    both = [listen(streams, ask_for_ticket(client, "people.token_list")[1]) for _ in range(2)]
+    comes = [json.loads(each.until("news")[-1].data) for each in both]
+    assert all(each["of"] == each["turn"] + 1 for each in comes), "those that were here before go first"
+    assert comes[0]["turn"] < comes[1]["turn"]
+    assert streams.person.post("/tokens/", json={"name": "ci", "scopes": ["read"]}).status_code == 201
+    told = [json.loads(each.until("news")[-1].data) for each in both]
+    assert sorted(each["turn"] for each in told) == [0, 1]
+    assert [each["of"] for each in told] == [2, 2]
+    for each in both:
+        each.close()
 
 
 def test_nobody_is_told_of_what_they_may_not_see(streams: StreamWorld) -> None:

@@ -71,7 +71,11 @@ def set_scene(site: Site) -> dict[str, str]:
         login = site.api("POST", "/auth/login", {"username": name, "password": PASSWORD})
         site.tokens[name] = login["access_token"]
     for name, (version, by) in THERE.items():
-        site.api("PUT", f"/applications/{name}/pipeline", PIPELINE.replace("NAME", name))
+        site.api(
+            "PUT",
+            f"/applications/{name}/pipeline",
+            PIPELINE.replace("application: NAME", f"application: {name}"),
+        )
         site.api("POST", "/releases/", {"name": name, "version": version})
         deploy(site, name, version, by)
         to_production(site, name, version, by)
@@ -106,6 +110,7 @@ def set_scene(site: Site) -> dict[str, str]:
 def test_make_them(site: Site) -> None:
     pages, folder = set_scene(site), Path(os.environ["SCREENSHOTS"])
     with site.visitor(color_scheme="light", viewport={"width": 1280, "height": 800}) as visitor:
+        visitor.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=7))  # or all were "now"
         page = visitor.log_in("grace")
         for name, path in pages.items():
             page.goto(path)

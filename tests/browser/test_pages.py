@@ -26,6 +26,8 @@ environments:
   lab:
     targets: [{name: lab-a, kind: command}, {name: lab-b, kind: command}]
     strategy: {kind: canary, canary: 1, promote: manual}
+  later:
+    targets: [{name: web-a, kind: command}]
 deploy:
   - run: |
       echo "installing $RELEASE_VERSION on $TARGET_NAME"

@@ -67,10 +67,9 @@ _TOUCHED = text(f"""
         clock_timestamp() AS now
     FROM deployments d JOIN plans p ON p.deployment_id = d.id
     JOIN LATERAL (
-        SELECT count(DISTINCT s.target_id) AS of_targets, min(s.started_at) AS since, count(DISTINCT s.target_id) FILTER (
-            WHERE {BEGAN}
-              AND {CHANGES}) AS targets
-        FROM steps s WHERE s.deployment_id = d.id
+        SELECT count(DISTINCT s.target_id) AS of_targets, min(s.started_at) FILTER (WHERE s.began) AS since,
+            count(DISTINCT s.target_id) FILTER (WHERE s.began AND {CHANGES}) AS targets
+        FROM (SELECT s.target_id, s.action_index, s.started_at, {BEGAN} AS began FROM steps s WHERE s.deployment_id = d.id) s
     ) s ON true
     LEFT JOIN LATERAL (
         SELECT b.id, b.status, b.ended_at FROM deployments b WHERE b.rolls_back_id = d.id ORDER BY b.id DESC LIMIT 1

@@ -117,7 +117,7 @@ def test_another_try_begins_only_when_the_last_is_certainly_over_and_harmless(
     assert (verdict.retry_at is not None) == (verdict.status is S.READY)
     if verdict.status is S.READY:
         assert certainly_over and not cancelling
-        assert outcome in {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNREACHABLE} or (
+        assert outcome in {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNREACHABLE, Outcome.UNSTARTED} or (
             outcome is Outcome.LOST and idempotent
         )
         assert attempt <= max(retries, 1)

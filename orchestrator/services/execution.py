@@ -169,7 +169,7 @@ def _snapshot(session: Session, held: Locked, timer: datetime | None) -> Snapsho
         is_rollback=row.rolls_back_id is not None,
         wave_count=row.wave_count,
         wave=wave,
-        startable=engine.startable(session, row) if going_on else None,
+        startable=engine.startable(session, row, room=row.max_parallel - wave.open) if going_on else None,
         idle_attempts=engine.idle_attempts(session, held.id) if looks and wave.open else (),
         next_lease_end=engine.next_lease_end(session, held.id) if looks and wave.running else None,
         timer=timer if calm else None,

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from orchestrator import log
 from orchestrator.config import Settings
-from orchestrator.db import Database, make_engine
+from orchestrator.db import Database, make_engine, refusal
 from orchestrator.domain.errors import (
     FieldProblem,
     InvalidInputError,
@@ -243,7 +243,7 @@ def _http_problem(request: Request, error: Exception) -> Response:
 
 def _database_away(request: Request, error: Exception) -> Response:
     _logger.warning("database_away", error=type(error).__name__)
-    return _orchestrator_problem(request, UnavailableError(DATABASE_AWAY))
+    return _orchestrator_problem(request, refusal(error))
 
 
 def _unexpected(request: Request, _error: Exception) -> Response:

@@ -29,7 +29,6 @@ from orchestrator.domain.errors import (
     InvalidInputError,
     OrchestratorError,
     UnauthenticatedError,
-    UnavailableError,
 )
 from orchestrator.presenting.pages import rendering, words
 from orchestrator.presenting.problems import headers_of, status_of, title_of
@@ -283,8 +282,7 @@ def _http_error(error: HTTPException) -> Response:
 @blueprint.errorhandler(InterfaceError)
 @blueprint.errorhandler(PoolTimeoutError)
 def _database_away(error: Exception) -> Response:
-    errors.log_database_away(error)
-    return _refused(UnavailableError("the database cannot be reached now; nothing is lost, try again soon"))
+    return _refused(errors.of_database(error))
 
 
 @blueprint.errorhandler(Exception)

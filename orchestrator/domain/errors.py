@@ -79,6 +79,12 @@ class UnavailableError(OrchestratorError):
     code = "unavailable"
 
 
+class BusyError(UnavailableError):
+    """What this needs is in use; try again soon."""
+
+    code = "busy"
+
+
 class TooManyRequestsError(OrchestratorError):
     """Too many requests; wait before the next one."""
 

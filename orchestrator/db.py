@@ -7,12 +7,14 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import orjson
+from psycopg2.errorcodes import SERIALIZATION_FAILURE
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from orchestrator.config import Settings
+from orchestrator.domain.errors import ClosedMeanwhileError
 from orchestrator.prepared import execute_by
 
 SILENT_MILLISECONDS = 10_000
@@ -180,17 +182,30 @@ class Database:
 
 @contextmanager
 def transaction(session: Session) -> Iterator[Session]:
-    """Commit at the end, or roll all back. What was registered with `after_commit` is called only once the commit is certain."""
+    """Commit at the end, or roll all back. What was registered with `after_commit` is called only once the commit is certain.
+
+    Raises ClosedMeanwhileError where what was decided is not so any more.
+    """
     session.info[_AFTER_COMMIT] = []
     try:
         yield session
-        session.commit()
+        _commit(session)
     except BaseException:
         session.info.pop(_AFTER_COMMIT, None)
         session.rollback()
         raise
     for callback in session.info.pop(_AFTER_COMMIT, ()):
         callback()
+
+
+def _commit(session: Session) -> None:
+    try:
+        session.commit()
+    except DBAPIError as error:
+        # Ours are no serializable transactions: a trigger said so (migration 0041).
+        if getattr(error.orig, "pgcode", None) == SERIALIZATION_FAILURE:
+            raise ClosedMeanwhileError from error
+        raise
 
 
 @contextmanager

@@ -79,6 +79,12 @@ class UnavailableError(OrchestratorError):
     code = "unavailable"
 
 
+class ClosedMeanwhileError(UnavailableError):
+    """By the time this was to be committed a gate had closed that had let it pass; nothing was written, try again."""
+
+    code = "closed_meanwhile"
+
+
 class TooManyRequestsError(OrchestratorError):
     """Too many requests; wait before the next one."""
 

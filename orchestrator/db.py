@@ -7,14 +7,17 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import orjson
+from psycopg2.errorcodes import SERIALIZATION_FAILURE
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from orchestrator import clock
 from orchestrator.config import Settings
-from orchestrator.domain.errors import BusyError, UnavailableError
+from orchestrator.domain.errors import BusyError, ClosedMeanwhileError, UnavailableError
 from orchestrator.prepared import execute_by
+from orchestrator.pulse import cut
 
 SILENT_MILLISECONDS = 10_000
 """After which a connection is given up whose other side does not even confirm what was sent: it is cut off."""
@@ -158,20 +161,33 @@ class PlainSession(Session):
 
     def commit(self) -> None:
         """Commit, if anything was executed, and let go of the connection."""
-        opened, self._open = self._open, None
-        if opened is not None:
-            with opened:
-                opened.commit()
+        if self._open is not None:
+            try:
+                with self._open as opened:
+                    opened.commit()
+            finally:
+                self._open = None  # and not before, or nobody could cut it while this waits
 
     def rollback(self) -> None:
         """Take back what was executed, and let go of the connection."""
-        opened, self._open = self._open, None
-        if opened is not None:
-            opened.close()
+        if self._open is not None:
+            try:
+                self._open.close()
+            finally:
+                self._open = None
 
     def close(self) -> None:
         """As `rollback`."""
         self.rollback()
+
+    def cut(self) -> bool:
+        """End its connection under the thread that waits for it; False where it has none."""
+        opened = self._open
+        used = None if opened is None or opened.closed or opened.invalidated else opened.connection
+        if used is None or used.dbapi_connection is None:
+            return False
+        cut(used.dbapi_connection)
+        return True
 
 
 class Database:
@@ -179,18 +195,36 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.engine = make_engine(settings)
+        self._begun: dict[PlainSession, float] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """One transaction in a session of its own; see `transaction`."""
-        with PlainSession(self.engine) as session, transaction(session):
+        with self._session() as session, transaction(session):
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session for reads; nothing is committed."""
-        with PlainSession(self.engine) as session:
+        with self._session() as session:
             yield session
+
+    def cut_still(self, seconds: float) -> int:
+        """Let go those whose transactions have gone on for so long, as if Postgres had been restarted; how many.
+
+        An answer that was lost on its way is waited for as long as the connection stands.
+        """
+        latest = clock.monotonic() - seconds
+        return sum(session.cut() for session, begun in tuple(self._begun.items()) if begun < latest)
+
+    @contextmanager
+    def _session(self) -> Iterator[PlainSession]:
+        with PlainSession(self.engine) as session:
+            self._begun[session] = clock.monotonic()
+            try:
+                yield session
+            finally:
+                del self._begun[session]
 
     def close(self) -> None:
         """Close every connection of the pool."""
@@ -199,17 +233,30 @@ class Database:
 
 @contextmanager
 def transaction(session: Session) -> Iterator[Session]:
-    """Commit at the end, or roll all back. What was registered with `after_commit` is called only once the commit is certain."""
+    """Commit at the end, or roll all back. What was registered with `after_commit` is called only once the commit is certain.
+
+    Raises ClosedMeanwhileError where what was decided is not so any more.
+    """
     session.info[_AFTER_COMMIT] = []
     try:
         yield session
-        session.commit()
+        _commit(session)
     except BaseException:
         session.info.pop(_AFTER_COMMIT, None)
         session.rollback()
         raise
     for callback in session.info.pop(_AFTER_COMMIT, ()):
         callback()
+
+
+def _commit(session: Session) -> None:
+    try:
+        session.commit()
+    except DBAPIError as error:
+        # Ours are no serializable transactions: a trigger said so (migration 0041).
+        if getattr(error.orig, "pgcode", None) == SERIALIZATION_FAILURE:
+            raise ClosedMeanwhileError from error
+        raise
 
 
 @contextmanager

@@ -91,6 +91,18 @@ class Approver:
     """They recorded the release."""
 
 
+def agreed_until(
+    rules: Sequence[ApprovalRule], approvers: Sequence[Approver], now: datetime
+) -> datetime | None:
+    """When the first of these rules, all of which are met, is not any more; None: each yes counts for ever."""
+    ends = []
+    for rule in rules:
+        if rule.expires_seconds:
+            said = sorted((each.at for each in approvers if rule.accepts(each, now)), reverse=True)
+            ends.append(said[rule.count - 1] + timedelta(seconds=rule.expires_seconds))
+    return min(ends, default=None)
+
+
 def unmet(
     rules: Sequence[ApprovalRule], approvers: Sequence[Approver], now: datetime
 ) -> list[tuple[ApprovalRule, int]]:

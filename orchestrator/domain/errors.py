@@ -85,6 +85,12 @@ class BusyError(UnavailableError):
     code = "busy"
 
 
+class ClosedMeanwhileError(UnavailableError):
+    """By the time this was to be committed a gate had closed that had let it pass; nothing was written, try again."""
+
+    code = "closed_meanwhile"
+
+
 class TooManyRequestsError(OrchestratorError):
     """Too many requests; wait before the next one."""
 

@@ -110,6 +110,8 @@ class Deployment(Timestamps, Base):
     expires_at: Mapped[datetime | None]
     """It does not start from then on."""
     wake_at: Mapped[datetime | None]
+    commit_by: Mapped[datetime | None]
+    """Its start, or its last wave's, had to be committed before; a later COMMIT is refused: a gate had closed by then."""
     traceparent: Mapped[str | None]
     """The W3C traceparent of the request, for the spans of those who carry it out."""
 

@@ -26,18 +26,23 @@ def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -
 
 def closed(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
     """What windows and freezes have against another wave of a deployment that has begun, where that matters to it."""
+    return look_between(session, row, now).blockers
+
+
+def look_between(session: Session, row: Row[Any], now: datetime) -> gates.Look:
+    """As `closed`, and up to when they have nothing."""
     if row.when_closed == WhenClosed.FINISH:
-        return ()
-    return gates.closed(standing(session, row, deployments.surroundings(session, row.id), now))
+        return gates.Look()
+    return gates.look_between(standing(session, row, deployments.surroundings(session, row.id), now))
 
 
-def blockers(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
-    """Every reason for which a pending deployment does not start now: decides and explains."""
-    return reasons(session, row, deployments.surroundings(session, row.id), now)
+def look(session: Session, row: Row[Any], now: datetime) -> gates.Look:
+    """Whether a pending deployment may start now."""
+    return gates.look(standing(session, row, deployments.surroundings(session, row.id), now), now)
 
 
 def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
-    """As `blockers`, with what the slot looks like known already."""
+    """Every reason for which a pending deployment does not start now, with what the slot looks like known already."""
     return gates.evaluate(standing(session, row, around, now), now)
 
 

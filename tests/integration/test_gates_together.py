@@ -14,7 +14,7 @@ from orchestrator.domain.access import Role
 from orchestrator.domain.errors import ConflictError
 from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import users
-from orchestrator.services import approvals, attempts, deployments, locks, pipelines, windows
+from orchestrator.services import approvals, attempts, deployments, execution, locks, pipelines, windows
 from orchestrator.services.actors import Actor
 from tests.integration.engine_world import PIPELINE, World, between, worker
 
@@ -188,6 +188,28 @@ def test_who_closes_is_answered_only_when_no_start_can_come_that_did_not_see_it(
         closed.result()
     assert not came_first
     assert world.status(deployment) == "running"
+
+
+def test_who_locks_and_who_wakes_those_behind_it_in_the_queue_do_not_wait_for_each_other(
+    world: World,
+) -> None:
+    """The first in the queue was requested last, is looked at, held, and lets the other one go on."""
+    behind, first = (
+        request(world, "staging"),
+        request(world, "staging", scheduled_for=clock.now() + timedelta(hours=1)),
+    )
+    world.execute("UPDATE deployments SET priority = 10 WHERE id = :id", id=first)
+    world.execute("UPDATE deployments SET wake_at = clock_timestamp() + interval '1 hour'")
+    with ThreadPoolExecutor(1) as other:
+        with world.database.transaction() as session:
+            assert execution.lock(session, first) is not None
+            locked = other.submit(lock_until, world, clock.now() + timedelta(days=2))
+            while not locked.done() and not world.scalar(WAITS):
+                wait([locked], timeout=0.02)
+            assert attempts.advance(session, first, worker()) is None
+        locked.result()
+    assert world.get(first).held_by == "schedule"
+    assert is_due(world, behind)
 
 
 def test_who_gets_in_line_while_the_one_before_is_ending_looks_again_soon(world: World) -> None:

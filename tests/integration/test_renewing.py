@@ -236,3 +236,37 @@ def test_pages_hear_also_of_what_no_event_tells(streams: StreamWorld, there: The
     assert looker.look([tried, checked], ()).told == {checked}
     streams.person.post(f"/webhooks/{there.ids['webhook']}/test", json={})
     assert looker.look([tried, checked], ()).told == {tried}
+
+
+@pytest.mark.parametrize(
+    ("table", "before", "late"),
+    [
+        (
+            "drift_checks",
+            "checked_at = clock_timestamp() - interval '1 hour'",
+            "checked_at = clock_timestamp() - interval '2 s'",
+        ),
+        (
+            "installations",
+            "since = clock_timestamp() - interval '1 hour'",
+            "deployment_id = (SELECT max(id) FROM deployments)",
+        ),
+    ],
+)
+def test_pages_hear_also_of_what_is_written_after_what_is_later(
+    streams: StreamWorld, there: There, table: str, before: str, late: str
+) -> None:
+    """An answer to a question that was asked before others, and an installation that was committed after others."""
+    with streams.api.database.transaction() as session:
+        source = PIPELINE.replace("  lab:\n", ASKED)
+        pipelines.apply(session, name="shop", source=source, actor=streams.engine.actor)
+    streams.end(streams.running("lab"))
+    answer(streams.api, ok=True, detail="as installed")
+    looker, asks = ViewLooker(streams.api.database), key("target.changed")
+    one = f"WHERE target_id = (SELECT min(target_id) FROM {table})"  # noqa: S608  # names of ours
+    streams.engine.execute(f"UPDATE {table} SET {before} {one}")  # noqa: S608
+    looker.look([asks], ())
+    assert looker.look([asks], ()).told == set()
+    streams.engine.execute(f"UPDATE {table} SET {late} {one}")  # noqa: S608
+    assert looker.look([asks], ()).told == {asks}
+    streams.engine.execute("UPDATE drift_checks SET due_at = clock_timestamp()")  # as other tests find them

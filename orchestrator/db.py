@@ -26,6 +26,7 @@ POOL_SECONDS = 5.0
 LOCK_MILLISECONDS = 10_000
 """How long a row is waited for that another transaction holds."""
 _BUSY = {
+    "40001": "somebody else is changing the same",
     "40P01": "somebody else is changing the same",
     "55P03": "somebody else is changing the same, and takes long",
     "57014": "it took the database too long",

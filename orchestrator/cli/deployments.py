@@ -110,9 +110,11 @@ def show(deployment_id: int, as_json: bool) -> None:
 
 
 def _reach(touched: Record) -> str:
-    lasted = format_duration(round(touched["seconds"]))
+    reached = f"{touched['targets']} of {touched['of']} targets"
+    if not touched["since"]:
+        return reached
     so_far = "" if touched["until"] else " so far"
-    return f"{touched['targets']} of {touched['of']} targets, for {lasted}{so_far}"
+    return f"{reached}, for {format_duration(round(touched['seconds']))}{so_far}"
 
 
 @deployments.command()

@@ -65,3 +65,10 @@ def test_a_deployment_shows_how_far_it_reached(cli: Cli, until: str | None, so_f
     reached = {"targets": 3, "of": 10, "since": "2026-11-28T11:55:48Z", "until": until, "seconds": 252.4}
     cli.on("GET", "/deployments/42/touched", reached)
     assert f"3 of 10 targets, for 4m12s{so_far}\n" in cli.run("deployments", "show", "42").stdout
+
+
+def test_one_that_reached_nothing_says_so_and_no_time(cli: Cli) -> None:
+    cli.on("GET", "/deployments/42", deployment("failed", started_at="2026-11-28T11:00:00Z"))
+    reached = {"targets": 0, "of": 10, "since": None, "until": None, "seconds": 0.0}
+    cli.on("GET", "/deployments/42/touched", reached)
+    assert "0 of 10 targets\n" in cli.run("deployments", "show", "42").stdout

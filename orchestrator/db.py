@@ -7,18 +7,30 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import orjson
+from psycopg2.errorcodes import SERIALIZATION_FAILURE
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from orchestrator import clock
 from orchestrator.config import Settings
+from orchestrator.domain.errors import BusyError, ClosedMeanwhileError, UnavailableError
 from orchestrator.prepared import execute_by
+from orchestrator.pulse import cut
 
 SILENT_MILLISECONDS = 10_000
 """After which a connection is given up whose other side does not even confirm what was sent: it is cut off."""
 POOL_SECONDS = 5.0
 """How long a connection is waited for while all are in use."""
+LOCK_MILLISECONDS = 10_000
+"""How long a row is waited for that another transaction holds."""
+_BUSY = {
+    "40P01": "somebody else is changing the same",
+    "55P03": "somebody else is changing the same, and takes long",
+    "57014": "it took the database too long",
+}
+"""What Postgres says by these codes of a statement that it broke off."""
 _AFTER_COMMIT = "orchestrator.after_commit"
 
 T = TypeVar("T")
@@ -42,7 +54,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": SILENT_MILLISECONDS,
-            "options": "-c timezone=UTC -c lock_timeout=10000 -c idle_in_transaction_session_timeout=15000",
+            "options": f"-c timezone=UTC -c lock_timeout={LOCK_MILLISECONDS} -c idle_in_transaction_session_timeout=15000",
         },
     }
 
@@ -52,6 +64,16 @@ def make_engine(settings: Settings, **options: Any) -> Engine:
     engine = create_engine(settings.sqlalchemy_url, **engine_options(settings), **options)
     tune(engine, settings)
     return engine
+
+
+def refusal(error: Exception) -> UnavailableError:
+    """What to tell of an error of the driver, or of the pool: that Postgres is away, or only busy. Nothing was changed."""
+    if isinstance(error, PoolTimeoutError):
+        return BusyError("all connections to the database are in use; try again soon")
+    why = _BUSY.get(getattr(getattr(error, "orig", None), "pgcode", None) or "")
+    if why is not None:
+        return BusyError(f"{why}: nothing was changed, try again soon")
+    return UnavailableError("the database cannot be reached now; try again soon")
 
 
 def tune(engine: Engine, settings: Settings) -> None:
@@ -139,20 +161,33 @@ class PlainSession(Session):
 
     def commit(self) -> None:
         """Commit, if anything was executed, and let go of the connection."""
-        opened, self._open = self._open, None
-        if opened is not None:
-            with opened:
-                opened.commit()
+        if self._open is not None:
+            try:
+                with self._open as opened:
+                    opened.commit()
+            finally:
+                self._open = None  # and not before, or nobody could cut it while this waits
 
     def rollback(self) -> None:
         """Take back what was executed, and let go of the connection."""
-        opened, self._open = self._open, None
-        if opened is not None:
-            opened.close()
+        if self._open is not None:
+            try:
+                self._open.close()
+            finally:
+                self._open = None
 
     def close(self) -> None:
         """As `rollback`."""
         self.rollback()
+
+    def cut(self) -> bool:
+        """End its connection under the thread that waits for it; False where it has none."""
+        opened = self._open
+        used = None if opened is None or opened.closed or opened.invalidated else opened.connection
+        if used is None or used.dbapi_connection is None:
+            return False
+        cut(used.dbapi_connection)
+        return True
 
 
 class Database:
@@ -160,18 +195,36 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.engine = make_engine(settings)
+        self._begun: dict[PlainSession, float] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """One transaction in a session of its own; see `transaction`."""
-        with PlainSession(self.engine) as session, transaction(session):
+        with self._session() as session, transaction(session):
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session for reads; nothing is committed."""
-        with PlainSession(self.engine) as session:
+        with self._session() as session:
             yield session
+
+    def cut_still(self, seconds: float) -> int:
+        """Let go those whose transactions have gone on for so long, as if Postgres had been restarted; how many.
+
+        An answer that was lost on its way is waited for as long as the connection stands.
+        """
+        latest = clock.monotonic() - seconds
+        return sum(session.cut() for session, begun in tuple(self._begun.items()) if begun < latest)
+
+    @contextmanager
+    def _session(self) -> Iterator[PlainSession]:
+        with PlainSession(self.engine) as session:
+            self._begun[session] = clock.monotonic()
+            try:
+                yield session
+            finally:
+                del self._begun[session]
 
     def close(self) -> None:
         """Close every connection of the pool."""
@@ -180,17 +233,30 @@ class Database:
 
 @contextmanager
 def transaction(session: Session) -> Iterator[Session]:
-    """Commit at the end, or roll all back. What was registered with `after_commit` is called only once the commit is certain."""
+    """Commit at the end, or roll all back. What was registered with `after_commit` is called only once the commit is certain.
+
+    Raises ClosedMeanwhileError where what was decided is not so any more.
+    """
     session.info[_AFTER_COMMIT] = []
     try:
         yield session
-        session.commit()
+        _commit(session)
     except BaseException:
         session.info.pop(_AFTER_COMMIT, None)
         session.rollback()
         raise
     for callback in session.info.pop(_AFTER_COMMIT, ()):
         callback()
+
+
+def _commit(session: Session) -> None:
+    try:
+        session.commit()
+    except DBAPIError as error:
+        # Ours are no serializable transactions: a trigger said so (migration 0041).
+        if getattr(error.orig, "pgcode", None) == SERIALIZATION_FAILURE:
+            raise ClosedMeanwhileError from error
+        raise
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class Pulse:
             with self._lock:
                 connections = list(self._connections)
             for each in connections:
-                _cut(each)
+                cut(each)
             _logger.warning("database_still", seconds=SILENCE_SECONDS, connections=len(connections))
 
     def _hear(self, *_details: object) -> None:
@@ -161,7 +161,7 @@ def _close(late: "Future[Any]") -> None:
         late.result().close()
 
 
-def _cut(connection: Any) -> None:
-    """End it under whoever waits for it."""
+def cut(connection: Any) -> None:
+    """End a connection under whoever waits for it."""
     with suppress(OSError, psycopg2.InterfaceError), socket.socket(fileno=os.dup(connection.fileno())) as end:
         end.shutdown(socket.SHUT_RDWR)

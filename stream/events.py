@@ -99,6 +99,16 @@ def news(turn: int, *, of: int) -> bytes:
     return _event("news", dumps({"turn": turn, "of": of}), None)
 
 
+def beat() -> bytes:
+    """That somebody is there; unlike HEARTBEAT it is an event, so that scripts of pages hear it."""
+    return _event("beat", b"{}", None)
+
+
+def waits(count: int) -> bytes:
+    """How much waits for whoever looks."""
+    return _event("waits", dumps({"count": count}), None)
+
+
 def view_pieces(pieces: Mapping[str, str]) -> bytes:
     """What of a view changed, by the ids of elements."""
     return _event("pieces", dumps({"pieces": dict(pieces)}), None)

@@ -19,10 +19,12 @@ from workers.follower import Follower
 from workers.housekeeping import PRUNE_SECONDS, SWEEP_SECONDS, prune_runs, sweep
 from workers.outlived import end_outlived
 from workers.poller import Poller
-from workers.tasks.shell import guarded
+from workers.tasks.shell import at_the_edge, guarded
 
 POLL_SECONDS = 2.0
 OUTLIVED_SECONDS = 15.0
+STILL_SECONDS = 30.0
+"""How long a transaction may go on: each of ours is over in a moment, and no lock is waited for longer than 10 s."""
 
 app = make_celery()
 app.autodiscover_tasks(["workers.tasks"], related_name="deployments", force=True)
@@ -45,7 +47,7 @@ def _take_from_the_nodes_queue(instance: Any = None, **_kw: Any) -> None:
 @worker_ready.connect
 def _begin(**_kw: Any) -> None:
     ours = context.current()
-    ours.leases.start()
+    ours.leases.start(at_the_edge)
     metrics.LEASES.set_function(ours.leases.count)
     poller = Poller(ours)
     metrics_port.serve(ours.settings, lives=poller.lives)
@@ -55,6 +57,7 @@ def _begin(**_kw: Any) -> None:
     chores.start(ours, "sweep", partial(sweep, ours), every_seconds=SWEEP_SECONDS)
     chores.start(ours, "prune", partial(prune_runs, ours), every_seconds=PRUNE_SECONDS)
     chores.start(ours, "outlived", outlived, every_seconds=OUTLIVED_SECONDS)
+    chores.start(ours, "still", partial(ours.cut_still, STILL_SECONDS), every_seconds=STILL_SECONDS / 10)
 
 
 def _check_drift(ours: context.WorkerContext) -> None:

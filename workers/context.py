@@ -15,6 +15,8 @@ from orchestrator.services.attempts import Worker
 from workers.leases import LeaseKeeper
 from workers.turns import Turns
 
+_logger = log.get(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
@@ -30,6 +32,12 @@ class WorkerContext:
     def vault(self) -> Vault:
         """What opens the secrets of webhooks."""
         return Vault(self.settings.secret_key)
+
+    def cut_still(self, seconds: float) -> None:
+        """Let go the threads that have waited for Postgres for so long: what they hold would keep others waiting for ever."""
+        count = self.database.cut_still(seconds) + self.leases.cut_still(seconds)
+        if count:
+            _logger.warning("connections_still", count=count, seconds=seconds)
 
     @property
     def origin(self) -> str:
@@ -69,9 +77,8 @@ def make(settings: Settings) -> WorkerContext:
         lease_seconds=settings.lease_seconds,
         node_lost_seconds=settings.node_lost_seconds,
     )
-    of_its_own = Database(
-        replace(settings, db_pool_size=1)
-    )  # a renewal never queues behind those who wait for a lock
+    # A renewal never queues behind those who wait for a lock; the second one is for when the first says nothing.
+    of_its_own = Database(replace(settings, db_pool_size=2))
     return WorkerContext(
         settings=settings,
         database=database,

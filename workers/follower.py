@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import clock, log, tracing
 from orchestrator.domain.backoff import delay_seconds
-from orchestrator.domain.errors import LeaseLostError
+from orchestrator.domain.errors import ClosedMeanwhileError, LeaseLostError
 from orchestrator.domain.pipeline import RUN
 from orchestrator.services import attempts
 from orchestrator.services.attempts import Claim, Output
@@ -23,7 +23,8 @@ from workers.leases import Hold
 from workers.metrics import LEASES_LOST, STEPS
 from workers.sink import Sink
 
-DATABASE_AWAY = (DBAPIError, PoolTimeoutError)
+NOT_NOW = (DBAPIError, PoolTimeoutError, ClosedMeanwhileError)
+"""What may be otherwise when the same is tried again."""
 
 T = TypeVar("T")
 
@@ -63,11 +64,17 @@ class Follower:
     def _take(self, name: str, take: Callable[[Session], Claim | None]) -> tuple[float, Claim | None]:
         """Since when an attempt is ours at the latest, and the attempt, if there is one to be taken."""
         claimed_at, begun_ns = clock.monotonic(), clock.now_ns()
-        with self._ours.database.transaction() as session:
-            claim = take(session)
+        try:
+            claim = self._in_transaction(take)
+        except ClosedMeanwhileError:
+            claim = self._in_transaction(take)
         if claim is not None:
             tracing.record(name, parent=claim.work.traceparent, begun_ns=begun_ns, **_about(claim))
         return claimed_at, claim
+
+    def _in_transaction(self, do: Callable[[Session], T]) -> T:
+        with self._ours.database.transaction() as session:
+            return do(session)
 
     def _follow_all(self, claimed_at: float, claim: Claim | None) -> None:
         """Follow an attempt that was taken, then the one that its end hands out, and so on, up to the slice's length."""
@@ -125,12 +132,11 @@ class Follower:
         """
         for tries in range(1, 1000):
             try:
-                with self._turn(locks):
-                    if locks is not None and not hold.is_valid():
+                with self._turn(locks, hold) as has_come:
+                    if locks is not None and not (has_come and hold.is_valid()):
                         break  # the turn came too late
-                    with self._ours.database.transaction() as session:
-                        return write(session)
-            except DATABASE_AWAY as error:
+                    return self._in_transaction(write)
+            except NOT_NOW as error:
                 if isinstance(error, DBAPIError) and not _may_pass(error):
                     raise
                 _logger.warning("write_failed", error=type(error).__name__)
@@ -139,8 +145,10 @@ class Follower:
             hold.woken.wait(delay_seconds(tries, first=0.1, most=1.0))
         raise LeaseLostError(f"the lease on attempt {hold.attempt_id} ran out before that could be written")
 
-    def _turn(self, claim: Claim | None) -> AbstractContextManager[None]:
-        return nullcontext() if claim is None else self._ours.turns.of(claim.work.deployment_id)
+    def _turn(self, claim: Claim | None, hold: Hold) -> AbstractContextManager[bool]:
+        if claim is None:
+            return nullcontext(True)
+        return self._ours.turns.of(claim.work.deployment_id, is_of_use=hold.is_valid)
 
 
 def _about(claim: Claim) -> dict[str, str | int]:

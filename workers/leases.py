@@ -1,7 +1,9 @@
-"""Keeping the leases of this process: one thread renews them all with one statement."""
+"""Keeping the leases of this process: all are renewed with one statement."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,6 +14,8 @@ from orchestrator.repositories import attempts
 from orchestrator.services.attempts import Claim
 
 RENEW_SECONDS = 1.0
+AGAIN_SECONDS = 0.1
+"""When to try again to prolong one whose row somebody had."""
 MOST_TROUBLE = 500
 """Characters of a trouble that are noted."""
 SAFETY_SECONDS = 1.0
@@ -56,8 +60,15 @@ class Hold:
             self.woken.set()
 
 
+Guard = Callable[[str, int, Callable[[], object]], None]
+"""`tasks.shell.at_the_edge`."""
+
+
 class LeaseKeeper:
-    """Renews every lease held in this process once a second, and tells followers what changed."""
+    """Renews every lease held in this process once a second, and tells followers what changed.
+
+    By one of two threads. A connection may say nothing for ever, and whoever waits for it with it; then the other one goes on.
+    """
 
     def __init__(self, database: Database, *, lease_seconds: float) -> None:
         self._database = database
@@ -66,11 +77,13 @@ class LeaseKeeper:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._any = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+        self._due_at = 0.0
 
-    def start(self) -> None:
-        """Begin to renew."""
-        self._thread.start()
+    def start(self, guard: Guard) -> None:
+        """Begin to renew; whatever a renewal raises ends at the `guard`, and the next one is tried."""
+        for number in (1, 2):
+            name = f"lease-keeper-{number}"
+            threading.Thread(target=self._run, args=(guard,), name=name, daemon=True).start()
 
     def hold(self, claim: Claim, *, claimed_at: float) -> Hold:
         """Keep the lease of a claim; `claimed_at` is the monotonic clock from before the claim was sent."""
@@ -102,23 +115,38 @@ class LeaseKeeper:
                 hold.stopping = True
                 hold.woken.set()
 
+    def cut_still(self, seconds: float) -> int:
+        """As the database's: it has one of its own."""
+        return self._database.cut_still(seconds)
+
     @property
     def stopping(self) -> bool:
         """Whether slices are to end now."""
         return self._stopping.is_set()
 
-    def _run(self) -> None:
+    def _run(self, guard: Guard) -> None:
         while True:
             self._any.wait()
-            with self._lock:
-                holds = dict(self._holds)
-                if not holds:
-                    self._any.clear()
-            if holds:
-                self._renew(holds)
-            threading.Event().wait(RENEW_SECONDS)
+            if holds := self._due():
+                guard("leases", 0, partial(self._renew_all, holds))
+            threading.Event().wait(max(0.0, self._due_at - clock.monotonic()))
 
-    def _renew(self, holds: dict[int, Hold]) -> None:
+    def _renew_all(self, holds: dict[int, Hold]) -> None:
+        while (holds := self._renew(holds)) and clock.monotonic() + AGAIN_SECONDS < self._due_at:
+            threading.Event().wait(AGAIN_SECONDS)
+
+    def _due(self) -> dict[int, Hold]:
+        """What is to be renewed now by who asks; nothing where another does that."""
+        with self._lock:
+            if not self._holds:
+                self._any.clear()
+            if not self._holds or clock.monotonic() < self._due_at:
+                return {}
+            self._due_at = clock.monotonic() + RENEW_SECONDS
+            return dict(self._holds)
+
+    def _renew(self, holds: dict[int, Hold]) -> dict[int, Hold]:
+        """Prolong these; those of which somebody has the rows at this moment."""
         asked_at = clock.monotonic()
         tokens = {attempt_id: hold.token for attempt_id, hold in holds.items()}
         troubles = {attempt_id: hold.trouble for attempt_id, hold in holds.items()}
@@ -127,16 +155,18 @@ class LeaseKeeper:
                 ours = attempts.renew(session, tokens, lease_seconds=self._lease_seconds, troubles=troubles)
         except SQLAlchemyError as error:
             _logger.warning("leases_not_renewed", count=len(holds), error=type(error).__name__)
-            return
+            return {}
         for attempt_id, hold in holds.items():
             if attempt_id not in ours:
                 hold.lost = True
                 hold.woken.set()
                 continue
-            hold.valid_until = asked_at + self._lease_seconds
+            if ours[attempt_id].is_prolonged:
+                hold.valid_until = max(hold.valid_until, asked_at + self._lease_seconds)
             if ours[attempt_id].cancelling and not hold.cancelling:
                 hold.cancelling = True
                 hold.woken.set()
             if ours[attempt_id].called_back > hold.called_back:
                 hold.called_back = ours[attempt_id].called_back
                 hold.woken.set()
+        return {each: holds[each] for each, found in ours.items() if not found.is_prolonged}

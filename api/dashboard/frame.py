@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 from api import auth, errors
 from api.auth import P, R
 from api.dashboard import assets, navigation, renewal
-from api.extensions import services
+from api.extensions import services, session
 from api.responses import tag_of
 from api.sessions import LIFETIME_SECONDS, WebSession
 from orchestrator import clock
@@ -29,11 +29,10 @@ from orchestrator.domain.errors import (
     InvalidInputError,
     OrchestratorError,
     UnauthenticatedError,
-    UnavailableError,
 )
 from orchestrator.presenting.pages import rendering, words
 from orchestrator.presenting.problems import headers_of, status_of, title_of
-from orchestrator.services import users
+from orchestrator.services import inbox, users
 from orchestrator.services.actors import Actor
 
 COOKIE = "session"
@@ -136,8 +135,14 @@ def text_of(template: str, **values: Any) -> str:
         deploys=_deploys(g.get("actor")),
         flower_url=services().settings.flower_url,
         navigation=navigation.of(g.get("actor")),
-        **values,
+        **{"waiting": waiting, **values},
     )
+
+
+def waiting() -> int:
+    """How much of the inbox waits for who looks. What has a head asks for it, and so no part of a page does."""
+    actor = g.get("actor")
+    return 0 if actor is None else inbox.read(session()).count_for(actor, clock.now())
 
 
 def renewing(template: str, *, about: str = "", seen: object = None, **values: Any) -> Response:
@@ -277,8 +282,7 @@ def _http_error(error: HTTPException) -> Response:
 @blueprint.errorhandler(InterfaceError)
 @blueprint.errorhandler(PoolTimeoutError)
 def _database_away(error: Exception) -> Response:
-    errors.log_database_away(error)
-    return _refused(UnavailableError("the database cannot be reached now; nothing is lost, try again soon"))
+    return _refused(errors.of_database(error))
 
 
 @blueprint.errorhandler(Exception)
@@ -302,6 +306,7 @@ def _error_page(
     answer = render(
         "error.html",
         status,
+        waiting=int,  # what went wrong may be the database
         code=int(status),
         title=title,
         detail=detail,

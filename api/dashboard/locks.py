@@ -6,8 +6,7 @@ from flask import Response
 from marshmallow import fields, validate
 
 from api.auth import current_actor
-from api.dashboard import frame, renewal
-from api.dashboard.deploying import application_names, environment_names
+from api.dashboard import choices, frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import window
@@ -54,8 +53,8 @@ def lock_list() -> Response:
         releasable={each.id for each in shown["items"] if locks.may_release(each, actor)},
         now=clock.now(),
         hours=HOURS,
-        applications=application_names,
-        environments=environment_names,
+        applications=choices.of_applications,
+        environments=choices.of_environments,
     )
 
 

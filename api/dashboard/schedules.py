@@ -6,8 +6,7 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import current_actor
-from api.dashboard import frame, renewal
-from api.dashboard.deploying import application_names, environment_names
+from api.dashboard import choices, frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.schemas.schedules import ScheduleIn
@@ -37,8 +36,8 @@ def new_schedule() -> Response:
     return frame.render(
         "schedule.html",
         schedule=filled,
-        applications=application_names(),
-        environments=environment_names(),
+        applications=choices.of_applications(),
+        environments=choices.of_environments(),
         zones=sorted(zone_names()),
     )
 

@@ -91,9 +91,32 @@ class Approver:
     """They recorded the release."""
 
 
+def agreed_until(
+    rules: Sequence[ApprovalRule], approvers: Sequence[Approver], now: datetime
+) -> datetime | None:
+    """When the first of these rules, all of which are met, is not any more; None: each yes counts for ever."""
+    ends = []
+    for rule in rules:
+        if rule.expires_seconds:
+            said = sorted((each.at for each in approvers if rule.accepts(each, now)), reverse=True)
+            ends.append(said[rule.count - 1] + timedelta(seconds=rule.expires_seconds))
+    return min(ends, default=None)
+
+
 def unmet(
     rules: Sequence[ApprovalRule], approvers: Sequence[Approver], now: datetime
 ) -> list[tuple[ApprovalRule, int]]:
     """The rules that are not met at this time, each with how many more people it needs."""
     missing = ((rule, rule.count - sum(rule.accepts(each, now) for each in approvers)) for rule in rules)
     return [(rule, more) for rule, more in missing if more > 0]
+
+
+def is_wanted(
+    rules: Sequence[ApprovalRule], approvers: Sequence[Approver], person: Approver, now: datetime
+) -> bool:
+    """Whether a rule that is not met would count this person's yes, and does not yet."""
+    said = [each for each in approvers if each.username == person.username]
+    return any(
+        rule.accepts(person, now) and not any(rule.accepts(each, now) for each in said)
+        for rule, _ in unmet(rules, approvers, now)
+    )

@@ -81,6 +81,8 @@ class Snapshot:
     """A deployment that is still pending then is given up."""
     closed: Sequence[Blocker] = ()
     """What windows and freezes have against the next wave; looked up only between two waves, and only where that matters."""
+    closes_at: datetime | None = None
+    """When a gate that lets it start, or go on to the next wave, closes by the clock alone."""
     rolls_back_when_closed: bool = False
     wait_seconds: int = 0
     """How long after the end of this wave the next one begins."""
@@ -148,6 +150,8 @@ class Decision:
     put_back: str | None = None
     """Put back what was changed, and end so after that."""
     held_by: str | None = None
+    commit_by: datetime | None = None
+    """Written later than that it would not be so any more."""
     wake_at: datetime | None = None
 
     @property
@@ -204,10 +208,11 @@ def _decide_pending(snapshot: Snapshot, now: datetime) -> Decision:
 
 
 def _start(snapshot: Snapshot, now: datetime) -> Decision:
+    commit_by = min(filter(None, (snapshot.closes_at, snapshot.expires_at)), default=None)
     if not snapshot.void:
-        return Decision(status=DeploymentStatus.RUNNING, wake_at=now)
+        return Decision(status=DeploymentStatus.RUNNING, wake_at=now, commit_by=commit_by)
     ends = Decision(status=DeploymentStatus.SUPERSEDED, failure=snapshot.void, replan=True)
-    return replace(ends, close_unstarted_as=StepStatus.SKIPPED)
+    return replace(ends, close_unstarted_as=StepStatus.SKIPPED, commit_by=commit_by)
 
 
 def _wind_down(snapshot: Snapshot, now: datetime, status: StepStatus) -> Decision:
@@ -343,14 +348,15 @@ def _hand_out(snapshot: Snapshot, now: datetime) -> Decision:
 
 def _go_to_next_wave(snapshot: Snapshot, now: datetime) -> Decision:
     """At once, or after the wait that the plan has between the two, unless somebody ended that."""
+    goes_on = Decision(next_wave=True, wake_at=now, commit_by=snapshot.closes_at)
     if snapshot.promoted:
-        return Decision(next_wave=True, wake_at=now)
+        return goes_on
     if snapshot.wait_seconds and snapshot.next_wave_at is None:
         begins = now + timedelta(seconds=snapshot.wait_seconds)
         return Decision(next_wave_at=begins, wake_at=begins)
     if snapshot.next_wave_at is not None and snapshot.next_wave_at > now:
         return Decision(wake_at=snapshot.next_wave_at)
-    return Decision(next_wave=True, wake_at=now)
+    return goes_on
 
 
 def _finish(snapshot: Snapshot) -> Decision:

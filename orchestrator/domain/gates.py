@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from orchestrator.domain.approvals import ApprovalRule, Approver, unmet
+from orchestrator.domain.approvals import ApprovalRule, Approver, agreed_until, unmet
 from orchestrator.domain.durations import format_duration
 from orchestrator.domain.health import Health
 from orchestrator.domain.windows import Opening, jitter
@@ -48,6 +48,14 @@ class Blocker:
     def ends(self, now: datetime) -> datetime:
         """When to look again."""
         return now + self.recheck if self.until is None else self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What speaks against going on; where nothing does, `until` when: then a gate closes by the clock alone. None: none does."""
+
+    blockers: tuple[Blocker, ...] = ()
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,24 @@ def evaluate(around: Surroundings, now: datetime) -> tuple[Blocker, ...]:
 def closed(around: Surroundings) -> tuple[Blocker, ...]:
     """What freezes and windows have against going on; none: deploying is allowed now."""
     return (*_freezes(around), *_windows(around))
+
+
+def look(around: Surroundings, now: datetime) -> Look:
+    """Whether it may start."""
+    blockers = evaluate(around, now)
+    if blockers:
+        return Look(blockers)
+    agreed = agreed_until(around.approval_rules, around.approvers, now)
+    return Look(until=min(filter(None, (_closes_at(around), agreed)), default=None))
+
+
+def look_between(around: Surroundings) -> Look:
+    """Whether one that has begun may go on to another wave."""
+    return Look(blockers) if (blockers := closed(around)) else Look(until=_closes_at(around))
+
+
+def _closes_at(around: Surroundings) -> datetime | None:
+    return around.opening.closes_at if around.opening else None
 
 
 def held_by(blockers: Sequence[Blocker]) -> str | None:

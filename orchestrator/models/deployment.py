@@ -89,6 +89,8 @@ class Deployment(Timestamps, Base):
     cancel_requested_at: Mapped[datetime | None]
     rolls_back_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
     retry_of_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+    replaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+    """The same release with another plan, which has its place; null where another release has it, or nobody."""
 
     priority: Mapped[int] = mapped_column(server_default="0")
     held_by: Mapped[str | None]
@@ -108,6 +110,8 @@ class Deployment(Timestamps, Base):
     expires_at: Mapped[datetime | None]
     """It does not start from then on."""
     wake_at: Mapped[datetime | None]
+    commit_by: Mapped[datetime | None]
+    """Its start, or its last wave's, had to be committed before; a later COMMIT is refused: a gate had closed by then."""
     traceparent: Mapped[str | None]
     """The W3C traceparent of the request, for the spans of those who carry it out."""
 

@@ -13,11 +13,13 @@ from orchestrator.repositories import engine
 
 
 class Renewed(NamedTuple):
-    """What has come to an attempt whose lease was prolonged."""
+    """What has come to an attempt whose lease is still ours."""
 
     cancelling: bool
     called_back: int
     """The number of the last callback; 0: none."""
+    is_prolonged: bool
+    """False: somebody has its row at this moment, and its lease lasts as long as before."""
 
 
 _DEPLOYMENT = text("SELECT deployment_id FROM attempts WHERE id = :id AND ended_at IS NULL")
@@ -59,13 +61,22 @@ _CLAIM = text("""
     FROM todo LEFT JOIN taken ON true
 """)
 
+# A row that somebody else has is not waited for: the others' leases would end meanwhile.
 _RENEW = text("""
-    UPDATE attempts a SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds), trouble = held.trouble
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:troubles AS text[])) AS held(id, token, trouble),
-        deployments d
-    WHERE a.id = held.id AND a.token = held.token AND a.ended_at IS NULL AND a.lease_until > clock_timestamp()
-      AND d.id = a.deployment_id
-    RETURNING a.id, d.cancel_requested_at IS NOT NULL AND d.undo_from IS NULL AS cancelling, a.called_back
+    WITH held AS (
+        SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:troubles AS text[])) AS h(id, token, trouble)
+    ), free AS (
+        SELECT a.id, held.trouble FROM held JOIN attempts a ON a.id = held.id AND a.token = held.token
+        WHERE a.ended_at IS NULL AND a.lease_until > clock_timestamp() FOR NO KEY UPDATE OF a SKIP LOCKED
+    ), prolonged AS (
+        UPDATE attempts a SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds), trouble = free.trouble
+        FROM free WHERE a.id = free.id RETURNING a.id
+    )
+    SELECT a.id, d.cancel_requested_at IS NOT NULL AND d.undo_from IS NULL AS cancelling, a.called_back,
+        prolonged.id IS NOT NULL AS is_prolonged
+    FROM held JOIN attempts a ON a.id = held.id AND a.token = held.token JOIN deployments d ON d.id = a.deployment_id
+    LEFT JOIN prolonged ON prolonged.id = a.id
+    WHERE prolonged.id IS NOT NULL OR (a.ended_at IS NULL AND a.lease_until > clock_timestamp())
 """)
 
 _OPEN = "step_id = :step AND number = :number AND deployment_id = :deployment AND ended_at IS NULL"
@@ -179,7 +190,7 @@ def renew(
 ) -> dict[int, Renewed]:
     """Prolong the leases `held` (attempt -> token) that have not lapsed: those still ours, with what has come to each.
 
-    `troubles`: why some of them do not go on; it is noted that the others do.
+    None is waited for. `troubles`: why some of them do not go on; it is noted that the others do.
     """
     params = {
         "ids": list(held),
@@ -187,7 +198,8 @@ def renew(
         "troubles": [troubles.get(each, "") for each in held],
         "lease_seconds": lease_seconds,
     }
-    return {row.id: Renewed(row.cancelling, row.called_back) for row in execute(session, _RENEW, params)}
+    rows = execute(session, _RENEW, params)
+    return {row.id: Renewed(row.cancelling, row.called_back, row.is_prolonged) for row in rows}
 
 
 def call_back(session: Session, deployment_id: int, step_id: int, number: int, *, callback: int) -> bool:

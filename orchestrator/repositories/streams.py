@@ -64,12 +64,14 @@ _NEWEST_TRIES = text("""
     UNION ALL (SELECT 'try', id FROM delivery_tries ORDER BY id DESC LIMIT :limit)
 """)
 
-# There are as many rows as targets: to read them costs a millisecond where there are thousands.
+# There are as many rows as targets: to read them costs a millisecond or two where there are thousands. Sums, for what is written
+# last is not always the latest: an answer comes long after its question, and later ones were answered meanwhile.
 _TARGETS = text("""
-    SELECT (SELECT max(checked_at) FROM drift_checks) AS compared, (SELECT max(checked_at) FROM target_health) AS asked,
+    SELECT (SELECT sum(extract(epoch FROM checked_at)) FROM drift_checks) AS compared,
+        (SELECT sum(extract(epoch FROM checked_at)) FROM target_health) AS asked,
         (SELECT count(*) FILTER (WHERE healthy) FROM target_health) AS well,
         (SELECT count(*) FILTER (WHERE NOT healthy) FROM target_health) AS ill,
-        (SELECT max(since) FROM installations) AS installed
+        (SELECT sum(deployment_id) FROM installations) AS installed
 """)
 
 _NEWEST_OUTPUT = text("""

@@ -32,16 +32,16 @@ _WAKE_HELD = text("""
         WHERE status = 'pending' AND (held_by = :kind OR wake_at <= clock_timestamp() + interval '10 seconds')
           AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
           AND (CAST(:environment AS text) IS NULL OR environment = :environment)
-        ORDER BY id FOR NO KEY UPDATE)
+        ORDER BY priority DESC, id FOR NO KEY UPDATE)
     RETURNING id
 """)
 
-# Whoever decides about one has its row.
+# Whoever decides about one has its row, and perhaps wakes one behind it in the queue: in that order they are waited for.
 _LET_LOOKS_END = text("""
     SELECT id FROM deployments
     WHERE status = 'pending' AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
       AND (CAST(:environment AS text) IS NULL OR environment = :environment)
-    ORDER BY id FOR SHARE
+    ORDER BY priority DESC, id FOR SHARE
 """)
 
 # One that was stopped between two waves: there are as many as slots at the most.
@@ -74,7 +74,7 @@ _WAKE_SOAKING = text("""
     WHERE id IN (
         SELECT id FROM deployments
         WHERE release_id = :release_id AND status = 'pending' AND :environment = ANY(promote_after) AND soak_seconds > 0
-        ORDER BY id FOR NO KEY UPDATE)
+        ORDER BY priority DESC, id FOR NO KEY UPDATE)
     RETURNING id
 """)
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from orchestrator import metrics
 from orchestrator.db import after_commit
 from orchestrator.domain.engine import NUDGE_AGAIN, ROLLBACK, Decision, Snapshot, WaveCounts, decide
+from orchestrator.domain.gates import Look
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.domain.windows import WhenClosed
 from orchestrator.queue import Message, send_after_commit
@@ -18,7 +19,7 @@ from orchestrator.repositories import undoing as undoing_rows
 from orchestrator.repositories.engine import Change, Taker
 from orchestrator.services import halting, replanning, rollbacks, undoing
 from orchestrator.services.records import DeploymentRecorder
-from orchestrator.services.standing import blockers, closed
+from orchestrator.services.standing import look, look_between
 from orchestrator.tasks import QueueName, TaskName, node_queue
 
 _OF_A_WAVE = ("next_wave_at", "promotion_asked_at")
@@ -157,7 +158,9 @@ def _snapshot(session: Session, held: Locked, timer: datetime | None) -> Snapsho
         timer is not None and held.status is DeploymentStatus.RUNNING and not (winding_down or wave.unknown)
     )
     looks = going_on and not calm
-    holding = blockers(session, row, row.now) if pending and not winding_down else ()
+    starting = look(session, row, row.now) if pending and not winding_down else Look()
+    has_next = between and wave.index + 1 < row.wave_count
+    ahead = look_between(session, row, row.now) if has_next else Look()
     return Snapshot(
         id=held.id,
         status=held.status,
@@ -169,15 +172,16 @@ def _snapshot(session: Session, held: Locked, timer: datetime | None) -> Snapsho
         is_rollback=row.rolls_back_id is not None,
         wave_count=row.wave_count,
         wave=wave,
-        startable=engine.startable(session, row) if going_on else None,
+        startable=engine.startable(session, row, room=row.max_parallel - wave.open) if going_on else None,
         idle_attempts=engine.idle_attempts(session, held.id) if looks and wave.open else (),
         next_lease_end=engine.next_lease_end(session, held.id) if looks and wave.running else None,
         timer=timer if calm else None,
         unstarted_anywhere=winding_down and engine.has_unstarted(session, held.id),
-        blockers=holding,
-        void="" if winding_down or holding or not pending else replanning.why_void(session, row),
+        blockers=starting.blockers,
+        void="" if winding_down or starting.blockers or not pending else replanning.why_void(session, row),
         expires_at=row.expires_at,
-        closed=closed(session, row, row.now) if between and wave.index + 1 < row.wave_count else (),
+        closed=ahead.blockers,
+        closes_at=starting.until or ahead.until,
         rolls_back_when_closed=row.when_closed == WhenClosed.ROLLBACK,
         wait_seconds=row.wait_seconds,
         next_wave_at=row.next_wave_at,
@@ -224,6 +228,8 @@ def _apply(session: Session, held: Locked, decision: Decision) -> list[int]:
         values["next_wave_at"] = decision.next_wave_at
     if decision.answer_by is not None:
         values["answer_by"] = decision.answer_by
+    if decision.commit_by is not None:
+        values["commit_by"] = decision.commit_by
     if held.status is DeploymentStatus.PENDING:
         _hold(session, held, decision)
     if decision.status is not None:
@@ -312,8 +318,9 @@ def _replan(session: Session, held: Locked, decision: Decision) -> Decision:
     """Request what takes its place. Where that cannot be it starts as it is, and fails by what it cannot do."""
     made = replanning.replace(session, held.row)
     if made is None:
-        return Decision(status=DeploymentStatus.RUNNING, wake_at=held.row.now)
+        return Decision(status=DeploymentStatus.RUNNING, wake_at=held.row.now, commit_by=decision.commit_by)
     nudge_advance(session, made.id, f"{held.label}, instead of {held.id}")
+    held.change.values["replaced_by_id"] = made.id
     return replace(decision, failure=f"{decision.failure}: deployment {made.id} takes its place")
 
 
@@ -367,9 +374,11 @@ def reject(session: Session, held: Locked, *, actor_id: int, reason: str, by: st
     _transition(session, held, Decision(failure=f"rejected by {by}: {reason}"), DeploymentStatus.CANCELLED)
 
 
-def supersede(session: Session, held: Locked, *, by: int) -> None:
-    """End a deployment that has not started because a newer one takes its place."""
+def supersede(session: Session, held: Locked, *, by: int, is_the_same: bool = False) -> None:
+    """End a deployment that has not started because a newer one takes its place; `is_the_same`: but for its plan."""
     engine.close_unstarted(session, held.id, StepStatus.SKIPPED)
+    if is_the_same:
+        held.change.values["replaced_by_id"] = by
     why = f"deployment {by} is newer and took its place in the queue"
     _transition(session, held, Decision(failure=why), DeploymentStatus.SUPERSEDED)
 

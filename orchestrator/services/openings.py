@@ -8,7 +8,7 @@ from sqlalchemy import Row
 
 from orchestrator import recurrence
 from orchestrator.domain.window_reading import RuleDraft, read_rule
-from orchestrator.domain.windows import Opening, Rule, evaluate
+from orchestrator.domain.windows import Opening, Rule, RuleKind, evaluate
 
 MOST_READ = 2000
 _read: dict[tuple[int, float], RuleDraft] = {}
@@ -16,21 +16,28 @@ _read: dict[tuple[int, float], RuleDraft] = {}
 
 
 def opening(
-    found: Mapping[str, Any] | None, now: datetime, *, since: datetime | None = None
+    found: Mapping[str, Any] | None,
+    now: datetime,
+    *,
+    since: datetime | None = None,
+    only_freezes: bool = False,
 ) -> Opening | None:
     """What the rules of an environment say to an application with these labels; None where none of them is for it.
 
     `since`: from when on to look for the beginning of an opening that lasts.
     """
-    rules = rules_for(found)
+    rules = [rule for rule in rules_for(found) if rule.kind is RuleKind.FREEZE or not only_freezes]
     return evaluate(rules, now, occurrences=recurrence.occurrences, since=since) if rules else None
 
 
 def opening_for(row: Row[Any], rules: Mapping[str, Any] | None, now: datetime) -> Opening | None:
-    """As `opening`, for a deployment: it waited for an opening that began after it was requested."""
+    """As `opening`, for a deployment: it waited for an opening that began after it was requested.
+
+    Windows that are overridden for it say nothing.
+    """
     most = timedelta(seconds=row.jitter_seconds)
     since = min(now, max(row.created_at, now - most)) if most else None
-    return opening(rules, now, since=since)
+    return opening(rules, now, since=since, only_freezes=row.override_windows)
 
 
 def rules_for(found: Mapping[str, Any] | None) -> list[Rule]:

@@ -26,18 +26,23 @@ def standing(session: Session, row: Row[Any], around: Row[Any], now: datetime) -
 
 def closed(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
     """What windows and freezes have against another wave of a deployment that has begun, where that matters to it."""
+    return look_between(session, row, now).blockers
+
+
+def look_between(session: Session, row: Row[Any], now: datetime) -> gates.Look:
+    """As `closed`, and up to when they have nothing."""
     if row.when_closed == WhenClosed.FINISH:
-        return ()
-    return gates.closed(standing(session, row, deployments.surroundings(session, row.id), now))
+        return gates.Look()
+    return gates.look_between(standing(session, row, deployments.surroundings(session, row.id), now))
 
 
-def blockers(session: Session, row: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
-    """Every reason for which a pending deployment does not start now: decides and explains."""
-    return reasons(session, row, deployments.surroundings(session, row.id), now)
+def look(session: Session, row: Row[Any], now: datetime) -> gates.Look:
+    """Whether a pending deployment may start now."""
+    return gates.look(standing(session, row, deployments.surroundings(session, row.id), now), now)
 
 
 def reasons(session: Session, row: Row[Any], around: Row[Any], now: datetime) -> tuple[gates.Blocker, ...]:
-    """As `blockers`, with what the slot looks like known already."""
+    """Every reason for which a pending deployment does not start now, with what the slot looks like known already."""
     return gates.evaluate(standing(session, row, around, now), now)
 
 
@@ -80,7 +85,7 @@ def standing_with(known: Successes, row: Row[Any], around: Row[Any], now: dateti
         opening=openings.opening_for(row, around.rules, now),
         override_windows=row.override_windows,
         jitter=timedelta(seconds=row.jitter_seconds),
-        approvers=[_approver(each) for each in around.approvers or ()],
+        approvers=[approver_of(each) for each in around.approvers or ()],
     )
 
 
@@ -96,7 +101,8 @@ def _health(found: Row[Any]) -> Health:
     )
 
 
-def _approver(found: dict[str, Any]) -> Approver:
+def approver_of(found: Mapping[str, Any]) -> Approver:
+    """Somebody who said yes, as a deployment is read with them."""
     at = datetime.fromtimestamp(float(found["at"]), UTC)
     return Approver(
         found["username"], Role(found["role"]), at, tuple(found["teams"]), is_author=found["is_author"]

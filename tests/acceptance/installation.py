@@ -13,9 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from orchestrator.client import Client, MemoryTokens
 from orchestrator.config import Settings
 from tests.acceptance.fleet import eventually, fleet
-from tests.conftest import environment
+from tests.conftest import environment, migrate, settings_for
 from tests.integration.stream_world import Server, running
 from tests.ports import free_port
+from tests.servers import PostgresServer, empty, worker_id
 
 PASSWORD = "correct horse battery"
 WEB = "-c python:api.serving --no-control-socket -k api.patience.Worker --workers 2 --threads 4"
@@ -114,3 +115,17 @@ def installation(settings: Settings, folder: Path, **env: str) -> Iterator[Insta
             said = logs[name]
             eventually(lambda said=said: "metrics_served" in said.read_text(), f"{name} serves metrics")  # type: ignore[misc]
         yield Installation(web, stream, logs, ports)
+
+
+@contextmanager
+def on_a_database(
+    postgres_server: PostgresServer, redis_url: str, folder: Path, **env: str
+) -> Iterator[Installation]:
+    """All of it with a database of its own, for the tests of a module."""
+    template = postgres_server.template("migrated", lambda url: migrate(url, redis_url, folder))
+    name = f"site_{worker_id()}"
+    url = postgres_server.create_database(name, template=template)
+    empty(redis_url)
+    with installation(settings_for(url, redis_url, folder), folder, **env) as made:
+        yield made
+    postgres_server.drop_database(name)

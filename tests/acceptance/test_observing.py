@@ -1,30 +1,23 @@
 """What an installation says of itself while it works: its numbers and its logs, of every kind of process."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import urllib3
 
 from tests.acceptance.fleet import eventually
-from tests.acceptance.installation import Installation, Samples, installation
-from tests.conftest import migrate, settings_for
+from tests.acceptance.installation import Installation, Samples, on_a_database
 from tests.integration.stream_world import Listener
-from tests.servers import PostgresServer, empty, worker_id
+from tests.servers import PostgresServer
 
 
 @pytest.fixture(scope="module")
 def site(
     postgres_server: PostgresServer, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    folder: Path = tmp_path_factory.mktemp("site")
-    template = postgres_server.template("migrated", lambda url: migrate(url, redis_url, folder))
-    name = f"site_{worker_id()}"
-    url = postgres_server.create_database(name, template=template)
-    empty(redis_url)
-    with installation(settings_for(url, redis_url, folder), folder, LOG_LEVEL="DEBUG") as made:
+    folder = tmp_path_factory.mktemp("site")
+    with on_a_database(postgres_server, redis_url, folder, LOG_LEVEL="DEBUG") as made:
         yield made
-    postgres_server.drop_database(name)
 
 
 def figure(found: Samples, name: str, **labels: str) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Settings
+from orchestrator.repositories import steps
 from orchestrator.services import deployments
 from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import new_run
@@ -70,17 +71,17 @@ def test_a_question_that_hangs_while_the_patience_ends_is_asked_once_more(
 ) -> None:
     ledger = tmp_path / "ledger"
     worker = workers.worker(UNREACHABLE_SECONDS="1")
-    deployment = deploy(world, at(host, line), f"echo $$ >>{ledger}; sleep 600", timeout="2s")
+    deployment = deploy(world, at(host, line), f"echo $$ >>{ledger}; sleep 600", timeout="4s")
     eventually(ledger.exists, "the run has begun")
     line.turn("host", Mode.STALLED)
-    over = "SELECT bool_and(started_at + interval '3500 ms' < clock_timestamp()) FROM attempts WHERE deployment_id = :id"
+    over = "SELECT bool_and(started_at + interval '5500 ms' < clock_timestamp()) FROM attempts WHERE deployment_id = :id"
     eventually(lambda: world.scalar(over, id=deployment), "nobody is patient any more")
     line.turn("host", Mode.STALLED, reset=True)
     eventually(lambda: worker.says("target_trouble"), "what hung has come to nothing")
     line.turn("host", Mode.OPEN)
     assert ended(world, deployment) == "failed"
     (step,) = world.rows("SELECT status, failure FROM steps WHERE deployment_id = :id", id=deployment)
-    assert step == ("failed", "not done after 2 s")
+    assert step == ("failed", "not done after 4 s")
 
 
 def test_a_key_that_is_not_the_recorded_one_fails_the_step_and_says_what_to_do(
@@ -95,6 +96,8 @@ def test_a_key_that_is_not_the_recorded_one_fails_the_step_and_says_what_to_do(
     assert "is not the recorded one" in failure
     assert "releasectl targets scan" in failure
     assert not ledger.exists()
+    with world.database.reading() as session:
+        assert steps.touched(session, deployment).targets == 0
 
 
 def test_a_run_whose_host_shows_another_key_meanwhile_is_not_called_failed(

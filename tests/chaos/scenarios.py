@@ -131,7 +131,8 @@ def _unsteady(evidence: Evidence) -> list[Violation]:
     found = [
         Violation("interrupted", f"run {row.run} ended as {row.outcome}: {row.failure}")
         for row in evidence.attempts
-        if row.outcome != "succeeded" and not (row.outcome == "aborted" and row.deployment_id in wanted)
+        if row.outcome != "succeeded"
+        and not (row.outcome in {"aborted", "unstarted"} and row.deployment_id in wanted)
     ]
     starts, records = _delays(evidence)
     waited_for_workers = any(entry for entry in evidence.accepted if entry.startswith("backlog-"))

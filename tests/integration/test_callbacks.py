@@ -17,6 +17,7 @@ from orchestrator.services.attempts import Claim, Ended
 from tests.integration.api_world import ApiWorld, world
 from tests.integration.engine_world import worker
 from workers.leases import LeaseKeeper
+from workers.tasks.shell import at_the_edge
 
 __all__ = ["world"]
 
@@ -133,7 +134,7 @@ def test_of_a_run_that_is_over_or_was_never_there_nobody_hears(called: Called) -
 def test_who_follows_the_run_is_woken_and_a_shutdown_is_not_forgotten_over_it(called: Called) -> None:
     keeper = LeaseKeeper(called.world.database, lease_seconds=60)
     hold = keeper.hold(called.claim, claimed_at=clock.monotonic())
-    keeper.start()
+    keeper.start(at_the_edge)
     assert called.call({"number": 1}).status_code == 204
     assert hold.woken.wait(20)
     hold.heard()

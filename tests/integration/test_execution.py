@@ -312,7 +312,7 @@ def test_cancelling_a_running_one_waits_for_what_runs(world: World) -> None:
     assert world.status(deployment) == "running"
     with world.database.transaction() as session:
         assert leases.renew(session, {claim.attempt_id: claim.token}, lease_seconds=30) == {
-            claim.attempt_id: (True, 0)
+            claim.attempt_id: (True, 0, True)
         }
     world.finish(claim, Outcome.ABORTED)
     assert world.status(deployment) == "cancelled"

@@ -11,9 +11,10 @@ import pytest
 from orchestrator import clock
 from orchestrator.db import Database
 from orchestrator.domain.access import Role
+from orchestrator.domain.errors import ConflictError
 from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import users
-from orchestrator.services import approvals, attempts, deployments, locks, pipelines, windows
+from orchestrator.services import approvals, attempts, deployments, execution, locks, pipelines, windows
 from orchestrator.services.actors import Actor
 from tests.integration.engine_world import PIPELINE, World, between, worker
 
@@ -189,6 +190,28 @@ def test_who_closes_is_answered_only_when_no_start_can_come_that_did_not_see_it(
     assert world.status(deployment) == "running"
 
 
+def test_who_locks_and_who_wakes_those_behind_it_in_the_queue_do_not_wait_for_each_other(
+    world: World,
+) -> None:
+    """The first in the queue was requested last, is looked at, held, and lets the other one go on."""
+    behind, first = (
+        request(world, "staging"),
+        request(world, "staging", scheduled_for=clock.now() + timedelta(hours=1)),
+    )
+    world.execute("UPDATE deployments SET priority = 10 WHERE id = :id", id=first)
+    world.execute("UPDATE deployments SET wake_at = clock_timestamp() + interval '1 hour'")
+    with ThreadPoolExecutor(1) as other:
+        with world.database.transaction() as session:
+            assert execution.lock(session, first) is not None
+            locked = other.submit(lock_until, world, clock.now() + timedelta(days=2))
+            while not locked.done() and not world.scalar(WAITS):
+                wait([locked], timeout=0.02)
+            assert attempts.advance(session, first, worker()) is None
+        locked.result()
+    assert world.get(first).held_by == "schedule"
+    assert is_due(world, behind)
+
+
 def test_who_gets_in_line_while_the_one_before_is_ending_looks_again_soon(world: World) -> None:
     """Neither transaction sees the other: the end finds nobody in line, the look finds the slot taken."""
     first = world.request("1.0.0")
@@ -283,3 +306,21 @@ def test_a_freeze_stops_all_that_were_queued_for_a_window_before(world: World) -
         assert world.advance(each, worker()) is None
     assert world.column("SELECT DISTINCT held_by FROM deployments") == ["freeze"]
     assert world.column("SELECT DISTINCT status FROM deployments") == ["pending"]
+
+
+def test_of_two_who_replan_in_one_moment_one_does(world: World) -> None:
+    deployment = request(world, "staging")
+
+    def replan_too() -> None:
+        with world.database.transaction() as session:
+            deployments.replan(session, deployment, actor=world.actor)
+
+    with ThreadPoolExecutor(1) as other:
+        with world.database.transaction() as session:
+            made = deployments.replan(session, deployment, actor=world.actor)
+            done = other.submit(replan_too)
+            while not done.done() and not world.scalar(WAITS):
+                wait([done], timeout=0.02)
+        with pytest.raises(ConflictError):
+            done.result()
+    assert world.column("SELECT id FROM deployments WHERE status = 'pending'") == [made]

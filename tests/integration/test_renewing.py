@@ -19,9 +19,10 @@ from tests.integration.api_world import ApiWorld, world
 from tests.integration.engine_world import PIPELINE
 from tests.integration.stream_world import Listener, StreamWorld, streams
 from tests.integration.test_following import fails_at
+from tests.integration.test_query_counts import statements
 from tests.integration.test_target_pages import ASKED, answer
 
-__all__ = ["streams", "world"]
+__all__ = ["statements", "streams", "world"]
 
 OURS = {"Origin": "http://localhost"}
 ASKS = {"HX-Request": "true"}
@@ -103,6 +104,23 @@ def test_a_page_holds_the_part_that_it_asks_for_again(world: ApiWorld, there: Th
     assert [tag] == [html.unescape(each) for each in re.findall(r'data-etag="([^"]*)"', page.text)]
     again = client.get(there.path(view), headers={**ASKS, "If-None-Match": tag})
     assert (again.status_code, again.data) == (304, b"")
+
+
+def test_how_much_waits_is_asked_for_once_by_a_page_and_by_no_part(
+    world: ApiWorld, statements: list[str]
+) -> None:
+    client, _ = world.browser("operator")
+    asked = {}
+    for path, headers in (("/locks", {}), ("/locks", ASKS), ("/", {}), ("/dashboard/grid", {})):
+        statements.clear()
+        assert client.get(path, headers=headers).status_code == 200
+        asked[path, bool(headers)] = sum("AS author_id" in each for each in statements)
+    assert asked == {
+        ("/locks", False): 1,
+        ("/locks", True): 0,
+        ("/", False): 1,
+        ("/dashboard/grid", False): 0,
+    }
 
 
 def test_a_plan_is_another_one_only_when_something_it_depends_on_has_changed(world: ApiWorld) -> None:
@@ -218,3 +236,37 @@ def test_pages_hear_also_of_what_no_event_tells(streams: StreamWorld, there: The
     assert looker.look([tried, checked], ()).told == {checked}
     streams.person.post(f"/webhooks/{there.ids['webhook']}/test", json={})
     assert looker.look([tried, checked], ()).told == {tried}
+
+
+@pytest.mark.parametrize(
+    ("table", "before", "late"),
+    [
+        (
+            "drift_checks",
+            "checked_at = clock_timestamp() - interval '1 hour'",
+            "checked_at = clock_timestamp() - interval '2 s'",
+        ),
+        (
+            "installations",
+            "since = clock_timestamp() - interval '1 hour'",
+            "deployment_id = (SELECT max(id) FROM deployments)",
+        ),
+    ],
+)
+def test_pages_hear_also_of_what_is_written_after_what_is_later(
+    streams: StreamWorld, there: There, table: str, before: str, late: str
+) -> None:
+    """An answer to a question that was asked before others, and an installation that was committed after others."""
+    with streams.api.database.transaction() as session:
+        source = PIPELINE.replace("  lab:\n", ASKED)
+        pipelines.apply(session, name="shop", source=source, actor=streams.engine.actor)
+    streams.end(streams.running("lab"))
+    answer(streams.api, ok=True, detail="as installed")
+    looker, asks = ViewLooker(streams.api.database), key("target.changed")
+    one = f"WHERE target_id = (SELECT min(target_id) FROM {table})"  # noqa: S608  # names of ours
+    streams.engine.execute(f"UPDATE {table} SET {before} {one}")  # noqa: S608
+    looker.look([asks], ())
+    assert looker.look([asks], ()).told == set()
+    streams.engine.execute(f"UPDATE {table} SET {late} {one}")  # noqa: S608
+    assert looker.look([asks], ()).told == {asks}
+    streams.engine.execute("UPDATE drift_checks SET due_at = clock_timestamp()")  # as other tests find them

@@ -15,7 +15,7 @@ class Changes:
     book: Book
     _ended_steps: dict[int, str] = field(default_factory=dict)
     _answers: int = 0
-    _started: set[int] = field(default_factory=set)
+    _starts: int = 0
     _statuses: int = 0
 
     def look(self, now: Evidence) -> list[str]:
@@ -40,12 +40,12 @@ class Changes:
 
     def _forbidden_starts(self, now: Evidence) -> Iterator[str]:
         """I11: starts since the last look; whatever anybody said was said before them, for a rule begins with that."""
-        fresh = [row for row in now.deployments if row.started_at and row.id not in self._started]
-        self._started |= {row.id for row in fresh}
-        for row in fresh:
-            at = datetime.fromisoformat(row.started_at)
-            for why in self.book.against(row.id, row.environment, at=at):
-                yield f"I11: deployment {row.id} started at {row.started_at} in {row.environment}: {why}"
+        fresh, self._starts = now.starts[self._starts :], len(now.starts)
+        environments = {row.id: row.environment for row in now.deployments}
+        for start in fresh:
+            id_, at = start.deployment_id, datetime.fromisoformat(start.at)
+            for why in self.book.against(id_, environments[id_], at=at):
+                yield f"I11: deployment {id_} started at {start.at} in {environments[id_]}: {why}"
 
     def _standstill(self, now: Evidence) -> Iterator[str]:
         """In the order of the commits: after a rollback that went wrong nothing starts until somebody says so."""

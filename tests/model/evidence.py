@@ -34,6 +34,7 @@ _TABLES = {
         FROM installations i JOIN targets t ON t.id = i.target_id JOIN applications a ON a.id = t.application_id
         JOIN releases r ON r.id = i.release_id""",
     "statuses": "SELECT n, deployment_id, old, new FROM chaos.statuses ORDER BY n",
+    "starts": "SELECT deployment_id, at FROM chaos.starts ORDER BY n",
     "tokens": "SELECT n, attempt_id, old, new FROM chaos.tokens ORDER BY n",
     "writes": "SELECT n, attempt_id, token, held FROM chaos.writes WHERE token <> held ORDER BY n",
     "events": """SELECT subject, seq, deployment_id, kind, actor_id, at, data, encode(hash, 'hex') AS hash
@@ -45,7 +46,8 @@ _ALL = ", ".join(
     f"'{name}', (SELECT coalesce(json_agg(x), '[]') FROM ({rows}) x)"  # noqa: S608  # the statements above
     for name, rows in _TABLES.items()
 )
-# `collect` calls a function, so that Postgres keeps the plan. The trigger notes under which lease a worker wrote.
+# `collect` calls a function, so that Postgres keeps the plan. The triggers note under which lease a worker wrote, and when starts
+# were committed.
 _INSTALL = f"""
     CREATE TABLE chaos.writes (n bigserial PRIMARY KEY, attempt_id bigint, token bigint, held bigint);
     CREATE FUNCTION chaos.note_write() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -58,6 +60,14 @@ _INSTALL = f"""
     END $$;
     CREATE TRIGGER chaos_write AFTER UPDATE ON attempts FOR EACH ROW
         WHEN (NEW.token = OLD.token) EXECUTE FUNCTION chaos.note_write();
+    CREATE TABLE chaos.starts (n bigserial PRIMARY KEY, deployment_id bigint, at timestamptz);
+    CREATE FUNCTION chaos.note_start() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO chaos.starts (deployment_id, at) VALUES (NEW.id, clock_timestamp());
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER chaos_start AFTER UPDATE ON deployments DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+        WHEN (OLD.status = 'pending' AND NEW.status = 'running') EXECUTE FUNCTION chaos.note_start();
     CREATE FUNCTION virtual.everything() RETURNS text LANGUAGE plpgsql AS $$
     BEGIN RETURN json_build_object({_ALL})::text; END $$
 """  # noqa: S608  # the same
@@ -75,6 +85,8 @@ class Evidence:
     installations: list[Any]
     statuses: list[Any]
     """Every change of a status that was committed, as the model's own trigger wrote it down."""
+    starts: list[Any]
+    """When each start was committed."""
     tokens: list[Any]
     """Every change of a token, likewise."""
     writes: list[Any]

@@ -252,6 +252,19 @@ class Model(RuleBasedStateMachine):
             each.stopped = False
         self._go_on(process, puppet, after)
 
+    @precondition(lambda self: self.system.broker.messages or self._movable)
+    @disturbance(which=some, seconds=st.sampled_from([5.0, 9.0, 14.0]), points=st.integers(2, 8))
+    def stop_before_a_commit(self, which: int, seconds: float, points: int) -> None:
+        """Not for so long that Postgres gives the transaction up; for long enough that leases end, and gates close."""
+        for process in self.system.processes:
+            process.breakable.late_seconds = seconds
+        if self.system.broker.messages:
+            self._deliver(pick(self.system.broker.messages, which), which, points)
+        if self._movable:
+            self._go_on(*pick(self._movable, which), points)
+        for process in self.system.processes:
+            process.breakable.late_seconds = 0.0
+
     @disturbance(node=st.sampled_from(NODES))
     def stop_a_node(self, node: str) -> None:
         for process in self.system.processes:

@@ -18,6 +18,7 @@ from orchestrator.services.attempts import Claim, Worker
 from orchestrator.targets import command
 from tests.model.puppets import Puppet, Waiting, point
 from tests.model.site import Site
+from tests.model.virtual_time import Clocks
 from workers import outlived
 from workers.context import WorkerContext
 from workers.follower import Follower
@@ -35,9 +36,12 @@ class Away(Exception):  # noqa: N818  # what psycopg2 would raise
 class BreakableDatabase(Database):
     """The real one; a puppet stands still before and after each transaction, and the connection may break at either."""
 
-    def __init__(self, real: Database, leases: "StillLeases") -> None:
+    def __init__(self, real: Database, leases: "StillLeases", clocks: Clocks) -> None:
         self._real = real
         self._leases = leases
+        self._clocks = clocks
+        self.late_seconds = 0.0
+        """How long the process is stopped right before its next COMMIT."""
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -47,6 +51,8 @@ class BreakableDatabase(Database):
         with self._real.transaction() as session:
             session.execute(_SAY_WHAT_IS_HELD, {"held": json.dumps(self._leases.tokens)})
             yield session
+            late, self.late_seconds = self.late_seconds, 0.0
+            self._clocks.go(late)
         if point("committed"):
             raise _broken()
 
@@ -97,7 +103,7 @@ class PuppetPool:
 class Process:
     """One worker process on a node; `stopped` as by SIGSTOP."""
 
-    def __init__(self, name: str, settings: Settings, database: Database, site: Site) -> None:
+    def __init__(self, name: str, settings: Settings, database: Database, site: Site, clocks: Clocks) -> None:
         self.name = name
         self.node = node = name.partition(":")[0]
         self.stopped = False
@@ -106,9 +112,10 @@ class Process:
         self._database = database
         self._site = site
         self._leases = StillLeases(database, lease_seconds=settings.lease_seconds)
+        self.breakable = BreakableDatabase(database, self._leases, clocks)
         self.ours = WorkerContext(
             settings=replace(settings, data_dir=Path(node)),
-            database=BreakableDatabase(database, self._leases),
+            database=self.breakable,
             leases=self._leases,
             worker=Worker(self.name, node, settings.lease_seconds, settings.node_lost_seconds),
             turns=Turns(

@@ -279,7 +279,7 @@ class System:
         return self._settings.node_lost_seconds
 
     def _process(self, node: str) -> Process:
-        return Process(f"{node}:{next(self._numbers)}", self._settings, self.database, self.site)
+        return Process(f"{node}:{next(self._numbers)}", self._settings, self.database, self.site, self.clocks)
 
 
 def _seconds(text: str) -> timedelta | None:

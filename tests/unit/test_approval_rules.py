@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.domain.access import Role
-from orchestrator.domain.approvals import ApprovalRule, Approver, unmet
+from orchestrator.domain.approvals import ApprovalRule, Approver, agreed_until, unmet
 from orchestrator.domain.pipeline_approvals import read_approvals
 from orchestrator.domain.reading import Problems, Section
 
@@ -81,3 +81,14 @@ def test_a_yes_counts_up_to_and_not_at_its_end() -> None:
     said = [approver("ann")]
     assert unmet([rule], said, NOW + HOUR - timedelta(microseconds=1)) == []
     assert unmet([rule], said, NOW + HOUR) == [(rule, 1)]
+
+
+def test_what_is_agreed_lasts_as_long_as_enough_of_the_newest_yeses_do() -> None:
+    first, second, third = (
+        approver(name, at=NOW - minutes * timedelta(minutes=1))
+        for name, minutes in (("ann", 50), ("bob", 20), ("cleo", 5))
+    )
+    two, old = ApprovalRule(count=2, expires_seconds=3600), ApprovalRule(users=("ann",))
+    assert agreed_until([two, old], [first, second], NOW) == NOW + timedelta(minutes=10)
+    assert agreed_until([two, old], [first, second, third], NOW) == NOW + timedelta(minutes=40)
+    assert agreed_until([old], [first], NOW) is None

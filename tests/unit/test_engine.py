@@ -59,6 +59,15 @@ def test_a_blocked_deployment_sleeps_until_the_first_of_what_holds_it_may_have_g
     assert decision.wake_at == NOW + timedelta(minutes=1)
 
 
+def test_a_start_has_to_be_committed_before_a_gate_closes_or_it_expires() -> None:
+    soon, later = NOW + timedelta(seconds=1), NOW + timedelta(seconds=2)
+    assert decide(snapshot(status=S.PENDING, closes_at=soon, expires_at=later), NOW).commit_by == soon
+    assert decide(snapshot(status=S.PENDING, closes_at=later, expires_at=soon), NOW).commit_by == soon
+    assert decide(snapshot(status=S.PENDING), NOW).commit_by is None
+    between = snapshot(wave_count=2, closes_at=soon)
+    assert decide(between, NOW) == Decision(next_wave=True, wake_at=NOW, commit_by=soon)
+
+
 def test_only_a_gate_other_than_the_slot_lets_others_pass() -> None:
     assert decide(snapshot(status=S.PENDING, blockers=(blocker(1),)), NOW).held_by is None
     held = decide(snapshot(status=S.PENDING, blockers=(blocker(5, "promotion"), blocker(1))), NOW)

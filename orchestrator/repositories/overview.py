@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-# Each look into deployments is one step down ix_deployments_application.
+# Each look into deployments is one step down ix_deployments_application. A pipeline is read once, not once for each environment.
 _SLOTS = text("""
     SELECT a.id AS application_id, a.name AS application, e.name AS environment,
         here.id AS here_id, here.release_id AS here_release_id, here.version AS here_version,
@@ -18,13 +18,14 @@ _SLOTS = text("""
             AND n.id > here.release_id LIMIT 100) x) AS behind,
         (SELECT n.version FROM releases n WHERE n.application_id = a.id AND n.status = 'available'
          ORDER BY n.id DESC LIMIT 1) AS newest_version,
-        CASE WHEN p.document #>> ARRAY['environments', e.name, 'after', '1'] IS NULL
-            THEN p.document #>> ARRAY['environments', e.name, 'after', '0'] END AS after
+        CASE WHEN e.after ->> 1 IS NULL THEN e.after ->> 0 END AS after
     FROM (SELECT * FROM applications
           WHERE CAST(:part AS text) = '' OR strpos(name, :part) > 0 ORDER BY name LIMIT :limit) a
     LEFT JOIN pipelines p ON p.application_id = a.id AND p.revision = a.pipeline_revision
     LEFT JOIN LATERAL (
-        SELECT DISTINCT t.environment AS name FROM targets t WHERE t.application_id = a.id AND t.active
+        SELECT t.environment AS name, written.value -> 'after' AS after
+        FROM (SELECT DISTINCT environment FROM targets WHERE application_id = a.id AND active) t
+        LEFT JOIN json_each(p.document -> 'environments') written ON written.key = t.environment
     ) e ON true
     LEFT JOIN LATERAL (
         SELECT d.id, d.release_id, r.version, d.ended_at, d.rolls_back_id, u.username

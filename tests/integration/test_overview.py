@@ -142,3 +142,13 @@ def test_what_runs_in_the_environment_before_may_be_promoted_while_it_is_newer(w
     assert (cells["staging"].promotes, cells["production"].promotes) == (None, "1.1")
     succeed(world, world.deploy(name, "1.1", "production")["id"])
     assert grid(world, name).lines[name]["production"].promotes is None
+
+
+def test_nothing_is_promoted_to_where_two_environments_lead(world: ApiWorld) -> None:
+    name = world.application("1.0")
+    two = pipeline_of(name).replace("    after: staging\n", "    after: [staging, lab]\n")
+    lab = "environments:\n  lab:\n    targets: [{name: web-a, kind: noop}]\n"
+    assert world.apply(name, two.replace("environments:\n", lab)).status_code == 200
+    succeed(world, world.deploy(name, "1.0")["id"])
+    cell = grid(world, name).lines[name]["production"]
+    assert (cell.row.after, cell.promotes) == (None, None)

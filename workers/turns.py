@@ -17,7 +17,7 @@ class _Turn:
 
 
 class Turns:
-    """Every end of a step locks its deployment's row: of 200 that end together all but one would wait for it with a connection."""
+    """Every claim and every end of a step locks its deployment's row: of 200 at once all but one would wait with a connection."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once

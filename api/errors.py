@@ -13,7 +13,9 @@ from werkzeug.exceptions import HTTPException
 
 from api.extensions import jwt
 from orchestrator import log
+from orchestrator.db import refusal
 from orchestrator.domain.errors import (
+    BusyError,
     FieldProblem,
     InvalidInputError,
     OrchestratorError,
@@ -111,9 +113,12 @@ def problems_in(messages: Any, pointer: str = "") -> Iterable[FieldProblem]:
         yield FieldProblem(pointer[:300], str(messages)[:500])
 
 
-def log_database_away(error: Exception) -> None:
-    """Say which error of the driver it was, and nothing that it tells."""
-    _logger.warning("database_away", error=type(getattr(error, "orig", None) or error).__name__)
+def of_database(error: Exception) -> UnavailableError:
+    """What to tell of an error of the driver; the log says which it was, and nothing that it tells."""
+    found = refusal(error)
+    event = "database_busy" if isinstance(found, BusyError) else "database_away"
+    _logger.warning(event, error=type(getattr(error, "orig", None) or error).__name__)
+    return found
 
 
 def log_unexpected(error: Exception) -> None:
@@ -122,8 +127,7 @@ def log_unexpected(error: Exception) -> None:
 
 
 def _database_away(error: OperationalError | InterfaceError | PoolTimeoutError) -> Response:
-    log_database_away(error)
-    return _orchestrator_problem(UnavailableError("the database cannot be reached now; try again soon"))
+    return _orchestrator_problem(of_database(error))
 
 
 def _unexpected(error: Exception) -> Response:

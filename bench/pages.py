@@ -2,9 +2,11 @@
 
 import asyncio
 import http.client
+import math
 import re
 import secrets
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
@@ -21,11 +23,14 @@ from orchestrator.services import tokens
 PAGES = 300
 ASKING = 30
 """How many of them are the page of locks, which asks web for its part when it is told that something has happened."""
-RESTS, MOST_REST_SECONDS = 4, 2.0
-"""A page that asked rests this many times as long as the answer took, as `renewing.js` does."""
+MOST_SECONDS, REMEMBERED = 5.0, 5
+"""How long a page waits at most for its turn, and of how many answers it knows what they cost web, as in `renewing.js`."""
 CHANGES = 40
 CHANGE_EVERY_SECONDS = 0.5
 _INSTANT = re.compile(rb"changed at (\d{19})")
+_NEWS = re.compile(rb'event: news\ndata: \{"turn":(\d+),"of":(\d+)\}\n\n')
+_TOOK = re.compile(rb'Server-Timing: part;dur=([\d.]+)|data-took="([\d.]+)"')
+_TAG = re.compile(rb"ETag: ([^\r]+)")
 
 
 def measure() -> list[tuple[str, str, str]]:
@@ -48,6 +53,7 @@ async def _look(
     cookie = _log_in(ours)
     asking = [Asking(ours.stack.url, cookie) for _ in range(ASKING)]
     for each in asking:
+        await each.open()
         await each.connect(ours, "view=news&what=", news=["lock.*"])
     pages = [*sent, *asking]
     await asyncio.gather(*(page.begun.wait() for page in pages))
@@ -146,36 +152,60 @@ class Page(asyncio.Protocol):
 
 
 class Asking(Page):
-    """The page of locks: asks web when it is told, one question at a time."""
+    """The page of locks: asks web in its turn when it is told, one question at a time."""
 
     def __init__(self, url: str, cookie: str) -> None:
         super().__init__()
         self._place = urlsplit(url)
         self._request = (
-            f"GET /locks?all=true HTTP/1.1\r\nHost: {self._place.netloc}\r\nCookie: {cookie}\r\n"
-            "HX-Request: true\r\nConnection: close\r\n\r\n"
-        ).encode()
-        self._is_owed = False
+            f"GET /locks?all=true HTTP/1.1\r\nHost: {self._place.netloc}\r\n"
+            f"Cookie: {cookie}\r\nConnection: close\r\n"
+        )
+        self._tag = ""
+        self._took: deque[float] = deque(maxlen=REMEMBERED)
+        self._turn, self._of = 0, 1
+        self._wanted, self._rests_until = math.inf, 0.0
         self._asks: asyncio.Task[None] | None = None
 
+    async def open(self) -> None:
+        """Load it."""
+        await self._fetch("")
+
     def data_received(self, data: bytes) -> None:
-        if b"event: news" not in data:
-            return
-        self.begun.set()
-        self._is_owed = True
-        if self._asks is None or self._asks.done():
-            self._asks = asyncio.create_task(self._ask())
+        text = self._rest + data
+        for turn, of in _NEWS.findall(text):
+            self.begun.set()
+            self._turn, self._of = int(turn), int(of)
+            self._look()
+        self._rest = text.rpartition(b"\n\n")[2]
 
     async def rest(self) -> None:
         """Wait until it has asked for all that it was told of."""
         if self._asks is not None:
             await self._asks
 
+    def _look(self) -> None:
+        self._wanted = min(self._wanted, time.monotonic() + self._seconds(self._turn))
+        if self._asks is None or self._asks.done():
+            self._asks = asyncio.create_task(self._ask())
+
     async def _ask(self) -> None:
-        while self._is_owed:
-            self._is_owed, begun = False, time.monotonic()
-            reader, writer = await asyncio.open_connection(self._place.hostname, self._place.port)
-            writer.write(self._request)
-            self.note(await reader.read())
-            writer.close()
-            await asyncio.sleep(min(RESTS * (time.monotonic() - begun), MOST_REST_SECONDS))
+        while self._wanted < math.inf:
+            await asyncio.sleep(max(self._wanted, self._rests_until) - time.monotonic())
+            self._wanted = math.inf
+            self.note(await self._fetch(f"HX-Request: true\r\nIf-None-Match: {self._tag}\r\n"))
+            self._rests_until = time.monotonic() + self._seconds(self._of)
+
+    def _seconds(self, parts: int) -> float:
+        return min(parts * min(self._took) / 1000, MOST_SECONDS)
+
+    async def _fetch(self, headers: str) -> bytes:
+        reader, writer = await asyncio.open_connection(self._place.hostname, self._place.port)
+        writer.write(f"{self._request}{headers}\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        for found in _TOOK.findall(answer):
+            self._took.append(float(b"".join(found)))
+        for tag in _TAG.findall(answer):
+            self._tag = tag.decode()
+        return answer

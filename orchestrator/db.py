@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import clock
 from orchestrator.config import Settings
-from orchestrator.domain.errors import ClosedMeanwhileError
+from orchestrator.domain.errors import BusyError, ClosedMeanwhileError, UnavailableError
 from orchestrator.prepared import execute_by
 from orchestrator.pulse import cut
 
@@ -23,6 +23,14 @@ SILENT_MILLISECONDS = 10_000
 """After which a connection is given up whose other side does not even confirm what was sent: it is cut off."""
 POOL_SECONDS = 5.0
 """How long a connection is waited for while all are in use."""
+LOCK_MILLISECONDS = 10_000
+"""How long a row is waited for that another transaction holds."""
+_BUSY = {
+    "40P01": "somebody else is changing the same",
+    "55P03": "somebody else is changing the same, and takes long",
+    "57014": "it took the database too long",
+}
+"""What Postgres says by these codes of a statement that it broke off."""
 _AFTER_COMMIT = "orchestrator.after_commit"
 
 T = TypeVar("T")
@@ -46,7 +54,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": SILENT_MILLISECONDS,
-            "options": "-c timezone=UTC -c lock_timeout=10000 -c idle_in_transaction_session_timeout=15000",
+            "options": f"-c timezone=UTC -c lock_timeout={LOCK_MILLISECONDS} -c idle_in_transaction_session_timeout=15000",
         },
     }
 
@@ -56,6 +64,16 @@ def make_engine(settings: Settings, **options: Any) -> Engine:
     engine = create_engine(settings.sqlalchemy_url, **engine_options(settings), **options)
     tune(engine, settings)
     return engine
+
+
+def refusal(error: Exception) -> UnavailableError:
+    """What to tell of an error of the driver, or of the pool: that Postgres is away, or only busy. Nothing was changed."""
+    if isinstance(error, PoolTimeoutError):
+        return BusyError("all connections to the database are in use; try again soon")
+    why = _BUSY.get(getattr(getattr(error, "orig", None), "pgcode", None) or "")
+    if why is not None:
+        return BusyError(f"{why}: nothing was changed, try again soon")
+    return UnavailableError("the database cannot be reached now; try again soon")
 
 
 def tune(engine: Engine, settings: Settings) -> None:

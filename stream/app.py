@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from orchestrator import log
 from orchestrator.config import Settings
-from orchestrator.db import Database, make_engine
+from orchestrator.db import Database, make_engine, refusal
 from orchestrator.domain.errors import (
     FieldProblem,
     InvalidInputError,
@@ -38,7 +38,7 @@ from stream.followers import Follower
 from stream.following import Following, Send
 from stream.hub import Hub, Topic
 from stream.looking import Looker
-from stream.reader import AWAY, DATABASE_AWAY, HEARTBEAT_SECONDS, Reader
+from stream.reader import AWAY, DATABASE_AWAY, Reader
 from stream.responses import EventStream, Observed, request_id_of
 from stream.store import Store
 from stream.view_looking import ViewLooker
@@ -46,6 +46,9 @@ from stream.views import Views
 from stream.visiting import MAX_ID, Visiting
 
 FIRST_LOOK_SECONDS = 5.0
+HEARTBEAT_SECONDS = 15.0
+PAGE_HEARTBEAT_SECONDS = 3.0
+"""Pages take a connection on which they hear nothing for longer than two of these for a broken one."""
 PATH = "/api/v1/deployments/{deployment_id:int}/stream"
 LIVE = "/live"
 
@@ -70,7 +73,8 @@ class Streaming:
     async def running(self) -> AsyncIterator[None]:
         """What reads for all, from the start of the process to its end."""
         reader = Reader(self.hub, Looker(self._database, self._cursors), self._pulse)
-        going_on = (reader.run(), self.views.run(), self._beat())
+        beats = (self._beat(HEARTBEAT_SECONDS, pages=False), self._beat(PAGE_HEARTBEAT_SECONDS, pages=True))
+        going_on = (reader.run(), self.views.run(), *beats)
         tasks = [asyncio.create_task(each) for each in going_on]
         for task in tasks:
             task.add_done_callback(_tell_defect)
@@ -83,12 +87,13 @@ class Streaming:
             self._database.close()
             self._pulse.close()
 
-    async def _beat(self) -> None:
+    async def _beat(self, every_seconds: float, *, pages: bool) -> None:
         """Keep idle connections alive."""
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(every_seconds)
             for follower in self._everybody():
-                follower.heartbeat()
+                if follower.is_page is pages:
+                    follower.heartbeat()
 
     def cut_everybody(self, detail: str) -> None:
         """Send all away; they come back."""
@@ -110,7 +115,8 @@ class Streaming:
             held.callback(self.hub.give_place)
             actor, good_until = await self._admit(request)
             await self._store.check_step(key)
-            follower = Follower(key, actor, good_until, self._settings.stream_queue_bytes)
+            is_page = TICKET in request.query_params
+            follower = Follower(key, actor, good_until, self._settings.stream_queue_bytes, is_page=is_page)
             topic = self.hub.enter(follower)
             held.callback(self.hub.leave, follower)
             await _first_look(topic, key.deployment_id)
@@ -237,7 +243,7 @@ def _http_problem(request: Request, error: Exception) -> Response:
 
 def _database_away(request: Request, error: Exception) -> Response:
     _logger.warning("database_away", error=type(error).__name__)
-    return _orchestrator_problem(request, UnavailableError(DATABASE_AWAY))
+    return _orchestrator_problem(request, refusal(error))
 
 
 def _unexpected(request: Request, _error: Exception) -> Response:

@@ -94,9 +94,19 @@ def view(html: str) -> bytes:
     return _event("view", dumps({"html": html}), None)
 
 
-def news() -> bytes:
-    """That something has happened that a page is told of; what it is the page asks web."""
-    return _event("news", b"{}", None)
+def news(turn: int, *, of: int) -> bytes:
+    """That something has happened that a page is told of; what it is the page asks web, in turn with all that are told."""
+    return _event("news", dumps({"turn": turn, "of": of}), None)
+
+
+def beat() -> bytes:
+    """That somebody is there; unlike HEARTBEAT it is an event, so that scripts of pages hear it."""
+    return _event("beat", b"{}", None)
+
+
+def waits(count: int) -> bytes:
+    """How much waits for whoever looks."""
+    return _event("waits", dumps({"count": count}), None)
 
 
 def view_pieces(pieces: Mapping[str, str]) -> bytes:

@@ -22,6 +22,8 @@ class Follower(Generic[K]):
     good_until: float
     """When the access token runs out, seconds since the epoch."""
     most_bytes: int
+    is_page: bool = False
+    """Scripts of a page do not hear what keeps its connection alive."""
     over: bool = False
     """Nothing more is put here; what is left is sent, and then it ends."""
     _waiting: deque[bytes] = field(default_factory=deque)
@@ -40,7 +42,7 @@ class Follower(Generic[K]):
     def heartbeat(self) -> None:
         """Show that the connection lives, unless something is about to be sent anyway."""
         if not self._waiting and not self.over:
-            self._put(events.HEARTBEAT)
+            self._put(events.beat() if self.is_page else events.HEARTBEAT)
 
     def cut(self, code: str, detail: str) -> None:
         """End it now, saying why; what waited is read again by who comes back."""

@@ -1,7 +1,6 @@
-"""Pages that ask web for what they show: which of them are to hear that something has happened, and when they are told."""
+"""Pages that ask web for what they show: which of them are to hear that something has happened."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Row
@@ -9,14 +8,10 @@ from sqlalchemy.orm import Session
 
 from orchestrator.domain.news import DELIVERY_TRIED, TARGET_CHANGED, fits
 from orchestrator.repositories import streams
-from stream import events
-from stream.followers import Follower
 from stream.view_keys import ViewKey
 
 MOST_TRIES = 20
 """How many of the newest tries are compared: more than end between two looks, late ones among them."""
-MOST_TOLD = 20
-"""How many pages are told after one look: they all ask web at once."""
 
 
 class Hearing:
@@ -65,24 +60,3 @@ class Hearing:
 
 def _matters(key: ViewKey, kind: str, application: str) -> bool:
     return fits(key.news, kind) and (not key.what or application in {"", key.what})
-
-
-class Turns:
-    """Who is still to be told, in turn: a few after each look, so that not all ask web in the same moment."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[Follower[ViewKey], None] = {}
-
-    def add(self, followers: Iterable[Follower[ViewKey]]) -> None:
-        """Let them be told, once, however often something has happened until their turn."""
-        self._waiting |= dict.fromkeys(followers)
-
-    def drop(self, follower: Follower[ViewKey]) -> None:
-        """It has gone."""
-        self._waiting.pop(follower, None)
-
-    def take(self) -> None:
-        """Tell those whose turn it is."""
-        for follower in list(islice(self._waiting, MOST_TOLD)):
-            del self._waiting[follower]
-            follower.offer(events.news())

@@ -161,3 +161,9 @@ class Hub:
         """Send all away; they come back."""
         for follower in list(self.everybody()):
             follower.cut("unavailable", detail)
+
+    def cut_pages(self, detail: str) -> None:
+        """Send pages away, and no program."""
+        for follower in list(self.everybody()):
+            if follower.is_page:
+                follower.cut("unavailable", detail)

@@ -16,9 +16,10 @@ LOOK_EVERY_SECONDS = 0.12
 MOST_SHARE = 0.25
 """How much of its time the reader may spend in looks, so that Postgres has the rest."""
 CHECK_SECONDS = 5.0
-HEARTBEAT_SECONDS = 15.0
 OUTAGE_SECONDS = 10.0
-"""How long followers are kept while Postgres does not answer."""
+"""How long programs are kept while Postgres does not answer."""
+PAGE_OUTAGE_SECONDS = 2.0
+"""How long pages are: they ask web then, and say that what they show may be old."""
 AWAY = (DBAPIError, PoolTimeoutError)
 DATABASE_AWAY = "the database cannot be reached now; try again soon"
 
@@ -84,3 +85,5 @@ class Reader:
             _logger.warning("database_away", error=type(error).__name__)
         elif now - self._away_since > OUTAGE_SECONDS:
             self._hub.cut_everybody(DATABASE_AWAY)
+        elif now - self._away_since > PAGE_OUTAGE_SECONDS:
+            self._hub.cut_pages(DATABASE_AWAY)

@@ -15,8 +15,10 @@ from orchestrator.presenting.pages import deployment, grid, inbox
 from orchestrator.presenting.pages import deployments as listed
 from orchestrator.presenting.pages.rendering import View
 from orchestrator.repositories import deployments, streams, users
+from orchestrator.services.actors import Actor
 from stream.hearing import Hearing
 from stream.view_keys import DASHBOARD, DEPLOYMENTS, INBOX, NEWS, ViewKey
+from stream.waiting import Counting
 
 MOST_EVENTS = 100
 """How many of the newest events are compared: more than are written between two looks, late ones among them."""
@@ -41,10 +43,12 @@ class _Known:
 
 @dataclass(slots=True)
 class Seen:
-    """The views that were made anew, None where there is none any more; whose pages are told to ask; who is still logged in."""
+    """The views that were made anew, None where there is none any more; whose pages are told to ask; how much waits for
+    whom; who is still logged in."""
 
     views: dict[ViewKey, View | None] = field(default_factory=dict)
     told: set[ViewKey] = field(default_factory=set)
+    waits: Mapping[Actor, int] = field(default_factory=dict)
     signed_in: set[str] = field(default_factory=set)
 
 
@@ -56,26 +60,37 @@ class ViewLooker:
         self._known: dict[ViewKey, _Known] = {}
         self._events: set[int] = set()
         self._hearing = Hearing()
+        self._counting = Counting()
 
-    def look(self, keys: Collection[ViewKey], sign_ins: Collection[str]) -> Seen:
-        """Make those anew that may have changed. Raises what SQLAlchemy raises when Postgres is away."""
+    def look(
+        self, keys: Collection[ViewKey], sign_ins: Collection[str], *, actors: Collection[Actor] = ()
+    ) -> Seen:
+        """Make those anew that may have changed; `actors`: for whom what waits is counted.
+
+        Raises what SQLAlchemy raises when Postgres is away.
+        """
         told = [key for key in keys if key.name == NEWS]
         self._known = {key: self._known.get(key) or _Known() for key in keys if key.name != NEWS}
         seen = None
         try:
-            seen = self._see(sign_ins, told)
+            seen = self._see(sign_ins, told, actors=actors)
         finally:
             if seen is None:  # nobody is shown what it saw before it failed
                 self._hearing.miss()
+                self._counting.miss()
                 for known in self._known.values():
                     known.is_stale = True
         return seen
 
-    def _see(self, sign_ins: Collection[str], told: Collection[ViewKey]) -> Seen:
+    def _see(
+        self, sign_ins: Collection[str], told: Collection[ViewKey], *, actors: Collection[Actor]
+    ) -> Seen:
         seen, begun = Seen(), clock.monotonic()
         with self._database.reading() as session:
             news = self._notice(session)
             seen.told = self._hearing.notice(session, told, news, is_all=len(news) < MOST_EVENTS)
+            if actors:
+                seen.waits = self._counting.count(session, actors, is_eventful=bool(news))
             for key in self._stale(begun):
                 seen.views[key] = self._make(session, key)
                 self._known[key].is_stale = False

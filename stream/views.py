@@ -1,18 +1,19 @@
 """Everybody who has a page open: what is made once is sent to all who see the same."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from orchestrator import clock, log
 from orchestrator.presenting.pages.rendering import View
 from orchestrator.pulse import Pulse
+from orchestrator.services.actors import Actor
 from stream import events
 from stream.followers import Follower
-from stream.hearing import Turns
 from stream.metrics import VIEWS
-from stream.reader import AWAY, CHECK_SECONDS, DATABASE_AWAY, LOOK_EVERY_SECONDS, OUTAGE_SECONDS
+from stream.reader import AWAY, CHECK_SECONDS, DATABASE_AWAY, LOOK_EVERY_SECONDS, PAGE_OUTAGE_SECONDS
 from stream.view_keys import NEWS, ViewKey
 from stream.view_looking import Seen, ViewLooker, pieces_of
 
@@ -38,7 +39,8 @@ class Views:
         self._pulse = pulse
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="views")
         self._topics: dict[ViewKey, _Topic] = {}
-        self._turns = Turns()
+        self._waits: dict[Follower[ViewKey], int] = {}
+        """How much waits for each, as they were told last."""
         self._seen = asyncio.Event()
         self._checked_at = clock.monotonic()
         self._away_since: float | None = None
@@ -51,8 +53,9 @@ class Views:
         """
         topic = self._topics.setdefault(follower.key, _Topic())
         topic.followers.add(follower)
-        if follower.key.name == NEWS:
-            follower.offer(events.news())
+        if follower.key.name == NEWS:  # all may come in one moment, as when this process has just begun
+            here = sum(len(topic.followers) for key, topic in self._topics.items() if key.name == NEWS)
+            follower.offer(events.news(here - 1, of=here))
         elif topic.view is not None:
             follower.offer(events.view(topic.view.text))
         self._seen.set()
@@ -61,7 +64,7 @@ class Views:
         """Forget it, and its view if nobody else sees it."""
         topic = self._topics[follower.key]
         topic.followers.discard(follower)
-        self._turns.drop(follower)
+        self._waits.pop(follower, None)
         if not topic.followers:
             del self._topics[follower.key]
         if not self._topics:
@@ -73,7 +76,6 @@ class Views:
             while True:
                 await self._seen.wait()
                 await self._look()
-                self._turns.take()
                 rest = max(LOOK_EVERY_SECONDS - self._took, self._took / MOST_SHARE - self._took)
                 await asyncio.sleep(rest)
         finally:
@@ -86,27 +88,28 @@ class Views:
     async def _look(self) -> None:
         check = clock.monotonic() - self._checked_at >= CHECK_SECONDS
         sign_ins = {each.actor.sign_in_id for each in self.everybody()} if check else set()
-        keys = list(self._topics)
+        keys, actors = list(self._topics), {each.actor for each in self.everybody()}
+        look = partial(self._timed_look, keys, sign_ins, actors=actors)
         loop = asyncio.get_running_loop()
         try:
-            seen = await loop.run_in_executor(self._thread, self._timed_look, keys, sign_ins)
+            seen = await loop.run_in_executor(self._thread, look)
         except AWAY as error:
             self._bear(error)
             return
         self._away_since = None
         for key, view in seen.views.items():
             self._publish(key, view)
-        for key in seen.told & self._topics.keys():
-            self._turns.add(self._topics[key].followers)
+        self._tell(seen.told)
+        self._say_waits(seen.waits)
         if check:
             self._checked_at = clock.monotonic()
             self._cut_signed_out(sign_ins, seen.signed_in)
 
-    def _timed_look(self, keys: list[ViewKey], sign_ins: set[str]) -> Seen:
+    def _timed_look(self, keys: list[ViewKey], sign_ins: set[str], *, actors: set[Actor]) -> Seen:
         begun = clock.monotonic()
         try:
             with self._pulse.waiting():
-                return self._looker.look(keys, sign_ins)
+                return self._looker.look(keys, sign_ins, actors=actors)
         finally:
             self._took = clock.monotonic() - begun
             VIEWS.observe(self._took)
@@ -126,6 +129,19 @@ class Views:
         for follower in topic.followers:
             follower.offer(chunk)
 
+    def _tell(self, keys: Collection[ViewKey]) -> None:
+        """Each page is told at once, with its turn to ask web."""
+        told = [each for key, topic in self._topics.items() if key in keys for each in topic.followers]
+        for turn, follower in enumerate(told):
+            follower.offer(events.news(turn, of=len(told)))
+
+    def _say_waits(self, counts: Mapping[Actor, int]) -> None:
+        for follower in self.everybody():
+            count = counts.get(follower.actor)
+            if count is not None and self._waits.get(follower) != count:
+                self._waits[follower] = count
+                follower.offer(events.waits(count))
+
     def _cut_signed_out(self, asked: set[str], signed_in: set[str]) -> None:
         now = clock.now().timestamp()
         for follower in list(self.everybody()):
@@ -140,6 +156,6 @@ class Views:
         if self._away_since is None:
             self._away_since = now
             _logger.warning("database_away", error=type(error).__name__)
-        elif now - self._away_since > OUTAGE_SECONDS:
+        elif now - self._away_since > PAGE_OUTAGE_SECONDS:
             for follower in list(self.everybody()):
                 follower.cut("unavailable", DATABASE_AWAY)

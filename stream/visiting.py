@@ -43,7 +43,11 @@ class Visiting:
             held.callback(self._hub.give_place)
             visitor = await self._store.admit_ticket(request.query_params.get("ticket", ""))
             follower = Follower(
-                _key(name, what, visitor), visitor.actor, visitor.good_until, self._queue_bytes
+                _key(name, what, visitor),
+                visitor.actor,
+                visitor.good_until,
+                self._queue_bytes,
+                is_page=True,
             )
             self._views.enter(follower)
             held.callback(self._views.leave, follower)

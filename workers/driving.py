@@ -104,7 +104,7 @@ def drive(
             allowed=ours.settings.allowed_networks,
         )
     except SettingsRefusedError as error:
-        outcome = Outcome.FAILED if claim.fresh else Outcome.LOST
+        outcome = Outcome.UNSTARTED if claim.fresh else Outcome.LOST
         return Ended(outcome, failure=f"the target's settings: {error}", certainly_over=claim.fresh)
     # Looked for by name: `isinstance` with a protocol takes 40 microseconds.
     calls_back = getattr(target, "calls_back", False)
@@ -228,7 +228,7 @@ class _RunAtTarget:
         while True:
             self._slice.require_lease()
             if self._slice.hold.cancelling:
-                return Ended(Outcome.ABORTED, failure="cancelled before it was started")
+                return Ended(Outcome.UNSTARTED, failure="cancelled before it was started")
             begun = clock.monotonic()
             try:
                 self._target.poll(self._run, 0)
@@ -261,7 +261,7 @@ class _RunAtTarget:
         """Start it; without its secrets it is made sure instead that nobody else starts it later."""
         if self._refusal:
             self._target.abort(self._run, grace_seconds=0)
-            return Ended(Outcome.FAILED, failure=self._refusal)
+            return Ended(Outcome.UNSTARTED, failure=self._refusal)
         if not self._brought():
             return None
         try:
@@ -317,6 +317,7 @@ class _RunAtTarget:
 
     def _abort(self, outcome: Outcome, why: str) -> Ended | None:
         """End it; one that ended by itself before keeps its own end."""
+        outcome = outcome if self._may_have_begun else Outcome.UNSTARTED
         before = self._target.poll(self._run, self._slice.sink.offset)
         if isinstance(before, Exited | Lost):
             return self._take(before)
@@ -346,7 +347,7 @@ class _RunAtTarget:
         """
         why = self._hide(str(error))
         if not error.retryable and not self._may_have_begun:
-            return Ended(Outcome.FAILED, failure=why)
+            return Ended(Outcome.UNSTARTED, failure=why)
         if begun >= self._slice.deadline + self._slice.settings.unreachable_seconds:
             return Ended(Outcome.LOST, failure=f"its end cannot be known: {why}", certainly_over=False)
         _logger.warning("target_trouble", error=why)

@@ -143,8 +143,8 @@ class Follower:
         """
         for tries in range(1, 1000):
             try:
-                with self._turn(locks):
-                    if locks is not None and not hold.is_valid():
+                with self._turn(locks, hold) as has_come:
+                    if locks is not None and not (has_come and hold.is_valid()):
                         break  # the turn came too late
                     return self._in_transaction(write)
             except NOT_NOW as error:
@@ -156,8 +156,10 @@ class Follower:
             hold.woken.wait(delay_seconds(tries, first=0.1, most=1.0))
         raise LeaseLostError(f"the lease on attempt {hold.attempt_id} ran out before that could be written")
 
-    def _turn(self, claim: Claim | None) -> AbstractContextManager[None]:
-        return nullcontext() if claim is None else self._ours.turns.of(claim.work.deployment_id)
+    def _turn(self, claim: Claim | None, hold: Hold) -> AbstractContextManager[bool]:
+        if claim is None:
+            return nullcontext(True)
+        return self._ours.turns.of(claim.work.deployment_id, is_of_use=hold.is_valid)
 
 
 def _about(claim: Claim) -> dict[str, str | int]:

@@ -3,8 +3,7 @@
 from flask import Response
 
 from api.auth import current_actor
-from api.dashboard import frame, picture, renewal
-from api.dashboard.deploying import application_names
+from api.dashboard import choices, frame, picture, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import PageArgs, window
@@ -35,7 +34,7 @@ def release_list() -> Response:
     return frame.renewing(
         "releases.html",
         begins=only_named and applications.find(session(), filters["name"]) is not None,
-        applications=application_names(),
+        applications=choices.of_applications,
         found=shown["items"],
         next_cursor=shown["next_cursor"],
         filters=filters,

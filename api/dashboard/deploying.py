@@ -8,7 +8,8 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import current_actor
-from api.dashboard import frame, renewal
+from api.dashboard import choices, frame, renewal
+from api.dashboard.choices import MOST_CHOICES
 from api.dashboard.frame import blueprint
 from api.dashboard.moments import in_zones, read_instant
 from api.extensions import session
@@ -28,7 +29,6 @@ from orchestrator.presenting.foreseen import present_foreseen
 from orchestrator.repositories import applications, releases
 from orchestrator.services import deployments, foreseeing, pipelines
 
-MOST_CHOICES = 200
 CHOICES = ("application", "version", "environment")
 OPTIONS = ("allow_downgrade", "scheduled_for", "zone", "override_windows", "reason")
 DECIDES = (
@@ -61,11 +61,11 @@ def deploy_page() -> Response:
             plan = _foresee(_order(request.args))
         except _REFUSALS as error:
             refusal = error.message
-    choices = _choices(chosen["application"])
+    offered = _choices(chosen["application"])
     return frame.renewing(
         "deploy.html",
         about=chosen["application"],
-        seen=(*choices.values(), refusal, plan and _lasting(plan)),
+        seen=(*offered.values(), refusal, plan and _lasting(plan)),
         chosen=chosen,
         asked={name: request.args.get(name, "") for name in OPTIONS},
         zone=in_zones(request.args.get("zone")) or "UTC",
@@ -76,7 +76,8 @@ def deploy_page() -> Response:
         refusal=refusal,
         lacks_reason=lacks_reason,
         once=secrets.token_urlsafe(16),
-        **choices,
+        most_choices=MOST_CHOICES,
+        **offered,
     )
 
 
@@ -124,13 +125,8 @@ def _lasting(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plan[name] for name in ("plan_hash", "replaces", "changed_variables")} | {"gates": gates}
 
 
-def application_names() -> list[str]:
-    """Applications to choose from."""
-    return [row.name for row in applications.page(session(), after="", skip=0, limit=MOST_CHOICES)]
-
-
 def _choices(application: str) -> dict[str, Any]:
-    names = application_names()
+    names = choices.of_applications()
     found = applications.find(session(), application) if application else None
     if found is None:
         return {"applications": names, "releases": [], "environments": []}

@@ -18,9 +18,10 @@ from werkzeug.exceptions import HTTPException
 from api import auth, errors
 from api.auth import P, R
 from api.dashboard import assets, navigation, renewal
-from api.extensions import services
+from api.extensions import services, session
 from api.responses import tag_of
 from api.sessions import LIFETIME_SECONDS, WebSession
+from orchestrator import clock
 from orchestrator.domain.access import Permission, allows
 from orchestrator.domain.errors import (
     FieldProblem,
@@ -28,11 +29,10 @@ from orchestrator.domain.errors import (
     InvalidInputError,
     OrchestratorError,
     UnauthenticatedError,
-    UnavailableError,
 )
 from orchestrator.presenting.pages import rendering, words
 from orchestrator.presenting.problems import headers_of, status_of, title_of
-from orchestrator.services import users
+from orchestrator.services import inbox, users
 from orchestrator.services.actors import Actor
 
 COOKIE = "session"
@@ -135,22 +135,32 @@ def text_of(template: str, **values: Any) -> str:
         deploys=_deploys(g.get("actor")),
         flower_url=services().settings.flower_url,
         navigation=navigation.of(g.get("actor")),
-        **values,
+        **{"waiting": waiting, **values},
     )
+
+
+def waiting() -> int:
+    """How much of the inbox waits for who looks. What has a head asks for it, and so no part of a page does."""
+    actor = g.get("actor")
+    return 0 if actor is None else inbox.read(session()).count_for(actor, clock.now())
 
 
 def renewing(template: str, *, about: str = "", seen: object = None, **values: Any) -> Response:
     """A page with the part that it asks for again, or that part alone where it does; 304 where it would see the same.
 
+    Either says how long that took, in milliseconds: pages leave each other so much time.
     `about`: the application, if what happens to others does not concern it. `seen`: what makes it another page, if not
-    all that stands in that part.
+    all that stands in that part. Of the values, those that only the rest of the page shows can be functions that get them.
     """
     how = renewal.of_request()
     inner = Markup(text_of(template, is_part=True, **values))  # noqa: S704  # nosec B704
     tag = _tag_of(inner if seen is None else seen)
+    took = f"{(clock.monotonic() - g.begun) * 1000:.1f}"
     if how is not None and "HX-Request" in request.headers:
-        return _unless_there(tag, lambda: inner)
-    return render(template, part=inner, tag=tag, renewal=how, about=about, **values)
+        answer = _unless_there(tag, lambda: inner)
+        answer.headers["Server-Timing"] = f"part;dur={took}"
+        return answer
+    return render(template, part=inner, tag=tag, took=took, renewal=how, about=about, **values)
 
 
 def filled(view: rendering.View) -> Markup:
@@ -272,8 +282,7 @@ def _http_error(error: HTTPException) -> Response:
 @blueprint.errorhandler(InterfaceError)
 @blueprint.errorhandler(PoolTimeoutError)
 def _database_away(error: Exception) -> Response:
-    errors.log_database_away(error)
-    return _refused(UnavailableError("the database cannot be reached now; nothing is lost, try again soon"))
+    return _refused(errors.of_database(error))
 
 
 @blueprint.errorhandler(Exception)
@@ -297,6 +306,7 @@ def _error_page(
     answer = render(
         "error.html",
         status,
+        waiting=int,  # what went wrong may be the database
         code=int(status),
         title=title,
         detail=detail,

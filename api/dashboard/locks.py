@@ -6,7 +6,7 @@ from flask import Response
 from marshmallow import fields, validate
 
 from api.auth import current_actor
-from api.dashboard import frame, renewal
+from api.dashboard import choices, frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.pagination import window
@@ -16,11 +16,9 @@ from api.schemas.common import APPLICATION
 from orchestrator import clock
 from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
-from orchestrator.repositories import applications
 from orchestrator.repositories import gates as rows
 from orchestrator.services import locks
 
-MOST_CHOICES = 200
 EVERYTHING = "*"
 HOURS = (1, 4, 24, 72, 168)
 
@@ -55,8 +53,8 @@ def lock_list() -> Response:
         releasable={each.id for each in shown["items"] if locks.may_release(each, actor)},
         now=clock.now(),
         hours=HOURS,
-        applications=[row.name for row in applications.page(session(), after="", skip=0, limit=MOST_CHOICES)],
-        environments=[row.name for row in applications.environments(session())],
+        applications=choices.of_applications,
+        environments=choices.of_environments,
     )
 
 

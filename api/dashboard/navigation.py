@@ -18,13 +18,15 @@ class Place:
     """In the head itself; the others are in its menu."""
     is_always: bool = False
     """Also in the head of a narrow window."""
+    counts: bool = False
+    """It says how much waits there for who looks."""
 
 
 PLACES = (
     Place("/", "Dashboard", key="d", is_first=True, is_always=True),
     Place("/deployments", "Deployments", key="l", is_first=True, is_always=True),
     Place("/calendar", "Calendar", key="c", is_first=True),
-    Place("/inbox", "Inbox", key="i", is_first=True, is_always=True),
+    Place("/inbox", "Inbox", key="i", is_first=True, is_always=True, counts=True),
     Place("/insights", "Insights", key="m", is_first=True),
     Place("/applications", "Applications", key="a"),
     Place("/releases", "Releases", key="r"),

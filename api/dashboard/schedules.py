@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import current_actor
-from api.dashboard import frame, renewal
+from api.dashboard import choices, frame, renewal
 from api.dashboard.frame import blueprint
 from api.extensions import session
 from api.schemas.schedules import ScheduleIn
@@ -14,11 +14,9 @@ from orchestrator.db import transaction
 from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import InvalidInputError, NotFoundError
 from orchestrator.domain.wall_time import zone_names
-from orchestrator.repositories import applications
 from orchestrator.repositories import schedules as rows
 from orchestrator.services import schedules
 
-MOST_CHOICES = 200
 FIELDS = ("application", "environment", "from_environment", "cron", "zone", "reason")
 
 
@@ -38,8 +36,8 @@ def new_schedule() -> Response:
     return frame.render(
         "schedule.html",
         schedule=filled,
-        applications=[row.name for row in applications.page(session(), after="", skip=0, limit=MOST_CHOICES)],
-        environments=[row.name for row in applications.environments(session())],
+        applications=choices.of_applications(),
+        environments=choices.of_environments(),
         zones=sorted(zone_names()),
     )
 

@@ -138,6 +138,13 @@ class Deployment(ma.Schema):
     rolls_back_id = fields.Integer(required=True, allow_none=True)
     retry_of_id = fields.Integer(required=True, allow_none=True)
     rolled_back_by_id = fields.Integer(required=True, allow_none=True)
+    replaced_by_id = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Of one that is superseded: the same release with another plan, which has its place."
+        },
+    )
     plan_hash = fields.String(required=True)
     progress = fields.Nested(Progress, required=True)
 

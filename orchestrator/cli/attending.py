@@ -10,7 +10,7 @@ from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.output import emit_json
 from orchestrator.cli.terminal import is_fancy
 from orchestrator.cli.views import JsonView, PlainView, headline, standing, waits
-from orchestrator.cli.watching import Timing, View, comeback, watch_to_end
+from orchestrator.cli.watching import LeavingError, Timing, View, comeback, watch_to_end
 from orchestrator.client import Client, Record
 
 
@@ -42,8 +42,9 @@ def detaching(deployment_id: int) -> Iterator[None]:
     """Ctrl-C means leaving, never cancelling."""
     try:
         yield
-    except KeyboardInterrupt:
-        click.echo(f"\n{comeback(deployment_id)}", err=True)
+    except KeyboardInterrupt as left:
+        followed = left.deployment_id if isinstance(left, LeavingError) else deployment_id
+        click.echo(f"\n{comeback(followed)}", err=True)
         raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
 
 

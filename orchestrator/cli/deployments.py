@@ -98,6 +98,7 @@ def show(deployment_id: int, as_json: bool) -> None:
         "rolls back": "rolls_back_id",
         "retries": "retry_of_id",
         "rolled back by": "rolled_back_by_id",
+        "replaced by": "replaced_by_id",
     }
     if found["started_at"] and not as_json:
         reached = _reach(client.call("GET", f"/deployments/{deployment_id}/touched"))

@@ -75,6 +75,7 @@ _INVALID_AT_400 = frozenset(
 
 _HINTS = {
     "unreachable": "is it running? `releasectl up` starts one here; RELEASECTL_URL says where to look",
+    "busy": "",
     "misconfigured": "",
     "not_json": "set the URL with RELEASECTL_URL or `releasectl login --url`",
 }

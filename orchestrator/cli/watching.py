@@ -35,6 +35,14 @@ END_CODES = {
 }
 
 
+class LeavingError(KeyboardInterrupt):
+    """Ctrl-C, while this deployment was followed."""
+
+    def __init__(self, deployment_id: int) -> None:
+        super().__init__()
+        self.deployment_id = deployment_id
+
+
 class View(Protocol):
     """Shows what Follower sees. `deployment` and `steps` come at every poll, changed or not."""
 
@@ -92,19 +100,26 @@ def comeback(deployment_id: int) -> str:
 
 
 def watch_to_end(client: Client, deployment_id: int, *, view: View, timing: Timing) -> ExitCode:
-    """Follow a deployment, and the rollback its failure started; the exit code says how it all ended."""
-    deployment = Follower(client, deployment_id, view=view, timing=timing).run()
+    """Follow a deployment, whatever has its place, and the rollback its failure started; the exit code says how it all ended."""
+    deployment = _follow(client, deployment_id, view=view, timing=timing)
     code = END_CODES[DeploymentStatus(deployment["status"])]
     rollback_id = deployment.get("rolled_back_by_id")
     if code is ExitCode.FAILED and rollback_id is not None:
-        view.notice(f"deployment {deployment_id} failed; following its rollback, deployment {rollback_id}")
-        rollback = Follower(client, rollback_id, view=view, timing=timing).run()
-        if rollback["status"] == DeploymentStatus.SUCCEEDED:
+        view.notice(f"deployment {deployment['id']} failed; following its rollback, deployment {rollback_id}")
+        deployment = _follow(client, rollback_id, view=view, timing=timing)
+        if deployment["status"] == DeploymentStatus.SUCCEEDED:
             code = ExitCode.ROLLED_BACK
-        view.ended(rollback, code)
-    else:
-        view.ended(deployment, code)
+    view.ended(deployment, code)
     return code
+
+
+def _follow(client: Client, deployment_id: int, *, view: View, timing: Timing) -> Record:
+    """To the end of it, or of the one that has its place: the same release, with another plan."""
+    deployment = Follower(client, deployment_id, view=view, timing=timing).run()
+    while (instead := deployment.get("replaced_by_id")) is not None:
+        view.notice(f"deployment {deployment['id']} got another plan; following deployment {instead}")
+        deployment = Follower(client, instead, view=view, timing=timing).run()
+    return deployment
 
 
 @dataclass(slots=True)
@@ -134,7 +149,13 @@ class Follower:
         self.reader = LogReader(self.client, self.deployment_id, step=self.step, tail=self.tail)
 
     def run(self) -> Record:
-        """Until it is terminal and its log is complete; returns it as it ended."""
+        """Until it is terminal and its log is complete; returns it as it ended. Raises LeavingError."""
+        try:
+            return self._run()
+        except KeyboardInterrupt:
+            raise LeavingError(self.deployment_id) from None
+
+    def _run(self) -> Record:
         if self.with_log and self.tail is None:
             stream = DeploymentStream(self.client, self.deployment_id, self.step)
             if StreamReader(stream, self).run() and self._seen is not None:

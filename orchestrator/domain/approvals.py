@@ -109,3 +109,14 @@ def unmet(
     """The rules that are not met at this time, each with how many more people it needs."""
     missing = ((rule, rule.count - sum(rule.accepts(each, now) for each in approvers)) for rule in rules)
     return [(rule, more) for rule, more in missing if more > 0]
+
+
+def is_wanted(
+    rules: Sequence[ApprovalRule], approvers: Sequence[Approver], person: Approver, now: datetime
+) -> bool:
+    """Whether a rule that is not met would count this person's yes, and does not yet."""
+    said = [each for each in approvers if each.username == person.username]
+    return any(
+        rule.accepts(person, now) and not any(rule.accepts(each, now) for each in said)
+        for rule, _ in unmet(rules, approvers, now)
+    )

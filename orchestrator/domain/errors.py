@@ -79,6 +79,12 @@ class UnavailableError(OrchestratorError):
     code = "unavailable"
 
 
+class BusyError(UnavailableError):
+    """What this needs is in use; try again soon."""
+
+    code = "busy"
+
+
 class ClosedMeanwhileError(UnavailableError):
     """By the time this was to be committed a gate had closed that had let it pass; nothing was written, try again."""
 

@@ -39,6 +39,8 @@ class Outcome(StrEnum):
     LOST = "lost"
     UNREACHABLE = "unreachable"
     """Its target could not be reached, and nothing of it began."""
+    UNSTARTED = "unstarted"
+    """Nothing of it began for another reason: the target refused it, it lacked what it needs, or its end came first."""
 
 
 ACTIVE = frozenset({DeploymentStatus.RUNNING, DeploymentStatus.PAUSED})

@@ -89,6 +89,8 @@ class Deployment(Timestamps, Base):
     cancel_requested_at: Mapped[datetime | None]
     rolls_back_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
     retry_of_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+    replaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("deployments.id"))
+    """The same release with another plan, which has its place; null where another release has it, or nobody."""
 
     priority: Mapped[int] = mapped_column(server_default="0")
     held_by: Mapped[str | None]

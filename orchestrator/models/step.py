@@ -96,7 +96,7 @@ class Attempt(Base):
         UniqueConstraint("step_id", "number"),
         CheckConstraint("(ended_at IS NOT NULL) = (outcome IS NOT NULL)", name="ended"),
         CheckConstraint(
-            "outcome IN ('succeeded', 'failed', 'timed_out', 'aborted', 'lost', 'unreachable')",
+            "outcome IN ('succeeded', 'failed', 'timed_out', 'aborted', 'lost', 'unreachable', 'unstarted')",
             name="outcome",
         ),
         CheckConstraint("started_at IS NULL OR token > 0", name="started_under_a_token"),

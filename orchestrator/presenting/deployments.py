@@ -50,6 +50,7 @@ def present(row: Row[Any], blockers: Iterable[Blocker] | None = None) -> dict[st
         "rolls_back_id": row.rolls_back_id,
         "retry_of_id": row.retry_of_id,
         "rolled_back_by_id": row.rolled_back_by_id,
+        "replaced_by_id": row.replaced_by_id,
         "plan_hash": row.plan_hash,
         "progress": {"steps": row.step_count, **progress, "wave": row.wave_index, "waves": row.wave_count},
     }

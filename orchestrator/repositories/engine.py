@@ -274,11 +274,13 @@ def batch_failures(session: Session, deployment_id: int, batch: int) -> int:
     return int(session.execute(_BATCH_FAILURES, {"id": deployment_id, "batch": batch}).scalar() or 0)
 
 
-def startable(session: Session, row: Row[Any]) -> int | None:
-    """How many waiting steps of the current wave wait for no other one, at most as many as may run; None: it does not slide."""
+def startable(session: Session, row: Row[Any], *, room: int) -> int | None:
+    """How many waiting steps of the current wave wait for no other one, `room` at most; None: it does not slide."""
     if not row.sliding:
         return None
-    params = {"id": row.id, "wave": row.wave_index, "most": row.max_parallel}
+    if room < 1:
+        return 0
+    params = {"id": row.id, "wave": row.wave_index, "most": room}
     return int(execute(session, _STARTABLE, params).scalar_one())
 
 

@@ -33,8 +33,8 @@ _NEW = f"""
     SELECT d.id, d.release_id, d.environment, d.status, d.reason, d.rolls_back_id, d.retry_of_id, d.scheduled_for, d.expires_at,
         d.approval_rules, d.override_windows, d.strategy, d.plan_hash, d.promote_after, d.soak_seconds, d.jitter_seconds,
         d.wave_index, d.wave_count, d.step_count, d.created_at, r.version, r.name AS application,
-        u.username AS requested_by_name, {_LOOKED_AT}, NULL AS approvers, NULL AS rolled_back_by_id, NULL AS started_at,
-        NULL AS ended_at, NULL AS deployed_at, NULL AS failure, NULL AS cancel_requested_at,
+        u.username AS requested_by_name, {_LOOKED_AT}, NULL AS approvers, NULL AS rolled_back_by_id, NULL AS replaced_by_id,
+        NULL AS started_at, NULL AS ended_at, NULL AS deployed_at, NULL AS failure, NULL AS cancel_requested_at,
         {", ".join(f"0 AS n_{each}" for each in COUNTED)}
     FROM made d
     JOIN releases r ON r.id = d.release_id

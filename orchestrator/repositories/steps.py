@@ -27,15 +27,17 @@ _TRY_AGAIN = text("""
 """)
 
 _FAILED_IN = text("""
-    SELECT id, target_id, target_name FROM steps
+    SELECT id, target_name FROM steps
     WHERE deployment_id = :id AND wave_index = :wave AND status = 'failed' ORDER BY id
 """)
 
+# Not what is before them: somebody has said of it that it happened.
 _UNSKIP = text("""
     WITH opened AS (
-        UPDATE steps SET status = 'waiting', ended_at = NULL, failure = NULL
-        WHERE deployment_id = :id AND target_id = ANY(:targets) AND status = 'skipped' AND wave_index >= :wave
-        RETURNING wave_index
+        UPDATE steps s SET status = 'waiting', ended_at = NULL, failure = NULL FROM steps f
+        WHERE f.id = ANY(:steps) AND s.deployment_id = f.deployment_id AND s.target_id = f.target_id
+          AND s.status = 'skipped' AND (s.wave_index, s.position) > (f.wave_index, f.position)
+        RETURNING s.wave_index
     )
     UPDATE waves SET waiting = waiting + n, skipped = skipped - n
     FROM (SELECT wave_index, count(*) AS n FROM opened GROUP BY wave_index) o
@@ -67,10 +69,9 @@ _TOUCHED = text(f"""
         clock_timestamp() AS now
     FROM deployments d JOIN plans p ON p.deployment_id = d.id
     JOIN LATERAL (
-        SELECT count(DISTINCT s.target_id) AS of_targets, min(s.started_at) AS since, count(DISTINCT s.target_id) FILTER (
-            WHERE {BEGAN}
-              AND {CHANGES}) AS targets
-        FROM steps s WHERE s.deployment_id = d.id
+        SELECT count(DISTINCT s.target_id) AS of_targets, min(s.started_at) FILTER (WHERE s.began) AS since,
+            count(DISTINCT s.target_id) FILTER (WHERE s.began AND {CHANGES}) AS targets
+        FROM (SELECT s.target_id, s.action_index, s.started_at, {BEGAN} AS began FROM steps s WHERE s.deployment_id = d.id) s
     ) s ON true
     LEFT JOIN LATERAL (
         SELECT b.id, b.status, b.ended_at FROM deployments b WHERE b.rolls_back_id = d.id ORDER BY b.id DESC LIMIT 1
@@ -137,9 +138,9 @@ def failed_in(session: Session, deployment_id: int, wave: int) -> list[Row[Any]]
     return list(session.execute(_FAILED_IN, {"id": deployment_id, "wave": wave}))
 
 
-def unskip(session: Session, deployment_id: int, target_ids: list[int], *, from_wave: int) -> None:
-    """Have these targets wait again for what this wave and later ones have left for them."""
-    session.execute(_UNSKIP, {"id": deployment_id, "targets": target_ids, "wave": from_wave})
+def unskip(session: Session, deployment_id: int, step_ids: list[int]) -> None:
+    """Have the targets of these steps wait again for what comes behind them."""
+    session.execute(_UNSKIP, {"id": deployment_id, "steps": step_ids})
 
 
 def page(

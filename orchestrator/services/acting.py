@@ -30,16 +30,20 @@ def verbs(explanation: Explanation, actor: Actor) -> list[str]:
         found += [APPROVE, REJECT]
     if not allows(actor.role_in(row.application, row.environment), Permission.DEPLOY):
         return found
-    if status is DeploymentStatus.PAUSED and (row.n_unknown or row.answer_by is not None):
-        found.append(ANSWER)
-    if may_go_on(row):
-        found.append(PROMOTE)
+    found += asks(row)
     if status not in TERMINAL:
         return found if row.cancel_requested_at else [*found, CANCEL]
     if status is not DeploymentStatus.SUCCEEDED:
         found.append(RETRY)
     has_begun = row.started_at is not None
     return [*found, ROLL_BACK] if has_begun and row.rolled_back_by_id is None else found
+
+
+def asks(row: Row[Any]) -> list[str]:
+    """What it asks whoever may deploy there."""
+    is_paused = DeploymentStatus(row.status) is DeploymentStatus.PAUSED
+    found = [ANSWER] if is_paused and (row.n_unknown or row.answer_by is not None) else []
+    return [*found, PROMOTE] if may_go_on(row) else found
 
 
 def may_go_on(row: Row[Any]) -> bool:

@@ -198,7 +198,7 @@ def _end_unreadable(session: Session, held: Locked, attempt_id: int, row: Row[An
     tried = _Try(
         attempt_id, row.token, row.step_id, row.wave_index, row.number, row.target_id, row.target_name
     )
-    outcome = Outcome.FAILED if row.started_now else Outcome.LOST
+    outcome = Outcome.UNSTARTED if row.started_now else Outcome.LOST
     _settle(session, held, tried, Ended(outcome, failure=why, certainly_over=row.started_now))
     for other in execution.proceed(session, held):
         execution.nudge(session, held, other)

@@ -71,7 +71,8 @@ def enqueue(session: Session, order: requests.Order) -> Requested:
     for superseded in made.supersedes:
         held = execution.lock(session, superseded)
         if held is not None and held.status is DeploymentStatus.PENDING:
-            execution.supersede(session, held, by=made.id)
+            is_the_same = superseded == order.replaces_id
+            execution.supersede(session, held, by=made.id, is_the_same=is_the_same)
     requests.nudge(session, made)
     return made
 
@@ -102,7 +103,7 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
         replaces_id=deployment_id,
     )
     made = enqueue(session, order)
-    if deployments.get(session, deployment_id).status != DeploymentStatus.SUPERSEDED:  # it started meanwhile
+    if deployments.get(session, deployment_id).replaced_by_id != made.id:  # it started, or got one, meanwhile
         raise ConflictError(_NOT_PENDING.format(deployment_id))
     return made.id
 
@@ -132,7 +133,7 @@ def cancel(session: Session, deployment_id: int, *, actor: Actor, reason: str) -
     if held.status is DeploymentStatus.CANCELLED:
         return
     if held.status in TERMINAL:
-        raise ConflictError(f"deployment {deployment_id} has ended already: it {_ended(held.status)}")
+        raise ConflictError(f"deployment {deployment_id} has ended already: it {_ended(held)}")
     if held.row.undo_from is not None:
         if held.row.cancel_requested_at is not None:
             return
@@ -237,7 +238,8 @@ def _lock(session: Session, deployment_id: int, actor: Actor) -> execution.Locke
     return held
 
 
-def _ended(status: DeploymentStatus) -> str:
-    return (
-        f"was {status}" if status in {DeploymentStatus.SUPERSEDED, DeploymentStatus.EXPIRED} else str(status)
-    )
+def _ended(held: execution.Locked) -> str:
+    if held.row.replaced_by_id is not None:
+        return f"got another plan, and deployment {held.row.replaced_by_id} has its place"
+    was = "was " if held.status in {DeploymentStatus.SUPERSEDED, DeploymentStatus.EXPIRED} else ""
+    return f"{was}{held.status}"

@@ -172,7 +172,7 @@ def _snapshot(session: Session, held: Locked, timer: datetime | None) -> Snapsho
         is_rollback=row.rolls_back_id is not None,
         wave_count=row.wave_count,
         wave=wave,
-        startable=engine.startable(session, row) if going_on else None,
+        startable=engine.startable(session, row, room=row.max_parallel - wave.open) if going_on else None,
         idle_attempts=engine.idle_attempts(session, held.id) if looks and wave.open else (),
         next_lease_end=engine.next_lease_end(session, held.id) if looks and wave.running else None,
         timer=timer if calm else None,
@@ -320,6 +320,7 @@ def _replan(session: Session, held: Locked, decision: Decision) -> Decision:
     if made is None:
         return Decision(status=DeploymentStatus.RUNNING, wake_at=held.row.now, commit_by=decision.commit_by)
     nudge_advance(session, made.id, f"{held.label}, instead of {held.id}")
+    held.change.values["replaced_by_id"] = made.id
     return replace(decision, failure=f"{decision.failure}: deployment {made.id} takes its place")
 
 
@@ -373,9 +374,11 @@ def reject(session: Session, held: Locked, *, actor_id: int, reason: str, by: st
     _transition(session, held, Decision(failure=f"rejected by {by}: {reason}"), DeploymentStatus.CANCELLED)
 
 
-def supersede(session: Session, held: Locked, *, by: int) -> None:
-    """End a deployment that has not started because a newer one takes its place."""
+def supersede(session: Session, held: Locked, *, by: int, is_the_same: bool = False) -> None:
+    """End a deployment that has not started because a newer one takes its place; `is_the_same`: but for its plan."""
     engine.close_unstarted(session, held.id, StepStatus.SKIPPED)
+    if is_the_same:
+        held.change.values["replaced_by_id"] = by
     why = f"deployment {by} is newer and took its place in the queue"
     _transition(session, held, Decision(failure=why), DeploymentStatus.SUPERSEDED)
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator import clock
 from orchestrator.domain.access import Permission, allows
-from orchestrator.domain.approvals import Approver, unmet
+from orchestrator.domain.approvals import Approver, is_wanted
 from orchestrator.domain.explanation import Remedy, Verdict, verdicts
 from orchestrator.domain.forecast import Forecast, forecast
 from orchestrator.domain.gates import Blocker, Surroundings, evaluate
@@ -112,12 +112,10 @@ def _changes(
     role = actor.role_in(row.application, row.environment)
     operates, operates_all = (allows(each, Permission.OPERATE) for each in (role, actor.role))
     others = [each for each in around.approvers if each.username != actor.username]
-    mine = [each for each in around.approvers if each.username == actor.username]
     if around.approval_rules and actor.id != row.requested_by:
         is_author = releases.get(session, row.release_id).created_by == actor.id
         me = Approver(actor.username, role, now, actor.teams, is_author=is_author)
-        open_rules = [rule for rule, _ in unmet(around.approval_rules, around.approvers, now)]
-        if any(rule.accepts(me, now) and not any(rule.accepts(a, now) for a in mine) for rule in open_rules):
+        if is_wanted(around.approval_rules, around.approvers, me, now):
             yield "approve it", {"approvers": [*others, me]}
     owners: set[str | None] = {actor.username}
     if allows(role, Permission.DEPLOY):

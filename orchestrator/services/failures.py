@@ -20,7 +20,7 @@ def answer(session: Session, held: Locked, *, answer: str, step_id: int | None, 
         raise RuleViolationError("this is a rollback already; answer retry, skip or fail")
     found = steps.failed_in(session, held.id, held.wave.index)
     if answer == "retry":
-        _try_again(session, held, [(step.id, step.target_id) for step in found])
+        _try_again(session, held, [step.id for step in found])
     elif answer == "skip":
         _allow_so_many(session, held)
     else:
@@ -33,12 +33,12 @@ def answer(session: Session, held: Locked, *, answer: str, step_id: int | None, 
         execution.nudge(session, held, attempt_id)
 
 
-def _try_again(session: Session, held: Locked, failed: list[tuple[int, int]]) -> None:
+def _try_again(session: Session, held: Locked, failed: list[int]) -> None:
     """None but those of this wave: before it, no more had failed than may. As many at a time as may run side by side."""
-    for step_id, _ in failed:
+    for step_id in failed:
         steps.settle(session, step_id, old=StepStatus.FAILED, new=StepStatus.WAITING)
         execution.count_step(session, held, held.wave.index, old=StepStatus.FAILED, new=StepStatus.WAITING)
-    steps.unskip(session, held.id, [target for _, target in failed], from_wave=held.wave.index)
+    steps.unskip(session, held.id, failed)
     held.failed_targets -= len(failed)
     held.change.values["failed_targets"] = held.failed_targets
 

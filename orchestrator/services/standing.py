@@ -85,7 +85,7 @@ def standing_with(known: Successes, row: Row[Any], around: Row[Any], now: dateti
         opening=openings.opening_for(row, around.rules, now),
         override_windows=row.override_windows,
         jitter=timedelta(seconds=row.jitter_seconds),
-        approvers=[_approver(each) for each in around.approvers or ()],
+        approvers=[approver_of(each) for each in around.approvers or ()],
     )
 
 
@@ -101,7 +101,8 @@ def _health(found: Row[Any]) -> Health:
     )
 
 
-def _approver(found: dict[str, Any]) -> Approver:
+def approver_of(found: Mapping[str, Any]) -> Approver:
+    """Somebody who said yes, as a deployment is read with them."""
     at = datetime.fromtimestamp(float(found["at"]), UTC)
     return Approver(
         found["username"], Role(found["role"]), at, tuple(found["teams"]), is_author=found["is_author"]

@@ -1,13 +1,18 @@
 """One server's weight as it is to be: set, and read back until the proxy does so."""
 
+import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from orchestrator.checks.base import Probe
 from orchestrator.domain.durations import parse_duration
 from orchestrator.domain.moves import ANY_OTHER
 from orchestrator.traffic.base import Proxy, ProxyError, Server
+
+ASIDE_MILLISECONDS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +51,26 @@ class Shift:
         try:
             found = self.proxy.servers(timeout_seconds)
             if self._is_to_be_set(found):
-                self.proxy.set_weight(
-                    self.server, self.weight, timeout_seconds=timeout_seconds, before_writing=before_writing
+                set_weight = partial(
+                    self.proxy.set_weight, timeout_seconds=timeout_seconds, before_writing=before_writing
                 )
+                before = found[self.server].weight
+                set_weight(self.server, self.weight)
                 found = self.proxy.servers(timeout_seconds)
+                if self.server in found and not self._leaves_others(found):
+                    set_weight(self.server, before)
+                    _step_aside(self.server)
+                    found = self.proxy.servers(timeout_seconds)
         except ProxyError as error:
             return Probe(False, str(error))
         return self._judge(found, elapsed_seconds)
 
     def _is_to_be_set(self, found: Mapping[str, Server]) -> bool:
-        if self.server not in found or found[self.server].weight == self.weight:
-            return False
+        is_so = self.server not in found or found[self.server].weight == self.weight
+        return not is_so and self._leaves_others(found)
+
+    def _leaves_others(self, found: Mapping[str, Server]) -> bool:
+        """Whether requests have somewhere to go with that weight; others may be taken out in the same moment."""
         elsewhere = found.keys() - {self.server}
         if self.weight or not self.beside or not elsewhere:
             return True
@@ -90,3 +104,8 @@ class Shift:
         return Probe(
             False, f"{self.server} has the weight {self.weight}, but the proxy calls it {server.state}"
         )
+
+
+def _step_aside(server: str) -> None:
+    """Wait, each for a time of its own: two that were taken out in one moment would meet again at the next try."""
+    time.sleep(zlib.crc32(server.encode()) % ASIDE_MILLISECONDS / 1000)

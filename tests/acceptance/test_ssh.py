@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import Settings
+from orchestrator.repositories import steps
 from orchestrator.services import deployments
 from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import new_run
@@ -95,6 +96,8 @@ def test_a_key_that_is_not_the_recorded_one_fails_the_step_and_says_what_to_do(
     assert "is not the recorded one" in failure
     assert "releasectl targets scan" in failure
     assert not ledger.exists()
+    with world.database.reading() as session:
+        assert steps.touched(session, deployment).targets == 0
 
 
 def test_a_run_whose_host_shows_another_key_meanwhile_is_not_called_failed(

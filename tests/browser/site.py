@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -216,6 +217,16 @@ class Served:
             yield
         finally:
             self.start()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It is there, and does nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -97,3 +97,20 @@ def test_without_the_stream_pages_ask_again_and_with_it_they_stop(site: Site) ->
             expect(page.locator("[data-lost]")).to_be_hidden()
         page.goto(f"/?q={name}")
         is_streamed(page)
+
+
+def test_a_page_that_hears_nothing_of_its_stream_asks_web(site: Site) -> None:
+    """As when a machine sleeps or a network goes: the connection stands, and nobody says that it is dead."""
+    name = site.application(PIPELINE, "1.0.0")
+    with site.visitor() as visitor:
+        visitor.page.clock.install()
+        page = visitor.log_in(site.person("viewer"))
+        page.goto(f"/?q={name}")
+        is_streamed(page)
+        with site.stream.stopped():
+            made = site.api("POST", "/locks/", {"application": name, "reason": "told by web"})
+            page.clock.fast_forward(10_000)
+            expect(page.locator(f"#app-{name}")).to_contain_text("told by web")
+        site.api("DELETE", f"/locks/{made['id']}")
+        page.clock.fast_forward(10_000)
+        is_streamed(page)

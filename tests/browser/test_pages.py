@@ -6,6 +6,7 @@ With SCREENSHOTS=folder a picture of each is left there.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page
@@ -25,6 +26,8 @@ environments:
   lab:
     targets: [{name: lab-a, kind: command}, {name: lab-b, kind: command}]
     strategy: {kind: canary, canary: 1, promote: manual}
+  later:
+    targets: [{name: web-a, kind: command}]
 deploy:
   - run: |
       echo "installing $RELEASE_VERSION on $TARGET_NAME"
@@ -44,8 +47,9 @@ environments:
 deploy:
   - run: test "$RELEASE_VERSION" != 1.2.0
 """
-LONG = "an-application-whose-name-is-as-long-as-the-name-of-one-may-be"
-LONG_VERSION = "2026.11.28-rc.1+build.20261128.233015.0123456789abcdef0123456789abcdef01234567"
+BETWEEN = (600, 740, 768, 930, 1024, 1130)
+LONG = f"an-application-{'w' * 48}"
+LONG_VERSION = f"2026.11.28-rc.1+build.{'0123456789abcdef' * 6}"
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +116,7 @@ def pages(site: Site) -> Iterator[dict[str, str]]:
         "insights-deployments": "/insights/deployments?environment=staging&group=finished",
         "deploy": "/deploy",
         "deploy-plan": f"/deploy?application={shop}&version=1.1.0&environment=staging",
+        "deploy-long": f"/deploy?application={LONG}&version={quote(LONG_VERSION)}&environment=staging",
         "deploy-refused": f"/deploy?application={shop}&version=9.9.9&environment=staging",
         "calendar": "/calendar?environment=production",
         "calendar-week": "/calendar?environment=production&view=week",
@@ -161,6 +166,7 @@ def test_every_page_is_accessible_nothing_is_cut_and_no_link_leads_nowhere(
             found = page.eval_on_selector_all("a[href]", "all => all.map(each => each.href)")
             links |= {each.partition("#")[0] for each in found}
         links.remove(site.url + pages["not-found"])  # of its own parts
+        wrong += [f"the dashboard is cut at {each}" for each in BETWEEN if is_cut(page, "/", each)]
         visitor.expects = "status of 4"  # as are two that say no
         page.goto("/insights?from=2026-01-02&to=2026-01-01")
         wrong += seen_wrong(page, "invalid")
@@ -176,6 +182,12 @@ def test_every_page_is_accessible_nothing_is_cut_and_no_link_leads_nowhere(
         assert len(links) > 10
         wrong += [f"{each} is linked to" for each in sorted(links) if page.request.get(each).status != 200]
     assert wrong == []
+
+
+def is_cut(page: Page, path: str, width: int) -> bool:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(path)
+    return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))
 
 
 def seen_wrong(page: Page, name: str) -> list[str]:

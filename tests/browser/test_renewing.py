@@ -227,6 +227,24 @@ def test_a_page_that_nobody_sees_asks_nothing_until_somebody_does(scene: Scene) 
     other.close()
 
 
+def test_a_page_that_is_told_with_another_waits_for_its_turn_and_asks_once(scene: Scene) -> None:
+    first = scene.open("/audit")
+    with scene.site.visitor() as visitor:
+        page = visitor.log_in(scene.site.admin)
+        page.clock.install()
+        with page.expect_response(lambda answer: "hx-request" in answer.request.headers):
+            page.goto("/locks?all=true")
+        page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 10)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        reasons = [lock(scene), lock(scene)]
+        expect(first.locator("[data-renews]")).to_contain_text(reasons[1])
+        assert asked == []
+        page.clock.resume()
+        expect(page.locator("[data-renews]")).to_contain_text(reasons[1])
+        assert len(asked) == 1
+
+
 def test_without_the_stream_pages_ask_by_themselves(scene: Scene) -> None:
     page = scene.open("/locks?all=true")
     scene.visitor.expects = "ERR_"  # the browser says that the stream is gone

@@ -4,7 +4,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.site import PASSWORD, Site
+from tests.browser.site import Site
+from tests.browser.test_live import is_streamed
 
 PIPELINE = """\
 application: NAME
@@ -43,12 +44,6 @@ def ground(page: Page) -> str:
 
 def status(page: Page) -> str:
     return page.locator(".big").inner_text()
-
-
-def come_in(page: Page, person: str) -> None:
-    page.get_by_label("User name").fill(person)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
 
 
 def test_first_login_with_an_empty_installation_says_how_to_begin(site: Site) -> None:
@@ -131,6 +126,7 @@ def test_what_somebody_types_stays_while_the_page_changes_and_cancel_ends_it(sit
         expect(page.locator(".icon-running").first).to_have_css("animation-name", "turn")
         page.emulate_media(reduced_motion="reduce", media="print")
         expect(page.locator(".icon-running").first).to_have_css("animation-name", "none")
+        assert page.evaluate("document.getAnimations().length") == 0
         on_paper = "each => [getComputedStyle(each, '::after').content.slice(1, -1), each.title]"
         shown, exact = page.locator("#head time").first.evaluate(on_paper)
         assert shown == exact
@@ -151,7 +147,15 @@ def test_somebody_else_approves_in_a_browser_of_their_own(site: Site) -> None:
         expect(page.get_by_text("must approve").first).to_be_visible()
         expect(page.locator("summary", has_text="Approve…")).to_have_count(0)
         other = theirs.log_in(operator)
-        other.get_by_role("link", name="Inbox").click()
+        count = other.locator("[data-waits-count]")
+        waiting = int(count.inner_text())
+        assert waiting > 0
+        inbox = other.get_by_role("link", name=f"Inbox {waiting} waiting for you", exact=True)
+        is_streamed(other)
+        second = site.deploy(name, "1.0.0", "production", by=deployer)
+        expect(count).to_have_text(str(waiting + 1))
+        site.api("POST", f"/deployments/{second}/cancel", {})
+        inbox.click()
         other.get_by_role("link", name=re.compile(f"Look at it and decide about {name}")).click()
         other.locator("summary", has_text="Approve…").click()
         other.get_by_role("button", name=re.compile("^Approve shop")).click()
@@ -187,53 +191,6 @@ def test_a_freeze_stops_what_is_queued_and_its_open_page_says_so(site: Site) -> 
         expect(page.locator(".big")).to_have_text("succeeded", timeout=60_000)
 
 
-def test_a_session_that_ends_leads_its_open_page_to_the_login_and_back(site: Site) -> None:
-    name = site.application(PIPELINE, "1.0.0")
-    waiting = site.deploy(name, "1.0.0", "production")
-    person = site.person("deployer")
-    with site.visitor() as visitor:
-        visitor.expects = "401"
-        page = visitor.log_in(person)
-        page.goto(f"/deployments/{waiting}")
-        page.locator("summary", has_text="Cancel…").click()
-        page.get_by_label("Reason").fill("the fair <i>is</i> on")
-        site.api("POST", "/auth/logout", {"everywhere": True}, by=person)
-        expect(page).to_have_url(re.compile(r"/login\?next="))
-        come_in(page, person)
-        expect(page).to_have_url(re.compile(f"/deployments/{waiting}$"))
-        expect(page.get_by_label("Reason")).to_have_value("the fair <i>is</i> on")
-
-
-def test_what_was_typed_is_there_again_after_the_login_and_after_a_no_and_gone_when_it_is_done(
-    site: Site,
-) -> None:
-    person = site.person("operator")
-    with site.visitor() as visitor:
-        visitor.expects = "422"
-        page = visitor.log_in(person)
-        page.goto("/tokens")
-        page.locator("summary", has_text="New token…").click()
-        page.get_by_label("Name").fill("<b>ci</b>")
-        page.get_by_label("deploy").check()
-        site.api("POST", "/auth/logout", {"everywhere": True}, by=person)
-        make = page.get_by_role("button", name="Make it")
-        make.click()
-        come_in(page, person)
-        for box in ("read", "deploy"):
-            page.get_by_label(box).uncheck()
-        make.click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("not valid")
-        page.get_by_role("link", name="Back", exact=True).click()
-        expect(page.get_by_label("Name")).to_have_value("<b>ci</b>")
-        expect(page.get_by_label("read")).not_to_be_checked()
-        page.get_by_label("read").check()
-        make.click()
-        expect(page.get_by_role("heading", name="Your new token")).to_be_visible()
-        page.goto("/tokens")
-        page.locator("summary", has_text="New token…").click()
-        expect(page.get_by_label("Name")).to_have_value("")
-
-
 def test_without_scripts_the_pages_can_be_read_and_acted_on(site: Site) -> None:
     name = site.application(PIPELINE, "1.0.0", "3.0.0")
     running = site.deploy(name, "3.0.0")
@@ -267,6 +224,35 @@ def test_keys_and_themes(site: Site) -> None:
         page.keyboard.press("g")
         page.keyboard.press("l")
         expect(page).to_have_url(re.compile("/deployments$"))
+        page.keyboard.press("/")
+        expect(page.get_by_label("Application")).to_be_focused()
+        page.goto("/users")  # where there is nothing to be searched
+        page.keyboard.press("/")
+        expect(page.locator("#q")).to_be_focused()
+        expect(page).to_have_url(re.compile("/#q$"))
+
+
+def test_paper_has_what_is_folded_and_no_buttons_and_is_light(site: Site) -> None:
+    with site.visitor(color_scheme="dark") as visitor:
+        page = visitor.log_in(site.admin)
+        page.goto("/users")
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        buttons, ink = (
+            page.get_by_role("columnheader", name="Change"),
+            "getComputedStyle(document.body).color",
+        )
+        expect(buttons).to_be_visible()
+        on_screen = page.evaluate(ink)
+        page.emulate_media(media="print")
+        expect(buttons).to_be_hidden()
+        expect(page.get_by_role("columnheader", name="Role")).to_be_visible()
+        assert page.evaluate(ink) != on_screen
+        page.goto("/audit")
+        values = page.locator("tbody dl.data").first
+        expect(values).to_be_visible()
+        expect(values).to_contain_text("hash")
+        page.emulate_media(media="screen")
+        expect(values).to_be_hidden()
 
 
 def test_a_canary_is_promoted_from_the_inbox_and_what_differs_is_found(site: Site) -> None:

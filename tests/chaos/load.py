@@ -119,12 +119,19 @@ class Mix:
     """How often two APIs are asked at once with the same key."""
     deep: int = 2
     """How many deployments of a slot are open at a time."""
+    rest_seconds: float = 0.0
+    """How long a slot asks for no more after it has asked for one."""
 
 
 STEADY = Mix(
-    weights={"quick": 60, "noisy": 10, "long": 30}, cancels=0.0, retries=0.0, rollbacks=0.0, twins=0.0
+    weights={"quick": 60, "noisy": 10, "long": 30},
+    cancels=0.0,
+    retries=0.0,
+    rollbacks=0.0,
+    twins=0.0,
+    rest_seconds=10.0,
 )
-"""A load in which every step is to succeed at its first attempt."""
+"""A load in which every step is to succeed at its first attempt, and which leaves some of the processors' time to others."""
 
 
 class Driver(threading.Thread):
@@ -144,6 +151,7 @@ class Driver(threading.Thread):
         """Deployments that were asked for, and when each is to be cancelled."""
         self._given_up: set[int] = set()
         """Those that are to be cancelled only because they wait for so long."""
+        self._rests_until = 0.0
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -161,8 +169,9 @@ class Driver(threading.Thread):
             return
 
     def _ask_for_more(self) -> None:
-        if len(self._open) >= self._mix.deep:
+        if len(self._open) >= self._mix.deep or clock.monotonic() < self._rests_until:
             return
+        self._rests_until = clock.monotonic() + self._mix.rest_seconds
         behaviour = self._rng.choices(list(self._mix.weights), list(self._mix.weights.values()))[0]
         assert behaviour in BEHAVIOURS
         version = f"{self._rng.choice('12')}-{behaviour}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from orchestrator import clock
 from tests.chaos.applications import APPLICATIONS, ENVIRONMENTS
-from tests.chaos.campaign import drain
+from tests.chaos.campaign import drain, idle_share, processor_seconds
 from tests.chaos.evidence import Evidence
 from tests.chaos.followers import Crowd
 from tests.chaos.installation import APIS, BEATS, STREAM, Installation, Shape
@@ -30,10 +30,12 @@ def restarts(folder: Path, *, rounds: int, seed: int, say: Say) -> Report:
             driver.start()
         crowd = Crowd.of(made.installed.stream_url, made.desk, made.observer, seed=seed)
         slowest: dict[str, float] = {}
+        before = processor_seconds()
         for number in range(1, rounds + 1):
             threading.Event().wait(_PAUSE_SECONDS)
             _replace_all(made.installed, slowest)
             say(f"{number} of {rounds} rolling restarts; {len(made.observer.ended)} deployments ended")
+        spare = idle_share(before, processor_seconds())
         open_ids = drain(made, working, crowd)
         with made.evidence() as evidence:
             evidence.followed = crowd.followed
@@ -42,6 +44,7 @@ def restarts(folder: Path, *, rounds: int, seed: int, say: Say) -> Report:
             starts, records = _delays(evidence)
         report.stuck = open_ids
         report.faults = {"rolling restart of all processes": rounds}
+        report.extra["processors idle meanwhile"] = f"{spare:.0%}"
         for what, delays in (("start", starts), ("record", records)):
             values = [seconds for seconds, _ in delays]
             report.extra[f"delay of a {what} p50 / p99 / max"] = (
@@ -128,7 +131,8 @@ def _unsteady(evidence: Evidence) -> list[Violation]:
     found = [
         Violation("interrupted", f"run {row.run} ended as {row.outcome}: {row.failure}")
         for row in evidence.attempts
-        if row.outcome != "succeeded" and not (row.outcome == "aborted" and row.deployment_id in wanted)
+        if row.outcome != "succeeded"
+        and not (row.outcome in {"aborted", "unstarted"} and row.deployment_id in wanted)
     ]
     starts, records = _delays(evidence)
     waited_for_workers = any(entry for entry in evidence.accepted if entry.startswith("backlog-"))

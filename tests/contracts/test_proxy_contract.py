@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.checks.base import Probe
 from orchestrator.domain.errors import SettingsRefusedError
 from orchestrator.domain.moves import ANY_OTHER
 from orchestrator.testing.proxies import ProxyContract, Site
@@ -89,6 +90,21 @@ class TestHaproxy(ProxyContract):
         assert proxy.servers(5)["old"] == Server(100, True, 0, "UP")
         proxy.set_weight("new", 1, timeout_seconds=5, before_writing=at_any_time)
         assert shift.probe(5, elapsed_seconds=0, before_writing=at_any_time).ok
+
+    def test_of_two_that_are_taken_out_in_one_moment_one_keeps_its_requests(self, site: Site) -> None:
+        proxy = HaproxyProxy.from_settings(site.settings)
+        proxy.set_weight("new", 100, timeout_seconds=5, before_writing=at_any_time)
+        old, new = (Shift(proxy=proxy, server=each, weight=0, beside=(ANY_OTHER,)) for each in ("old", "new"))
+        done: list[Probe] = []
+
+        def meanwhile() -> None:
+            if not done:  # it has seen that the other one gets requests, and is about to write
+                done.append(new.probe(5, elapsed_seconds=0, before_writing=at_any_time))
+
+        kept = old.probe(5, elapsed_seconds=0, before_writing=meanwhile)
+        assert (done[0].ok, kept.ok) == (True, False)
+        assert "keeps its weight 100: nothing goes to any other" in kept.detail
+        assert [proxy.servers(5)[each].weight for each in ("old", "new")] == [100, 0]
 
     @pytest.mark.parametrize("backend", ["shop;shutdown sessions server shop/old", "a b", "", "shop\n"])
     def test_a_name_that_is_more_than_a_name_is_refused(self, site: Site, backend: str) -> None:

@@ -4,11 +4,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 from flask import Flask
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from orchestrator import db
 from orchestrator.repositories import heartbeats
 from orchestrator.revisions import known_revisions
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, Person, world
@@ -34,6 +38,68 @@ def test_without_postgres_the_answer_is_try_again(world: ApiWorld) -> None:
     assert (health.status_code, health.get_json()["status"]) == (503, "unavailable")
     assert client.get("/health/ready").status_code == 503
     assert client.get("/health/live").status_code == 200
+
+
+def test_a_page_offers_to_try_again_what_can_be_asked_for_again(world: ApiWorld) -> None:
+    browser, _ = world.browser("viewer")
+    client = world.another(database_url=NOWHERE).test_client()
+    cookie = browser.get_cookie("session")
+    assert cookie is not None
+    client.set_cookie("session", cookie.value)
+    sent = {"Origin": "http://localhost"}
+    asked, told = client.get("/locks"), client.post("/locks/7/release", data={}, headers=sent)
+    assert [answer.status_code for answer in (asked, told)] == [503, 503]
+    assert ">Try again</a>" in asked.text
+    assert ">Try again</a>" not in told.text
+
+
+def test_what_somebody_else_holds_for_long_is_busy_and_not_away(
+    world: ApiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "LOCK_MILLISECONDS", 100)
+    deployment = world.deploy(world.application("1.0.0"), "1.0.0")
+    path = f"/deployments/{deployment['id']}"
+    browser, form_token = world.browser("admin")
+    client = world.another().test_client()
+    client.set_cookie("session", browser.get_cookie("session").value)  # type: ignore[union-attr]
+    with world.database.transaction() as session:
+        session.execute(text("SELECT FROM deployments WHERE id = :id FOR UPDATE"), {"id": deployment["id"]})
+        answer = Person(client, world.admin.tokens).post(f"{path}/cancel", json={})
+        form = {"form_token": form_token, "reason": ""}
+        page = client.post(f"{path}/cancel", data=form, headers={"Origin": "http://localhost"})
+    said = "somebody else is changing the same, and takes long: nothing was changed, try again soon"
+    assert (answer.status_code, answer.get_json()["code"], answer.get_json()["detail"]) == (503, "busy", said)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert (page.status_code, page.headers["Retry-After"]) == (503, answer.headers["Retry-After"])
+    assert said in page.text
+    assert world.admin.get(path).get_json()["cancel_requested_at"] is None
+
+
+@pytest.mark.parametrize("broken_off", ["SET LOCAL statement_timeout = 20", "SET LOCAL lock_timeout = 20"])
+def test_a_statement_that_postgres_broke_off_is_no_sign_that_it_is_away(
+    world: ApiWorld, broken_off: str
+) -> None:
+    ours = db.Database(world.settings)
+    with ours.transaction() as holds, ours.reading() as waits:
+        holds.execute(text("LOCK TABLE heartbeats"))
+        waits.execute(text(broken_off))
+        with pytest.raises(OperationalError) as caught:
+            waits.execute(text("SELECT FROM heartbeats"))
+    ours.close()
+    assert db.refusal(caught.value).code == "busy"
+
+
+def test_a_pool_that_is_used_up_is_no_sign_that_postgres_is_away(
+    world: ApiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "POOL_SECONDS", 0.1)
+    ours = db.Database(replace(world.settings, db_pool_size=1))
+    with ours.reading() as holds, ours.reading() as waits:
+        holds.execute(text("SELECT 1"))
+        with pytest.raises(PoolTimeoutError) as caught:
+            waits.execute(text("SELECT 1"))
+    ours.close()
+    assert db.refusal(caught.value).code == "busy"
 
 
 AWAY_ON_EVERY_ROUTE = {

@@ -74,9 +74,17 @@ def test_a_new_plan_takes_the_place_of_one_that_waits(world: ApiWorld) -> None:
     assert answer.status_code == 202
     made = answer.get_json()
     assert (made["version"], made["environment"], made["status"]) == ("1.0", "production", "pending")
-    assert world.admin.get(f"/deployments/{waiting['id']}").get_json()["status"] == "superseded"
+    found = world.admin.get(f"/deployments/{waiting['id']}").get_json()
+    assert (found["status"], found["replaced_by_id"]) == ("superseded", made["id"])
+    page = world.browser("viewer")[0].get(f"/deployments/{waiting['id']}").text
+    assert f'<dt>Replaced by</dt><dd><a href="/deployments/{made["id"]}">' in page
     again = world.admin.post(f"/deployments/{waiting['id']}/replan", json={})
     assert again.status_code == 409
+    cancel = world.admin.post(f"/deployments/{waiting['id']}/cancel", json={})
+    assert (cancel.status_code, cancel.get_json()["detail"]) == (
+        409,
+        f"deployment {waiting['id']} has ended already: it got another plan, and deployment {made['id']} has its place",
+    )
 
 
 def test_only_admins_say_who_is_in_a_team(world: ApiWorld) -> None:

@@ -11,6 +11,7 @@ import pytest
 from orchestrator import clock
 from orchestrator.db import Database
 from orchestrator.domain.access import Role
+from orchestrator.domain.errors import ConflictError
 from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import users
 from orchestrator.services import approvals, attempts, deployments, execution, locks, pipelines, windows
@@ -305,3 +306,21 @@ def test_a_freeze_stops_all_that_were_queued_for_a_window_before(world: World) -
         assert world.advance(each, worker()) is None
     assert world.column("SELECT DISTINCT held_by FROM deployments") == ["freeze"]
     assert world.column("SELECT DISTINCT status FROM deployments") == ["pending"]
+
+
+def test_of_two_who_replan_in_one_moment_one_does(world: World) -> None:
+    deployment = request(world, "staging")
+
+    def replan_too() -> None:
+        with world.database.transaction() as session:
+            deployments.replan(session, deployment, actor=world.actor)
+
+    with ThreadPoolExecutor(1) as other:
+        with world.database.transaction() as session:
+            made = deployments.replan(session, deployment, actor=world.actor)
+            done = other.submit(replan_too)
+            while not done.done() and not world.scalar(WAITS):
+                wait([done], timeout=0.02)
+        with pytest.raises(ConflictError):
+            done.result()
+    assert world.column("SELECT id FROM deployments WHERE status = 'pending'") == [made]

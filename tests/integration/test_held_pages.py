@@ -62,6 +62,19 @@ def test_a_canary_is_promoted_by_who_may(world: ApiWorld, engine: World) -> None
     assert promote(deployer, deployers, made) == 400, "it waits for nothing any more"
 
 
+def test_who_claims_a_canary_is_the_one_who_promotes_it(world: ApiWorld, engine: World) -> None:
+    made = started(engine, CANARY, THREE)
+    (one, ones), (other, others) = world.browser("deployer"), world.browser("deployer")
+    path = f"/deployments/{made}"
+    assert f'formaction="{path}/claim"' in one.get(path).text
+    assert one.post(f"{path}/claim", data={"form_token": ones}, headers=OURS).status_code == 303
+    assert "has claimed it, and nobody else is heard" in other.get(path).text
+    assert promote(other, others, made) == 409
+    assert promote(one, ones, made) == 303
+    play(engine, made)
+    assert engine.status(made) == "succeeded"
+
+
 def test_a_canary_that_is_stopped_says_what_becomes_of_it(world: ApiWorld, engine: World) -> None:
     made = started(engine, CANARY, THREE)
     client, token = world.browser("deployer")

@@ -1,5 +1,6 @@
 """A Postgres or a Redis that is there and says nothing, as when its process is stopped or its network is cut."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +13,9 @@ from sqlalchemy import text
 from tests.acceptance.fleet import eventually
 from tests.chaos.proxy import Mode, Proxy
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, Person, world
-from tests.integration.stream_world import StreamWorld, running, stream_server, streams
+from tests.integration.stream_world import Listener, StreamWorld, running, stream_server, streams
 from tests.integration.test_api_outages import AWAY_ON_EVERY_ROUTE, on_every_route
+from tests.integration.test_live_pages import listen, ticket_of
 
 __all__ = ["streams", "world"]
 
@@ -103,6 +105,32 @@ def test_followers_hear_of_a_postgres_that_keeps_still(
         assert there.get("/health/live", {}).status == 200
         proxy.heal()
         eventually(lambda: there.follow(deployment).status == 200, "it serves again")
+
+
+def test_open_pages_are_sent_to_web_before_programs_are_sent_away(
+    streams: StreamWorld, world: ApiWorld, proxy: Proxy, tmp_path: Path
+) -> None:
+    """Web tells people that what they see may be old; a program waits for longer, and misses nothing."""
+    claim = streams.running()
+    deployment = claim.work.deployment_id
+    browser, _ = world.browser("viewer")
+    url = through(proxy, POSTGRES, world.settings.database_url)
+    with running(stream_server(world, tmp_path, DATABASE_URL=url)) as server:
+        program = streams.on(server).follow(deployment)
+        program.until("status")
+        log = f"/api/v1/deployments/{deployment}/stream?ticket={ticket_of(browser)}"
+        pages = [
+            listen(streams.on(server), "dashboard", "", ticket_of(browser)),
+            Listener(server.port, log, {}),
+        ]
+        for page, first in zip(pages, ("view", "status"), strict=True):
+            page.until(first)
+        proxy.turn(POSTGRES, Mode.STALLED)
+        for page in pages:
+            assert json.loads(page.until("cut")[-1].data)["code"] == "unavailable"
+        proxy.heal()
+        streams.end(claim)
+        assert "cut" not in [each.type for each in program.until("end")]
 
 
 def test_a_redis_that_keeps_still_takes_nothing_from_the_api(world: ApiWorld, proxy: Proxy) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from orchestrator.client.sse import ServerEvent
 from orchestrator.services import tokens
-from tests.integration.api_world import ApiWorld, world
+from tests.integration.api_world import ApiWorld, pipeline_of, world
 from tests.integration.stream_world import Listener, StreamWorld, running, stream_server, streams
 
 __all__ = ["streams", "world"]
@@ -51,8 +51,8 @@ def html_of(event: ServerEvent) -> str:
     return "".join(json.loads(event.data)["pieces"].values()) if event.type == "pieces" else ""
 
 
-def ticket_of(browser: FlaskClient) -> str:
-    answer = browser.get("/live/ticket")
+def ticket_of(browser: FlaskClient, page: str = "") -> str:
+    answer = browser.get(f"/live/ticket?page={page}")
     assert answer.status_code == 200
     return str(answer.get_json()["ticket"])
 
@@ -62,9 +62,11 @@ def listen(streams: StreamWorld, view: str, what: object, ticket: str) -> Listen
     return Listener(streams.server.port, path, {})
 
 
-def opened(streams: StreamWorld, view: str, what: object = "", role: str = "viewer") -> Page:
+def opened(
+    streams: StreamWorld, view: str, what: object = "", *, role: str = "viewer", page: str = ""
+) -> Page:
     browser, _ = streams.api.browser(role)
-    return Page(streams.api, browser, listen(streams, view, what, ticket_of(browser)))
+    return Page(streams.api, browser, listen(streams, view, what, ticket_of(browser, page)))
 
 
 def test_a_page_is_sent_all_first_and_then_what_changes(streams: StreamWorld) -> None:
@@ -147,6 +149,42 @@ def test_the_inbox_is_of_who_looks(streams: StreamWorld) -> None:
     page = opened(streams, "inbox")
     assert "Nothing waits for you" in html_of(next(iter(page.listener.events())))
     page.listener.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "view", "page"), [("/", "dashboard", ""), ("/releases", "news", "dashboard.release_list")]
+)
+def test_every_page_is_told_how_much_waits_for_who_looks(
+    streams: StreamWorld, path: str, view: str, page: str
+) -> None:
+    name = streams.api.application("1.0")
+    asks = pipeline_of(name).replace("    after: staging\n", "    approvals: [{role: operator}]\n")
+    assert streams.api.apply(name, asks).status_code == 200
+    deployer = streams.api.person("deployer")
+    people = [opened(streams, view, role=role, page=page) for role in ("operator", "viewer")]
+    counts = [count_of(each.listener) for each in people]
+    assert counts == [counted(each.browser.get(path).text) for each in people]
+    body = {"application": name, "version": "1.0", "environment": "production"}
+    made = deployer.post("/deployments/", json=body).get_json()["id"]
+    assert count_of(people[0].listener) == counts[0] + 1
+    assert streams.person.post(f"/deployments/{made}/approve", json={}).status_code == 202
+    assert count_of(people[0].listener) == counts[0]
+    nothing = people[1].browser.get(path).text
+    assert counted(nothing) == people[1].browser.get("/inbox/count").get_json()["count"] == 0
+    assert "data-waits hidden>" in nothing
+    for each in people:
+        each.listener.close()
+
+
+def count_of(listener: Listener) -> int:
+    """How much waits, as the page is told next."""
+    return int(json.loads(listener.until("waits")[-1].data)["count"])
+
+
+def counted(page: str) -> int:
+    found = re.search(r"<span data-waits-count>(\d+)</span><span class=\"unseen\"> waiting for you", page)
+    assert found
+    return int(found[1])
 
 
 def test_who_logs_out_is_sent_away(streams: StreamWorld) -> None:

@@ -257,9 +257,10 @@ def test_a_new_plan_takes_the_old_ones_place_in_any_queue(world: World, policy: 
     source = PIPELINE.replace("  staging:\n", f"  staging:\n    queue: {policy}\n")
     with world.database.transaction() as session:
         pipelines.apply(session, name="shop", source=source, actor=world.actor)
-    deployment = world.request("1.0.0")
-    made = replan(world, deployment)
-    assert (world.status(deployment), world.status(made)) == ("superseded", "pending")
+    waits = world.request("1.0.0")
+    made = replan(world, waits)
+    assert (world.status(waits), world.status(made)) == ("superseded", "pending")
+    assert (world.get(waits).replaced_by_id, world.get(made).replaced_by_id) == (made, None)
 
 
 def test_a_team_approves_and_not_who_recorded_the_release(world: World) -> None:

@@ -33,6 +33,7 @@ def instead_of(world: World, deployment: int, why: str) -> int:
     newest = world.scalar("SELECT max(id) FROM deployments")
     assert isinstance(newest, int)
     assert (row.status, row.failure) == ("superseded", f"{why}: deployment {newest} takes its place")
+    assert row.replaced_by_id == newest
     return newest
 
 

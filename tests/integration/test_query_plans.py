@@ -15,6 +15,7 @@ from orchestrator.presenting.pages.deployments import Asked
 from orchestrator.repositories import deployments as rows
 from orchestrator.repositories import heartbeats, installations, waking
 from orchestrator.services import deployments
+from orchestrator.services import inbox as waiting
 from tests.integration.engine_world import World, worker
 
 # 10,000 that wait (half behind the slot, half for their promotion) and 10,000 that ended, each with a wave and a step.
@@ -121,6 +122,7 @@ def test_no_open_page_reads_a_whole_table(world: World, executed: dict[str, Any]
     with world.database.reading() as session:
         grid.read(session, part="", actor=world.actor)
         inbox.read(session, actor=world.actor)
+        waiting.read(session)
         deployment.read(session, failed, actor=world.actor)
         for asked in (
             Asked(),

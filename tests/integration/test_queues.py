@@ -110,8 +110,9 @@ def test_the_latest_takes_the_place_of_what_waits_but_not_of_what_runs(world: Wo
     assert world.advance(running, worker()) is not None
     second, third = request(world, "1.1.0"), request(world, "1.2.0")
     assert [world.status(each) for each in (running, second, third)] == ["running", "superseded", "pending"]
-    why = world.get(second).failure
-    assert why == f"deployment {third} is newer and took its place in the queue"
+    row = world.get(second)
+    assert row.failure == f"deployment {third} is newer and took its place in the queue"
+    assert row.replaced_by_id is None  # it is another release
     events = "SELECT kind FROM events WHERE deployment_id = :id ORDER BY seq"
     assert world.column(events, id=second) == ["deployment.requested", "deployment.superseded"]
 

@@ -1,6 +1,7 @@
 """Pages that ask web for what changed: the part they ask for, what they are told of, and by whom."""
 
 import html
+import json
 import re
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -18,9 +19,10 @@ from tests.integration.api_world import ApiWorld, world
 from tests.integration.engine_world import PIPELINE
 from tests.integration.stream_world import Listener, StreamWorld, streams
 from tests.integration.test_following import fails_at
+from tests.integration.test_query_counts import statements
 from tests.integration.test_target_pages import ASKED, answer
 
-__all__ = ["streams", "world"]
+__all__ = ["statements", "streams", "world"]
 
 OURS = {"Origin": "http://localhost"}
 ASKS = {"HX-Request": "true"}
@@ -93,6 +95,8 @@ def test_a_page_holds_the_part_that_it_asks_for_again(world: ApiWorld, there: Th
     assert (page.status_code, part.status_code) == (200, 200)
     assert f'data-renews="{endpoint(view)}"' in page.text
     assert "<html" not in part.text
+    assert re.search(r'data-took="\d+\.\d"', page.text)
+    assert re.fullmatch(r"part;dur=\d+\.\d", part.headers["Server-Timing"])
     if view in NEVER_THE_SAME:
         return
     assert part.text.strip() in page.text
@@ -100,6 +104,23 @@ def test_a_page_holds_the_part_that_it_asks_for_again(world: ApiWorld, there: Th
     assert [tag] == [html.unescape(each) for each in re.findall(r'data-etag="([^"]*)"', page.text)]
     again = client.get(there.path(view), headers={**ASKS, "If-None-Match": tag})
     assert (again.status_code, again.data) == (304, b"")
+
+
+def test_how_much_waits_is_asked_for_once_by_a_page_and_by_no_part(
+    world: ApiWorld, statements: list[str]
+) -> None:
+    client, _ = world.browser("operator")
+    asked = {}
+    for path, headers in (("/locks", {}), ("/locks", ASKS), ("/", {}), ("/dashboard/grid", {})):
+        statements.clear()
+        assert client.get(path, headers=headers).status_code == 200
+        asked[path, bool(headers)] = sum("AS author_id" in each for each in statements)
+    assert asked == {
+        ("/locks", False): 1,
+        ("/locks", True): 0,
+        ("/", False): 1,
+        ("/dashboard/grid", False): 0,
+    }
 
 
 def test_a_plan_is_another_one_only_when_something_it_depends_on_has_changed(world: ApiWorld) -> None:
@@ -147,10 +168,24 @@ def test_a_page_is_told_when_to_ask(streams: StreamWorld) -> None:
     made = streams.person.post("/locks/", json={"application": "shop", "reason": "told by the stream"})
     assert made.status_code == 201
     while "told by the stream" not in shown.text:
-        assert listener.until("news")[-1].data == "{}", "it says nothing of what happened"
+        assert json.loads(listener.until("news")[-1].data).keys() == {"turn", "of"}, "not what happened"
         shown = client.get("/locks", headers=ASKS)
     streams.person.call("DELETE", f"/locks/{made.get_json()['id']}")
     listener.close()
+
+
+def test_pages_that_are_told_together_have_a_turn_each(streams: StreamWorld) -> None:
+    client, _ = streams.api.browser("viewer")
+    both = [listen(streams, ask_for_ticket(client, "people.token_list")[1]) for _ in range(2)]
+    comes = [json.loads(each.until("news")[-1].data) for each in both]
+    assert all(each["of"] == each["turn"] + 1 for each in comes), "those that were here before go first"
+    assert comes[0]["turn"] < comes[1]["turn"]
+    assert streams.person.post("/tokens/", json={"name": "ci", "scopes": ["read"]}).status_code == 201
+    told = [json.loads(each.until("news")[-1].data) for each in both]
+    assert sorted(each["turn"] for each in told) == [0, 1]
+    assert [each["of"] for each in told] == [2, 2]
+    for each in both:
+        each.close()
 
 
 def test_nobody_is_told_of_what_they_may_not_see(streams: StreamWorld) -> None:

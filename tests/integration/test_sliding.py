@@ -7,7 +7,7 @@ from orchestrator.presenting.foreseen import present_foreseen
 from orchestrator.services import deployments, foreseeing, rollbacks
 from orchestrator.services.attempts import Claim
 from tests.integration.engine_world import World, worker
-from tests.integration.test_rolling import rolling, started, through
+from tests.integration.test_rolling import TARGETS, rolling, started, through
 from tests.integration.time_travel import BEGINNING, Clocks, clocks, use_pipeline, world
 
 __all__ = ["clocks", "world"]
@@ -22,6 +22,15 @@ def said(claim: Claim | None) -> str:
 def go_on(world: World, claim: Claim | None) -> Claim | None:
     assert claim is not None
     return world.finish(claim, by=worker())
+
+
+def asked_in_production(world: World, *, batch: int) -> None:
+    """Four that slide, and a person who is asked when one has failed."""
+    use_pipeline(
+        world,
+        f"    after: staging\n    targets: {TARGETS}\n    strategy: {{kind: rolling, batch: 1}}\n    on_failure: rollback",
+        f"    targets: {FOUR}\n    strategy: {{kind: rolling, batch: {batch}, mode: sliding}}\n    on_failure: {{pause: 1h}}",
+    )
 
 
 def statuses(world: World, deployment: int) -> dict[str, list[str]]:
@@ -87,12 +96,7 @@ def test_past_the_budget_nothing_more_begins_and_a_rollback_goes_to_those_that_w
 
 
 def test_a_person_who_says_retry_gets_all_that_was_left_for_it(world: World, clocks: Clocks) -> None:
-    use_pipeline(
-        world,
-        "    after: staging\n    targets: [{name: web-a, kind: noop}, {name: web-b, kind: noop}, {name: web-c, kind: noop}]\n"
-        "    strategy: {kind: rolling, batch: 1}\n    on_failure: rollback",
-        f"    targets: {FOUR}\n    strategy: {{kind: rolling, batch: 2, mode: sliding}}\n    on_failure: {{pause: 1h}}",
-    )
+    asked_in_production(world, batch=2)
     deployment = world.request("1.0.0", "production")
     world.run_to_end(deployment, {"web-a": Outcome.FAILED})
     assert world.status(deployment) == "paused"
@@ -101,6 +105,30 @@ def test_a_person_who_says_retry_gets_all_that_was_left_for_it(world: World, clo
     through(world, deployment)
     assert world.status(deployment) == "succeeded"
     assert set(map(tuple, statuses(world, deployment).values())) == {("succeeded", "succeeded")}
+
+
+def test_what_a_person_said_had_happened_is_not_done_again_when_what_follows_is(
+    world: World, clocks: Clocks
+) -> None:
+    asked_in_production(world, batch=1)
+    deployment = world.request("1.0.0", "production")
+    install = world.advance(deployment, worker())
+    assert install is not None
+    world.finish(install, Outcome.LOST)
+    with world.database.transaction() as session:
+        deployments.answer(session, deployment, answer="skip", step_id=None, actor=world.actor)
+    for _ in range(2):  # `./check` has one more try
+        check = world.advance(deployment, worker())
+        assert said(check) == "web-a: ./check"
+        assert check is not None
+        world.finish(check, Outcome.FAILED)
+        clocks.go(60)
+    assert world.status(deployment) == "paused"
+    with world.database.transaction() as session:
+        deployments.answer(session, deployment, answer="retry", step_id=None, actor=world.actor)
+    assert statuses(world, deployment)["web-a"] == ["skipped", "ready"]
+    assert world.run_to_end(deployment) == "succeeded"
+    assert statuses(world, deployment)["web-a"] == ["skipped", "succeeded"]
 
 
 def test_a_cancel_ends_it_with_what_ran(world: World, clocks: Clocks) -> None:

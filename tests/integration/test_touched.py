@@ -8,7 +8,7 @@ from api.schemas.touched import present
 from orchestrator.domain.errors import NotFoundError
 from orchestrator.domain.statuses import Outcome
 from orchestrator.repositories import steps
-from orchestrator.services import rollbacks
+from orchestrator.services import deployments, rollbacks
 from tests.integration.engine_world import World, worker
 from tests.integration.time_travel import BEGINNING, Clocks, clocks, use_pipeline, world
 
@@ -62,6 +62,32 @@ def test_what_was_rolled_back_was_touched_until_the_rollback_had_succeeded(
         "until": begun + timedelta(seconds=120),
         "seconds": 120.0,
     }
+
+
+def test_what_was_refused_before_anything_began_was_not_touched(world: World, clocks: Clocks) -> None:
+    """A host key that changed, say; behind it, a host that could not be reached, before its deployment was cancelled."""
+    use_pipeline(world, "kind: all-at-once, max_failures: 1", "kind: all-at-once, max_failures: 3")
+    clocks.go(60)
+    made = world.request("1.0.0", "lab")
+    assert world.run_to_end(made, dict.fromkeys(("lab-a", "lab-b", "lab-c"), Outcome.UNSTARTED)) == "failed"
+    assert (touched(world, made)["targets"], touched(world, made)["since"]) == (0, None)
+    made = world.request("1.0.0", "lab")
+    assert world.run_to_end(made, {"lab-a": Outcome.UNSTARTED}) == "failed"
+    assert touched(world, made)["targets"] == 2
+
+
+def test_one_that_was_to_be_tried_again_and_was_cancelled_was_not_touched(
+    world: World, clocks: Clocks
+) -> None:
+    use_pipeline(world, "  - run: ./install\n", "  - run: ./install\n    retries: 1\n")
+    made = world.request("1.0.0")
+    claim = world.advance(made, worker())
+    assert claim is not None
+    world.finish(claim, Outcome.UNREACHABLE)
+    with world.database.transaction() as session:
+        deployments.cancel(session, made, actor=world.actor, reason="")
+    assert world.status(made) == "cancelled"
+    assert (touched(world, made)["targets"], touched(world, made)["since"]) == (0, None)
 
 
 def test_one_that_is_not_there_is_not_found(world: World) -> None:

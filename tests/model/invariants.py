@@ -68,6 +68,10 @@ def _tried_again_unasked(now: Evidence) -> Found:
     for attempt in now.attempts:
         if (attempt.step_id, attempt.number - 1) in lost and attempt.step_id not in harmless | told:
             yield f"attempt {attempt.id} follows one that was lost, and nobody said so"
+    vouched = {event.data.get("step") for event in now.events if event.data.get("answer") == "skip"}
+    for step in now.steps:
+        if step.id in vouched and step.status != "skipped":
+            yield f"step {step.id} is {step.status}, and a person had said that it happened"
 
 
 def _cut_off(now: Evidence) -> set[str]:
@@ -239,6 +243,17 @@ def counts_add_up(now: Evidence, _site: Site) -> Found:
             yield f"deployment {row.id} counts {row.failed_targets} failed targets of {len(failed[row.id])}"
 
 
+def targets_go_in_order(now: Evidence, _site: Site) -> Found:
+    """No step of a target is open while one before it is not over, also where a wave has several of its steps."""
+    before: dict[tuple[int, int], int] = {}
+    for step in sorted(now.steps, key=lambda each: (each.deployment_id, each.wave_index, each.position)):
+        target = (step.deployment_id, step.target_id)
+        if step.status in OPEN and target in before:
+            yield f"step {step.id} is {step.status} before step {before[target]} of its target is over"
+        if step.status in OPEN | {"waiting", "unknown"}:
+            before[target] = step.id
+
+
 def waits_are_kept(now: Evidence, _site: Site) -> Found:
     """Nothing of a later wave is started before the wait after the wave before it is over, by a clock that may be set back."""
     steps = defaultdict(list)
@@ -268,5 +283,6 @@ INVARIANTS: dict[str, Callable[[Evidence, Site], Found]] = {
     "I10": logs_hold_every_byte,
     "I12": targets_agree,
     "counts": counts_add_up,
+    "order": targets_go_in_order,
     "waits": waits_are_kept,
 }

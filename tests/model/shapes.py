@@ -51,7 +51,16 @@ strategies = st.builds(
     st.integers(1, 2),
     st.integers(1, 3),
     st.sampled_from([0, 0, 1]),
-    st.sampled_from([{}, {}, {"settle": "30s"}, {"max_batch_failures": 0}, {"zone": "zone", "bake": "90s"}]),
+    st.sampled_from(
+        [
+            {},
+            {"settle": "30s"},
+            {"max_batch_failures": 0},
+            {"zone": "zone", "bake": "90s"},
+            {"mode": "sliding"},
+            {"mode": "sliding", "zone": "zone", "bake": "90s"},
+        ]
+    ),
 )
 actions = st.builds(
     lambda retries, idempotent, timeout: {

@@ -10,7 +10,7 @@ from orchestrator.domain.engine import HAND_OUT_AT_ONCE, Decision, Snapshot, dec
 from orchestrator.domain.gates import Blocker
 from orchestrator.domain.statuses import TERMINAL, DeploymentStatus, Outcome, StepStatus, may_follow
 from orchestrator.domain.verdicts import judge
-from tests.model.toy import Toy, lay_out
+from tests.model.toy import Toy, lay_out, slide
 from tests.unit.test_engine import NOW, snapshots
 
 D, S = DeploymentStatus, StepStatus
@@ -18,10 +18,14 @@ LIVING = frozenset(D) - TERMINAL
 CLOSED = {S.SUCCEEDED, S.FAILED, S.SKIPPED, S.CANCELLED}
 
 toys = st.builds(
-    lambda targets, actions, batch, **others: Toy(lay_out(targets, actions=actions, batch=batch), **others),
+    lambda targets, actions, batch, **others: Toy(
+        lay_out(targets, actions=actions, batch=batch) if batch else slide(targets, actions=actions),
+        sliding=not batch,
+        **others,
+    ),
     st.integers(1, 5),
     st.integers(1, 3),
-    st.integers(1, 5),
+    st.sampled_from([0, 0, 1, 2, 3, 4, 5]),
     max_failures=st.integers(0, 2),
     max_parallel=st.integers(1, 4),
     retries=st.integers(0, 2),
@@ -117,7 +121,7 @@ def test_another_try_begins_only_when_the_last_is_certainly_over_and_harmless(
     assert (verdict.retry_at is not None) == (verdict.status is S.READY)
     if verdict.status is S.READY:
         assert certainly_over and not cancelling
-        assert outcome in {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNREACHABLE} or (
+        assert outcome in {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.UNREACHABLE, Outcome.UNSTARTED} or (
             outcome is Outcome.LOST and idempotent
         )
         assert attempt <= max(retries, 1)
@@ -152,6 +156,8 @@ def _check(toy: Toy, before: list[StepStatus], decisions: list[Decision]) -> Non
     assert all(may_follow(old, new) for old, new in zip(toy.history, toy.history[1:], strict=False))
     assert sum(step.open for step in toy.steps) <= toy.max_parallel
     assert all(step.wave == toy.wave for step in toy.steps if step.open or step.status is S.UNKNOWN)
+    busy = [step.target for step in toy.steps if step.open or step.status is S.UNKNOWN]
+    assert len(busy) == len(set(busy))
     over = {
         step.id
         for step, old in zip(toy.steps, before, strict=True)

@@ -48,6 +48,8 @@ class Toy:
     """After each wave."""
     max_wave_failures: int | None = None
     """A batch here is a wave."""
+    sliding: bool = False
+    """There is one wave, in which each target goes through its steps by itself."""
     next_wave_at: datetime | None = None
     blockers: tuple[Blocker, ...] = ()
     status: DeploymentStatus = DeploymentStatus.PENDING
@@ -62,6 +64,16 @@ class Toy:
     def current(self) -> list[ToyStep]:
         """The steps of the current wave."""
         return [step for step in self.steps if step.wave == self.wave]
+
+    def startable(self) -> list[ToyStep]:
+        """The waiting steps of the current wave; where it slides, those before which none of their target is left."""
+        if not self.sliding:
+            return [step for step in self.current() if step.status is S.WAITING]
+        first: dict[int, ToyStep] = {}
+        for step in self.current():
+            if step.open or step.status in {S.WAITING, S.UNKNOWN}:
+                first.setdefault(step.target, step)
+        return [step for step in first.values() if step.status is S.WAITING]
 
     def count(self, status: StepStatus) -> int:
         return sum(step.status is status for step in self.current())
@@ -90,6 +102,7 @@ class Toy:
                 self.count(S.RUNNING),
                 self.count(S.UNKNOWN),
             ),
+            startable=len(self.startable()) if self.sliding else None,
             idle_attempts=tuple(OpenAttempt(s.id, s.id, s.claimed, s.not_before) for s in self.idle()),
             next_lease_end=min(leases, default=None),
             unstarted_anywhere=any(step.status is S.WAITING for step in self.steps),
@@ -109,10 +122,15 @@ class Toy:
             for step in self.steps:
                 if step.status is S.WAITING or (step.status is S.READY and not step.claimed):
                     step.status = decision.close_unstarted_as
-        waiting = [step for step in self.current() if step.status is S.WAITING]
-        assert decision.hand_out <= len(waiting)
-        for step in waiting[: decision.hand_out]:
-            step.status, step.attempt, step.not_before = S.READY, 1, self.now
+        startable = self.startable()
+        assert decision.hand_out <= len(startable)
+        for step in startable[: decision.hand_out]:
+            step.status, step.attempt, step.claimed, step.not_before = (
+                S.READY,
+                step.attempt + 1,
+                False,
+                self.now,
+            )
         if decision.next_wave:
             assert self.next_wave_at is None or self.next_wave_at <= self.now
             self.wave, self.next_wave_at = self.wave + 1, None
@@ -178,13 +196,13 @@ class Toy:
             if self.max_wave_failures is not None:
                 self.max_wave_failures = max(self.max_wave_failures, len(failed))
         elif answer == "retry":
-            targets = {step.target for step in failed}
-            self.failed_targets -= targets
+            places = {step.target: step.id for step in failed}
+            self.failed_targets -= places.keys()
             for step in self.steps:
-                if step.target in targets and step.wave > self.wave and step.status is S.SKIPPED:
+                if step.id > places.get(step.target, step.id) and step.status is S.SKIPPED:
                     step.status = S.WAITING
             for step in failed:
-                self.answer(step, S.READY)
+                step.status = S.WAITING
         else:
             self.answer_seconds, self.rolls_back = 0, answer == "rollback"
 
@@ -205,3 +223,8 @@ def lay_out(targets: int, *, actions: int, batch: int) -> list[ToyStep]:
             for target in range(first, min(first + batch, targets)):
                 steps.append(ToyStep(len(steps) + 1, wave, target))
     return steps
+
+
+def slide(targets: int, *, actions: int) -> list[ToyStep]:
+    """All steps of each target, one target after the other, in one wave."""
+    return [ToyStep(number + 1, 0, number // actions) for number in range(targets * actions)]

@@ -146,6 +146,7 @@ def deployment(status: str = "running", **changes: Any) -> dict[str, Any]:
         "rolls_back_id": None,
         "retry_of_id": None,
         "rolled_back_by_id": None,
+        "replaced_by_id": None,
         "plan_hash": "00",
         "progress": progress,
         **changes,

@@ -58,6 +58,15 @@ def test_a_watch_shows_what_it_is_told_and_asks_for_nothing(cli: Cli) -> None:
     assert [each.path for each in cli.server.requests] == [f"/api/v1{D}/stream"]
 
 
+def test_the_stream_of_what_took_its_place_is_followed(cli: Cli) -> None:
+    superseded = deployment("superseded", replaced_by_id=43)
+    cli.on("GET", f"{D}/stream", told(("status", superseded), END))
+    cli.on("GET", "/deployments/43/stream", told(("status", deployment("cancelled", id=43)), END))
+    done = cli.run("deployments", "watch", "42")
+    assert done.exit_code == 7
+    assert "deployment 42 got another plan; following deployment 43\n" in done.stderr
+
+
 def test_a_stream_that_breaks_off_is_taken_up_behind_its_last_event(cli: Cli) -> None:
     cli.on(
         "GET",

@@ -137,6 +137,47 @@ def test_a_rollback_that_fails_too_is_not_called_rolled_back(cli: Cli) -> None:
     assert cli.run("deployments", "watch", "42").exit_code == 1
 
 
+def got_another_plan(cli: Cli) -> None:
+    """42, in whose place is 44, in whose place is 45, which fails."""
+    ended_at_once(cli, "superseded", replaced_by_id=44)
+    for number, status, instead in ((44, "superseded", 45), (45, "failed", None)):
+        path = f"/deployments/{number}"
+        cli.on("GET", path, deployment(status, id=number, replaced_by_id=instead)).on(
+            "GET", f"{path}/steps", listed()
+        )
+        cli.on("GET", f"{path}/logs", log(cursor="c", complete=True))
+
+
+def test_one_that_got_another_plan_is_followed_to_the_end_of_that(cli: Cli) -> None:
+    got_another_plan(cli)
+    done = cli.run("deployments", "watch", "42")
+    assert done.exit_code == 1
+    notices = [line for line in done.stderr.splitlines() if "following" in line]
+    assert notices == [
+        "deployment 42 got another plan; following deployment 44",
+        "deployment 44 got another plan; following deployment 45",
+    ]
+
+
+def test_json_watch_tells_that_too_and_ends_with_the_last(cli: Cli) -> None:
+    got_another_plan(cli)
+    done = cli.run("deployments", "watch", "42", "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["type"] for line in lines] == [*["deployment", "notice"] * 2, "deployment", "end"]
+    assert lines[-1] == {"type": "end", "id": 45, "status": "failed", "exit_code": 1}
+    assert done.exit_code == 1
+
+
+def test_a_rollback_that_got_another_plan_still_rolls_back(cli: Cli) -> None:
+    ended_at_once(cli, "failed", rolled_back_by_id=43)
+    for number, status, instead in ((43, "superseded", 44), (44, "succeeded", None)):
+        path = f"/deployments/{number}"
+        told = deployment(status, id=number, rolls_back_id=42, replaced_by_id=instead)
+        cli.on("GET", path, told).on("GET", f"{path}/steps", listed())
+        cli.on("GET", f"{path}/logs", log(cursor="c", complete=True))
+    assert cli.run("deployments", "watch", "42").exit_code == 8
+
+
 def test_json_watch_is_a_line_for_each_change_and_an_end(cli: Cli) -> None:
     ended_at_once(cli, "succeeded", succeeded=2)
     cli.server.answers["GET", f"/api/v1{D}/logs"] = []
@@ -181,16 +222,20 @@ def test_an_unknown_step_asks_for_a_persons_answer(cli: Cli) -> None:
     assert "releasectl deployments resume 42 --answer retry|skip|fail" in said
 
 
-def test_ctrl_c_detaches_and_never_cancels(cli: Cli) -> None:
+@pytest.mark.parametrize("followed", [42, 43])
+def test_ctrl_c_detaches_and_never_cancels(cli: Cli, followed: int) -> None:
     cli.on("POST", "/deployments/", (202, deployment("pending")))
     process: list[subprocess.Popen[str]] = []
+    path = f"/deployments/{followed}"
 
     def interrupt(_: Request) -> object:
         process[0].send_signal(signal.SIGINT)
-        return deployment("running")
+        return deployment("running", id=followed)
 
-    cli.on("GET", D, deployment("running"), interrupt, deployment("running"))
-    cli.on("GET", f"{D}/steps", listed()).on("GET", f"{D}/logs", log(cursor="c"))
+    if followed != 42:
+        ended_at_once(cli, "superseded", replaced_by_id=followed)
+    cli.on("GET", path, deployment("running", id=followed), interrupt, deployment("running", id=followed))
+    cli.on("GET", f"{path}/steps", listed()).on("GET", f"{path}/logs", log(cursor="c"))
     command = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
     process.append(
         subprocess.Popen(
@@ -203,7 +248,8 @@ def test_ctrl_c_detaches_and_never_cancels(cli: Cli) -> None:
     )
     _, said = process[0].communicate(timeout=60)
     assert process[0].returncode == 130
-    assert said.endswith("deployment 42 goes on; come back with: releasectl deployments watch 42\n")
+    back = f"deployment {followed} goes on; come back with: releasectl deployments watch {followed}\n"
+    assert said.endswith(back)
     assert [each.path for each in cli.server.requests if each.method == "POST"] == ["/api/v1/deployments/"]
 
 

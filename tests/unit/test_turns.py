@@ -1,6 +1,7 @@
 """Few threads at a time begin a transaction that locks one deployment."""
 
 import threading
+import time
 
 import pytest
 
@@ -33,6 +34,34 @@ def test_who_comes_too_many_waits_until_one_has_done() -> None:
     done.set()
     late.join()
     held.pop().__exit__(None, None, None)
+
+
+def test_who_waits_comes_before_who_comes_again() -> None:
+    turns, order = Turns(at_once=1), list[str]()
+
+    def enter() -> None:
+        with turns.of(7):
+            order.append("waited")
+
+    late = threading.Thread(target=enter)
+    with turns.of(7):
+        late.start()
+        while not turns.waiting():
+            time.sleep(0.001)
+    with turns.of(7):
+        order.append("came again")
+    late.join()
+    assert order == ["waited", "came again"]
+
+
+def test_who_waits_for_what_is_of_no_use_any_more_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.turns.LOOK_SECONDS", 0.01)
+    turns = Turns(at_once=1)
+    with turns.of(7) as first, turns.of(7, is_of_use=lambda: False) as second:
+        assert (first, second, turns.waiting()) == (True, False, 0)
+    with turns.of(7, is_of_use=lambda: False) as free:
+        assert free
+    assert turns.deployments() == 0
 
 
 def test_a_turn_that_ends_by_an_error_is_over() -> None:

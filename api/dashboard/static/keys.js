@@ -10,18 +10,19 @@ function isTyping(target) {
 
 document.querySelector("[data-help]")?.addEventListener("click", () => dialog.showModal());
 
+if (location.hash === "#q") document.querySelector("#q")?.focus();
+
 document.addEventListener("keydown", (event) => {
   if (!isLoggedIn || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (goesSomewhere && places.has(event.key)) {
     event.preventDefault();
     location.assign(places.get(event.key));
   } else if (event.key === "/") {
+    event.preventDefault();
     const search = document.querySelector("[data-search]");
-    if (search) {
-      event.preventDefault();
-      search.focus();
-      search.select();
-    }
+    search?.focus();
+    search?.select();
+    if (!search) location.assign("/#q");
   } else if (event.key === "?") {
     event.preventDefault();
     if (!dialog.open) dialog.showModal();

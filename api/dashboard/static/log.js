@@ -186,7 +186,7 @@ function start() {
 
   async function readOn() {
     const answer = await fetch(`${log.dataset.log}?limit=200${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
-    if (answer.redirected) location.assign(`/login?next=${encodeURIComponent(location.pathname)}`); // the session has ended
+    if (answer.redirected) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.hash)}`); // the session has ended
     if (!answer.ok || answer.redirected) throw new Error(`answered ${answer.status}`);
     const page = await answer.json();
     cursor = page.cursor;

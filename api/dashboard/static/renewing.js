@@ -4,8 +4,7 @@ import { visit } from "./stream.js";
 
 const QUIET_MS = 30_000; // while it is told of what happens: time passes, too, and a lock expires
 const AWAY_MS = 5000; // while it is not told
-const REST_TIMES = 4; // a page rests four times as long as the answer took, so that many of them leave web its own,
-const MOST_REST_MS = 2000; // but not for ever where web is slow
+const REMEMBERED = 5; // answers of which it knows what they cost web
 const FIELDS = "input:not([type=hidden]), select, textarea";
 
 const part = document.querySelector("[data-renews]");
@@ -18,33 +17,50 @@ function isEdited() {
 
 function start() {
   let visited = null;
-  let isAsking = false;
-  let isOwed = false;
+  let place = { turn: 0, of: 1 }; // among the pages that were told together
+  let took = [Number(part.dataset.took)]; // what web needed to make the part, lately
+  let wanted = Infinity; // when it is to ask next
   let restsUntil = 0;
+  let isAsking = false;
   let next = 0;
 
-  // Never more than one question at a time, and one after it, however much has happened meanwhile.
+  // What web needs for so many parts like this one. The least counts: what goes beyond it was waiting for others.
+  function time(parts) {
+    return Math.min(parts * Math.min(...took), AWAY_MS);
+  }
+
+  // Pages that are told together ask in turn, as if web made one part after the other, and again when all have had their turn.
+  // So they leave web its own, however many they are and whatever they cost it. Who waits for their turn is told nothing more.
   function look() {
-    isOwed = true;
+    wanted = Math.min(wanted, performance.now() + time(place.turn));
+    plan();
+  }
+
+  // Never more than one question at a time.
+  function plan() {
     if (isAsking || document.hidden) return;
     clearTimeout(next);
-    next = setTimeout(ask, Math.max(0, restsUntil - Date.now()));
+    next = setTimeout(ask, Math.max(wanted, restsUntil) - performance.now());
   }
 
   async function ask() {
     if (document.hidden) return;
     isAsking = true;
-    isOwed = false;
-    const begun = Date.now();
+    wanted = Infinity;
     try {
       await show(await fetch(location.pathname + location.search, { headers: headers() }));
     } catch {
       lost.hidden = false;
     }
     isAsking = false;
-    restsUntil = Date.now() + Math.min(REST_TIMES * (Date.now() - begun), MOST_REST_MS);
-    if (isOwed) look();
-    else next = setTimeout(ask, pause());
+    restsUntil = performance.now() + time(place.of);
+    wanted = Math.min(wanted, performance.now() + pause());
+    plan();
+  }
+
+  function hear(told) {
+    place = told;
+    look();
   }
 
   function headers() {
@@ -60,6 +76,8 @@ function start() {
     const login = answer.headers.get("HX-Redirect");
     if (login) location.assign(login);
     lost.hidden = answer.status < 500;
+    const made = /^part;dur=([\d.]+)$/.exec(answer.headers.get("Server-Timing"));
+    if (made) took = [...took.slice(1 - REMEMBERED), Number(made[1])];
     if (answer.status === 304) changed.hidden = true;
     if (answer.status !== 200) return; // it is as it was, or it is refused: what is shown stays
     const text = await answer.text();
@@ -73,10 +91,11 @@ function start() {
   part.addEventListener("focusout", () => setTimeout(() => changed.hidden || isEdited() || look()));
   if ("told" in part.dataset) {
     const query = () => ({ view: "news", what: part.dataset.told });
-    visited = visit({ query, page: part.dataset.renews, look, hear: { news: look } });
+    visited = visit({ query, page: part.dataset.renews, look, hear: { news: hear } });
   } else {
     document.addEventListener("visibilitychange", look);
-    next = setTimeout(ask, pause());
+    wanted = performance.now() + pause();
+    plan();
   }
 }
 

@@ -1,11 +1,27 @@
 // The way to the stream process: a ticket from web, then Server-Sent Events. It may be under another origin.
+import { sayWaits } from "./waits.js";
+
+const SILENT_MS = 8000; // the stream says something every 3 s; a connection that is broken may say nothing for ever
+const SOUNDS = ["open", "beat", "view", "pieces", "news", "waits", "status", "steps", "log"];
 const TRY_MS = [1000, 3000, 10_000, 30_000]; // after which it is tried again
 
 export async function openStream(path, query, page = "") {
   const answer = await fetch(`/live/ticket${page && `?page=${encodeURIComponent(page)}`}`);
   if (!answer.ok || answer.redirected) throw new Error(`no ticket: ${answer.status}`);
   const { origin, ticket } = await answer.json();
-  return new EventSource(`${origin}${path}?${new URLSearchParams({ ...query, ticket })}`);
+  return listened(new EventSource(`${origin}${path}?${new URLSearchParams({ ...query, ticket })}`));
+}
+
+// It fails, too, when it has been silent for too long.
+function listened(source) {
+  let silence = 0;
+  const hear = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => source.readyState !== EventSource.CLOSED && source.dispatchEvent(new Event("error")), SILENT_MS);
+  };
+  for (const name of SOUNDS) source.addEventListener(name, hear);
+  hear();
+  return source;
 }
 
 // Stays with the stream while somebody looks at the page: `hear` has what to do by the names of events, `look` has the
@@ -60,6 +76,7 @@ export function visit({ query, page, hear, look }) {
         does(JSON.parse(event.data));
       });
     }
+    source.addEventListener("waits", (event) => sayWaits(JSON.parse(event.data).count));
     source.addEventListener("cut", (event) => {
       if (JSON.parse(event.data).code === "renew") come();
       else comeLater(TRY_MS[0]);

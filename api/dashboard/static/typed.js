@@ -1,10 +1,11 @@
 // What somebody typed is there again when its form was refused, or came after the session had ended, and they come back to
 // the page: for who typed it, in this tab, within the hour. Never a password, nor a name that is typed to confirm something.
+// With it comes back what it was typed on top of (data-typed), so that nothing newer is overwritten unseen.
 import { isBox, isFilledIn } from "./fields.js";
 
 const KEY = "typed";
 const LONGEST_MS = 3_600_000;
-const NOT_KEPT = "[type=hidden], [type=password], [name=confirm], button";
+const NOT_KEPT = "[type=hidden]:not([data-typed]), [type=password], [name=confirm], button";
 const who = document.querySelector(".who")?.textContent;
 const page = location.pathname + location.search;
 
@@ -14,9 +15,12 @@ function alike(action) {
 
 function read(form) {
   const action = form.getAttribute("action");
-  const values = [...form.elements]
+  const fields = [...form.elements]
     .map((field, place) => ({ field, place }))
-    .filter(({ field }) => field.name && !field.matches(NOT_KEPT) && isFilledIn(field))
+    .filter(({ field }) => field.name && !field.matches(NOT_KEPT));
+  const isTyped = fields.some(({ field }) => isFilledIn(field));
+  const values = fields
+    .filter(({ field }) => isTyped && (isFilledIn(field) || field.type === "hidden"))
     .map(({ field, place }) => ({ place, name: field.name, value: isBox(field) ? field.checked : field.value }));
   return { action, nth: alike(action).indexOf(form), values };
 }
@@ -58,8 +62,5 @@ function comeBack() {
 }
 
 addEventListener("load", comeBack); // htmx listens by then
-document.addEventListener("submit", ({ target }) => target.method === "post" && keep([target]));
-// A part of the page was asked for, and the answer leads to the login.
-document.addEventListener("htmx:after:request", ({ detail }) => {
-  if (detail.ctx.response.headers.get("HX-Redirect")) keep([...document.forms].filter((each) => each.method === "post"));
-});
+// Whatever leads away: a form that was sent, or a part of the page that was asked for and led to the login.
+addEventListener("pagehide", () => keep([...document.forms].filter((each) => each.method === "post")));

@@ -7,10 +7,10 @@ from orchestrator.presenting.pages.rendering import View, render
 from orchestrator.repositories import gates
 from orchestrator.services import acting, locks, overview
 from orchestrator.services.actors import Actor
+from orchestrator.services.inbox import MOST_HALTS
 
 ASKED = frozenset({acting.APPROVE, acting.ANSWER, acting.PROMOTE})
 """What only people can say."""
-MOST_HALTS = 50
 
 
 def read(session: Session, *, actor: Actor) -> View:

@@ -1,0 +1,22 @@
+// How much of the inbox waits for whoever looks, in the head of every page. The stream says it; where it does not, web is asked.
+const ASK_MS = 30_000;
+const shown = document.querySelector("[data-waits]");
+
+export function sayWaits(count) {
+  if (!shown) return;
+  shown.hidden = count === 0;
+  shown.querySelector("[data-waits-count]").textContent = count;
+}
+
+async function ask() {
+  if (document.hidden || "streams" in document.documentElement.dataset) return;
+  try {
+    const answer = await fetch("/inbox/count");
+    if (answer.ok && !answer.redirected) sayWaits((await answer.json()).count);
+  } catch {
+    // Web is away, and is asked again.
+  }
+}
+
+if (shown) setInterval(ask, ASK_MS);
+if (shown && document.querySelector("[data-refused]")) ask(); // a page that says no was made without it

@@ -39,15 +39,23 @@ class Follower:
 
     def advance(self, deployment_id: int) -> None:
         """Let a deployment make its next moves, and follow what this worker takes of it."""
-        with self._ours.turns.of(deployment_id):
-            taken = self._take(
-                "advance", lambda session: attempts.advance(session, deployment_id, self._taker())
-            )
+        taken = self._take(
+            "advance", deployment_id, lambda session: attempts.advance(session, deployment_id, self._taker())
+        )
         self._follow_all(*taken)
 
     def run_step(self, attempt_id: int) -> None:
         """Follow one attempt, unless somebody else does."""
-        taken = self._take("claim", lambda session: attempts.claim(session, attempt_id, self._ours.worker))
+        with self._ours.database.reading() as session:
+            deployment_id = attempts.deployment_of(session, attempt_id)
+        if deployment_id is None:
+            return
+        worker = self._ours.worker
+        taken = self._take(
+            "claim",
+            deployment_id,
+            lambda session: attempts.claim(session, attempt_id, worker, deployment_id=deployment_id),
+        )
         self._follow_all(*taken)
 
     def ask_for_health(self, deployment_id: int) -> None:
@@ -61,13 +69,16 @@ class Follower:
     def _taker(self) -> attempts.Worker | None:
         return None if self._ours.leases.stopping else self._ours.worker
 
-    def _take(self, name: str, take: Callable[[Session], Claim | None]) -> tuple[float, Claim | None]:
+    def _take(
+        self, name: str, deployment_id: int, take: Callable[[Session], Claim | None]
+    ) -> tuple[float, Claim | None]:
         """Since when an attempt is ours at the latest, and the attempt, if there is one to be taken."""
-        claimed_at, begun_ns = clock.monotonic(), clock.now_ns()
-        try:
-            claim = self._in_transaction(take)
-        except ClosedMeanwhileError:
-            claim = self._in_transaction(take)
+        with self._ours.turns.of(deployment_id):
+            claimed_at, begun_ns = clock.monotonic(), clock.now_ns()
+            try:
+                claim = self._in_transaction(take)
+            except ClosedMeanwhileError:
+                claim = self._in_transaction(take)
         if claim is not None:
             tracing.record(name, parent=claim.work.traceparent, begun_ns=begun_ns, **_about(claim))
         return claimed_at, claim

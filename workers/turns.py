@@ -20,7 +20,7 @@ class _Turn:
 
 
 class Turns:
-    """Every end of a step locks its deployment's row: of 200 that end together all but one would wait for it with a connection.
+    """Every claim and every end of a step locks its deployment's row: of 200 at once all but one would wait with a connection.
 
     Who comes first has it first. With a semaphore those that come again at once take it from those that are still to wake up,
     and some wait as long as the deployment lasts.

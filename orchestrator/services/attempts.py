@@ -119,10 +119,14 @@ def advance(session: Session, deployment_id: int, worker: Worker | None) -> Clai
     return _go_on(session, held, worker)
 
 
-def claim(session: Session, attempt_id: int, worker: Worker) -> Claim | None:
-    """Take an attempt that nobody holds; None where there is nothing to take: the message was late or a double."""
-    deployment_id = attempts.find_deployment(session, attempt_id)
-    held = execution.lock(session, deployment_id) if deployment_id is not None else None
+def deployment_of(session: Session, attempt_id: int) -> int | None:
+    """The deployment that an open attempt belongs to; None where the message was late or a double."""
+    return attempts.find_deployment(session, attempt_id)
+
+
+def claim(session: Session, attempt_id: int, worker: Worker, *, deployment_id: int) -> Claim | None:
+    """Take an attempt of this deployment that nobody holds; None where there is nothing to take."""
+    held = execution.lock(session, deployment_id)
     return _claim(session, held, attempt_id, worker) if held is not None else None
 
 

@@ -82,7 +82,10 @@ class World:
 
     def claim(self, attempt_id: int, by: Worker) -> Claim | None:
         with self.database.transaction() as session:
-            return attempts.claim(session, attempt_id, by)
+            deployment_id = attempts.deployment_of(session, attempt_id)
+            if deployment_id is None:
+                return None
+            return attempts.claim(session, attempt_id, by, deployment_id=deployment_id)
 
     def finish(
         self, claim: Claim, outcome: Outcome = Outcome.SUCCEEDED, by: Worker | None = None

@@ -22,7 +22,9 @@ from tests.integration.engine_world import World, worker
 from tests.integration.test_keeping_still import through
 from workers import chores, context
 from workers.context import WorkerContext
+from workers.follower import Follower
 from workers.tasks.shell import at_the_edge
+from workers.turns import AT_ONCE
 
 
 @pytest.fixture
@@ -108,6 +110,29 @@ def test_a_row_that_somebody_has_keeps_no_other_lease_from_being_renewed(
     }
     assert lease_of(world, first) == before[0]
     assert lease_of(world, second) > before[1]
+
+
+def test_of_many_who_claim_steps_of_one_deployment_few_hold_a_connection_while_they_wait(
+    world: World, settings: Settings
+) -> None:
+    ours = context.make(replace(settings, db_pool_size=AT_ONCE + 1))
+    deployment = world.request("1.0.0", "lab")
+    world.advance(deployment)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(3) as threads:
+        with world.database.engine.connect() as holder:
+            holder.execute(text("SELECT 1 FROM deployments WHERE id = :id FOR UPDATE"), {"id": deployment})
+            open_attempts = world.open_attempts(deployment)
+            assert len(open_attempts) > AT_ONCE
+            claims = [threads.submit(Follower(ours).run_step, each) for each in open_attempts]  # type: ignore[arg-type]
+            eventually(lambda: world.scalar(waiting) == AT_ONCE, "they wait for its row")
+            with ours.database.transaction() as session:
+                assert session.execute(text("SELECT 1")).scalar() == 1
+        for each in claims:
+            each.result()
+    taken = "SELECT bool_and(token > 0) FROM attempts WHERE id = ANY(:ids)"
+    assert world.scalar(taken, ids=open_attempts)
+    ours.database.close()
 
 
 @pytest.mark.parametrize("last", ["SELECT 2", "COMMIT"])

@@ -87,7 +87,8 @@ def test_the_age_of_the_queue_is_how_long_an_attempt_waits_for_a_worker(world: A
         session.execute(text(ago), {"id": made})
     assert 90 <= figure(scrape(world), "release_manager_attempts_untaken_seconds") < 180
     with world.database.transaction() as session:
-        assert attempts.claim(session, open_attempt(session, made), worker()) is not None
+        claim = attempts.claim(session, open_attempt(session, made), worker(), deployment_id=made)
+        assert claim is not None
     assert figure(scrape(world), "release_manager_attempts_untaken") == 0
     assert figure(scrape(world), "release_manager_attempts_untaken_seconds") == 0
 

@@ -252,16 +252,20 @@ class Model(RuleBasedStateMachine):
             each.stopped = False
         self._go_on(process, puppet, after)
 
-    @precondition(lambda self: self.system.broker.messages or self._movable)
-    @disturbance(which=some, seconds=st.sampled_from([5.0, 9.0, 14.0]), points=st.integers(2, 8))
-    def stop_before_a_commit(self, which: int, seconds: float, points: int) -> None:
-        """Not for so long that Postgres gives the transaction up; for long enough that leases end, and gates close."""
+    @disturbance(which=some, seconds=st.sampled_from([5.0, 9.0, 14.0]), wanted=orders, freezes=st.booleans())
+    def stop_before_a_commit(
+        self, which: int, seconds: float, wanted: list[tuple[str, str]], freezes: bool
+    ) -> None:
+        """Long enough for leases to end, and for a freeze to begin; not until Postgres gives the transaction up."""
+        version, environment = wanted[0]
+        if freezes and len(self.system.book.stretches) < MOST_GATES:
+            self.system.allow(RuleKind.FREEZE, environment, begins=3, lasts=60)
+        if len(self.evidence.deployments) < MOST_DEPLOYMENTS:
+            self.system.request(version, environment)
         for process in self.system.processes:
             process.breakable.late_seconds = seconds
-        if self.system.broker.messages:
-            self._deliver(pick(self.system.broker.messages, which), which, points)
-        if self._movable:
-            self._go_on(*pick(self._movable, which), points)
+        for message in self.system.broker.messages[-1:]:
+            self._deliver(message, which, 3)
         for process in self.system.processes:
             process.breakable.late_seconds = 0.0
 

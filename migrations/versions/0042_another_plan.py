@@ -1,6 +1,5 @@
 """Which deployment has the place of one that got another plan, and attempts of which nothing was started."""
 
-import sqlalchemy as sa
 from alembic import op
 
 revision = "0042"
@@ -9,14 +8,19 @@ branch_labels = None
 depends_on = None
 
 BEFORE = "'succeeded', 'failed', 'timed_out', 'aborted', 'lost', 'unreachable'"
+REPLACED = "fk_deployments_replaced_by_id"
 
 
 def upgrade() -> None:
-    op.add_column("deployments", sa.Column("replaced_by_id", sa.BigInteger(), nullable=True))
-    op.create_foreign_key(
-        op.f("fk_deployments_replaced_by_id"), "deployments", "deployments", ["replaced_by_id"], ["id"]
+    # Each can be run again: what follows them is outside of the transaction, and may be cut off.
+    op.execute("ALTER TABLE deployments ADD COLUMN IF NOT EXISTS replaced_by_id bigint")
+    op.execute(f"ALTER TABLE deployments DROP CONSTRAINT IF EXISTS {REPLACED}")
+    op.execute(
+        f"ALTER TABLE deployments ADD CONSTRAINT {REPLACED} FOREIGN KEY (replaced_by_id) REFERENCES deployments (id) NOT VALID"
     )
     _allow(f"{BEFORE}, 'unstarted'")
+    _validate("attempts", "ck_attempts_outcome")
+    _validate("deployments", REPLACED)
 
 
 def downgrade() -> None:
@@ -25,13 +29,18 @@ def downgrade() -> None:
     op.execute("UPDATE attempts SET outcome = 'failed' WHERE outcome = 'unstarted'")
     op.execute("ALTER TABLE attempts ENABLE TRIGGER tokens_only_grow")
     _allow(BEFORE)
-    op.drop_column("deployments", "replaced_by_id")
+    op.execute("ALTER TABLE deployments DROP COLUMN IF EXISTS replaced_by_id")
+    _validate("attempts", "ck_attempts_outcome")
 
 
 def _allow(outcomes: str) -> None:
-    """Checked apart, so that nobody who writes attempts waits while all of them are read."""
-    op.execute("ALTER TABLE attempts DROP CONSTRAINT ck_attempts_outcome")
+    op.execute("ALTER TABLE attempts DROP CONSTRAINT IF EXISTS ck_attempts_outcome")
     op.execute(
         f"ALTER TABLE attempts ADD CONSTRAINT ck_attempts_outcome CHECK (outcome IN ({outcomes})) NOT VALID"
     )
-    op.execute("ALTER TABLE attempts VALIDATE CONSTRAINT ck_attempts_outcome")
+
+
+def _validate(table: str, constraint: str) -> None:
+    """In a transaction of its own, so that nobody who writes waits while all rows are read."""
+    with op.get_context().autocommit_block():
+        op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}")

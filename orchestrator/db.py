@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import orjson
-from psycopg2.errorcodes import SERIALIZATION_FAILURE
+from psycopg2 import errorcodes
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -25,13 +25,13 @@ POOL_SECONDS = 5.0
 """How long a connection is waited for while all are in use."""
 LOCK_MILLISECONDS = 10_000
 """How long a row is waited for that another transaction holds."""
+DATABASE_AWAY = "the database cannot be reached now; try again soon"
 _BUSY = {
-    "40001": "somebody else is changing the same",
-    "40P01": "somebody else is changing the same",
-    "55P03": "somebody else is changing the same, and takes long",
-    "57014": "it took the database too long",
+    errorcodes.DEADLOCK_DETECTED: "somebody else is changing the same",
+    errorcodes.LOCK_NOT_AVAILABLE: "somebody else is changing the same, and takes long",
+    errorcodes.QUERY_CANCELED: "it took the database too long",
 }
-"""What Postgres says by these codes of a statement that it broke off."""
+"""What Postgres says by these codes (its appendix A) of a statement that it broke off."""
 _AFTER_COMMIT = "orchestrator.after_commit"
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ def refusal(error: Exception) -> UnavailableError:
     why = _BUSY.get(getattr(getattr(error, "orig", None), "pgcode", None) or "")
     if why is not None:
         return BusyError(f"{why}: nothing was changed, try again soon")
-    return UnavailableError("the database cannot be reached now; try again soon")
+    return UnavailableError(DATABASE_AWAY)
 
 
 def tune(engine: Engine, settings: Settings) -> None:
@@ -255,7 +255,7 @@ def _commit(session: Session) -> None:
         session.commit()
     except DBAPIError as error:
         # Ours are no serializable transactions: a trigger said so (migration 0041).
-        if getattr(error.orig, "pgcode", None) == SERIALIZATION_FAILURE:
+        if getattr(error.orig, "pgcode", None) == errorcodes.SERIALIZATION_FAILURE:
             raise ClosedMeanwhileError from error
         raise
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from orchestrator import log
 from orchestrator.config import Settings
-from orchestrator.db import Database, make_engine, refusal
+from orchestrator.db import DATABASE_AWAY, Database, make_engine, refusal
 from orchestrator.domain.errors import (
     FieldProblem,
     InvalidInputError,
@@ -38,7 +38,7 @@ from stream.followers import Follower
 from stream.following import Following, Send
 from stream.hub import Hub, Topic
 from stream.looking import Looker
-from stream.reader import AWAY, DATABASE_AWAY, Reader
+from stream.reader import AWAY, Reader
 from stream.responses import EventStream, Observed, request_id_of
 from stream.store import Store
 from stream.view_looking import ViewLooker

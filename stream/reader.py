@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from orchestrator import clock, log
+from orchestrator.db import DATABASE_AWAY
 from orchestrator.pulse import Pulse
 from stream.hub import Hub
 from stream.looking import Asked, Found, Looker
@@ -21,7 +22,6 @@ OUTAGE_SECONDS = 10.0
 PAGE_OUTAGE_SECONDS = 2.0
 """How long pages are: they ask web then, and say that what they show may be old."""
 AWAY = (DBAPIError, PoolTimeoutError)
-DATABASE_AWAY = "the database cannot be reached now; try again soon"
 
 _logger = log.get(__name__)
 

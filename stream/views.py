@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from orchestrator import clock, log
+from orchestrator.db import DATABASE_AWAY
 from orchestrator.presenting.pages.rendering import View
 from orchestrator.pulse import Pulse
 from orchestrator.services.actors import Actor
 from stream import events
 from stream.followers import Follower
 from stream.metrics import VIEWS
-from stream.reader import AWAY, CHECK_SECONDS, DATABASE_AWAY, LOOK_EVERY_SECONDS, PAGE_OUTAGE_SECONDS
+from stream.reader import AWAY, CHECK_SECONDS, LOOK_EVERY_SECONDS, PAGE_OUTAGE_SECONDS
 from stream.view_keys import NEWS, ViewKey
 from stream.view_looking import Seen, ViewLooker, pieces_of
 

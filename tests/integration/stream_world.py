@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from orchestrator.client.sse import EventParser, ServerEvent
-from orchestrator.services import attempts
+from orchestrator.domain.statuses import Outcome
+from orchestrator.services import attempts, deployments
 from orchestrator.services.attempts import Claim, Output
 from tests.acceptance.fleet import ROOT, eventually
 from tests.conftest import environment
@@ -160,7 +161,11 @@ class StreamWorld:
         return replace(self, server=server)
 
     def running(self, environment: str = "staging") -> Claim:
-        """A new deployment whose first attempt a worker has taken."""
+        """A new deployment whose first attempt a worker has taken. What a test before has left there is ended first."""
+        unended = "SELECT id FROM deployments WHERE ended_at IS NULL AND environment IN (:one, :before) ORDER BY id DESC"
+        before = "staging" if environment == "production" else environment
+        for left in self.engine.column(unended, one=environment, before=before):
+            self.cancel(int(str(left)))
         version = f"1.0.{self.api.count('releases')}"
         self.engine.release(version)
         if environment == "production":
@@ -168,6 +173,21 @@ class StreamWorld:
         claim = self.engine.advance(self.engine.request(version, environment), worker())
         assert claim is not None
         return claim
+
+    def cancel(self, deployment_id: int) -> None:
+        """End a deployment, whoever holds what of it."""
+        with self.engine.database.transaction() as session:
+            deployments.cancel(session, deployment_id, actor=self.engine.actor, reason="")
+        self._let_go(deployment_id)
+        for attempt_id in self.engine.open_attempts(deployment_id):
+            taken = self.engine.claim(int(str(attempt_id)), worker())
+            assert taken is not None
+            self.engine.finish(taken, Outcome.ABORTED)
+        assert self.engine.status(deployment_id) == "cancelled"
+
+    def _let_go(self, deployment_id: int) -> None:
+        held = "UPDATE attempts SET lease_until = clock_timestamp() WHERE deployment_id = :id AND ended_at IS NULL"
+        self.engine.execute(held, id=deployment_id)
 
     def write(self, claim: Claim, data: bytes) -> None:
         """Let the attempt write what comes next."""
@@ -184,8 +204,7 @@ class StreamWorld:
     def write_to_end(self, deployment_id: int, claim: Claim) -> None:
         """Let everything of the deployment succeed, whoever holds it."""
         self.end(claim)
-        held = "UPDATE attempts SET lease_until = clock_timestamp() WHERE deployment_id = :id AND ended_at IS NULL"
-        self.engine.execute(held, id=deployment_id)
+        self._let_go(deployment_id)
         for _ in range(10):
             for attempt_id in self.engine.open_attempts(deployment_id):
                 taken = self.engine.claim(int(str(attempt_id)), worker())

@@ -51,7 +51,6 @@ function fill({ action, nth, values }) {
 function comeBack() {
   const kept = JSON.parse(sessionStorage.getItem(KEY));
   if (!kept) return;
-  if (!who || document.querySelector("[data-refused]")) return put({ ...kept, isLost: true });
   const isBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
   const isOld = Date.now() - kept.at > LONGEST_MS;
   if ((kept.isLost || isBack) && !isOld && kept.who === who) {
@@ -61,6 +60,12 @@ function comeBack() {
   sessionStorage.removeItem(KEY);
 }
 
-addEventListener("load", comeBack); // htmx listens by then
+function noteLoss() {
+  const kept = JSON.parse(sessionStorage.getItem(KEY));
+  if (kept) put({ ...kept, isLost: true });
+}
+
+if (!who || document.querySelector("[data-refused]")) noteLoss(); // at once: they may be left before they have loaded
+else addEventListener("load", comeBack); // htmx listens by then
 // Whatever leads away: a form that was sent, or a part of the page that was asked for and led to the login.
 addEventListener("pagehide", () => keep([...document.forms].filter((each) => each.method === "post")));

@@ -17,6 +17,8 @@ from tests.chaos.observer import Observer
 
 _AGAIN_SECONDS = 0.3
 _LOOK_SECONDS = 0.25
+_REFUSED_SECONDS = 1.0
+"""How long a slot that rests does so after a no: what it waits for may come at any moment."""
 _WEIGHTS = {"quick": 30, "noisy": 12, "long": 20, "flaky": 10, "fails": 12, "leaves": 6, "stubborn": 10}
 _FROM_AGAIN = {429, 500, 502, 503, 504}
 _LIFTED = ("lock", "freeze")
@@ -120,7 +122,7 @@ class Mix:
     deep: int = 2
     """How many deployments of a slot are open at a time."""
     rest_seconds: float = 0.0
-    """How long a slot asks for no more after it has asked for one."""
+    """How long a slot asks for no more after one that was accepted."""
 
 
 STEADY = Mix(
@@ -171,7 +173,6 @@ class Driver(threading.Thread):
     def _ask_for_more(self) -> None:
         if len(self._open) >= self._mix.deep or clock.monotonic() < self._rests_until:
             return
-        self._rests_until = clock.monotonic() + self._mix.rest_seconds
         behaviour = self._rng.choices(list(self._mix.weights), list(self._mix.weights.values()))[0]
         assert behaviour in BEHAVIOURS
         version = f"{self._rng.choice('12')}-{behaviour}"
@@ -186,6 +187,8 @@ class Driver(threading.Thread):
             made = twins[0].result()
         else:
             made = self._desk.create("/deployments/", body, key=key)
+        rest = self._mix.rest_seconds
+        self._rests_until = clock.monotonic() + (min(rest, _REFUSED_SECONDS) if made is None else rest)
         if made is not None:
             self._open[made] = None if cancel_after is None else clock.monotonic() + cancel_after
 

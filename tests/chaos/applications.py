@@ -110,7 +110,9 @@ APPLICATIONS = (
     ),
     Application(
         "beta",
-        _environment("staging", 3, "strategy: {kind: rolling, mode: sliding, batch: 2}", "on_failure: rollback")
+        _environment(
+            "staging", 3, "strategy: {kind: rolling, mode: sliding, batch: 2}", "on_failure: rollback"
+        )
         + _environment("production", 4, "strategy: {kind: rolling, batch: [1, 50%]}", "on_failure: rollback"),
         _INSTALL + _SECOND,
     ),

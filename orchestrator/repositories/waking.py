@@ -23,31 +23,33 @@ _WAKE_OVERDUE = text("""
     WHERE id = ANY(:ids) AND wake_at IS NOT NULL
 """)
 
-# Whoever waited for a person looks again. One that is due may be looking at the gate as it was at this very moment: its row
-# is waited for, and Postgres asks again whether it is held once that look is committed.
-_WAKE_HELD = text("""
-    UPDATE deployments SET wake_at = clock_timestamp(), held_until = least(held_until, clock_timestamp())
-    WHERE id IN (
-        SELECT id FROM deployments
-        WHERE status = 'pending' AND (held_by = :kind OR wake_at <= clock_timestamp() + interval '10 seconds')
-          AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
-          AND (CAST(:environment AS text) IS NULL OR environment = :environment)
-        ORDER BY priority DESC, id FOR NO KEY UPDATE)
-    RETURNING id
-""")
-
 # Whoever decides about one has its row, and perhaps wakes one behind it in the queue: in that order they are waited for.
 _LET_LOOKS_END = text("""
     SELECT id FROM deployments
     WHERE status = 'pending' AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
       AND (CAST(:environment AS text) IS NULL OR environment = :environment)
-    ORDER BY priority DESC, id FOR SHARE
+    ORDER BY priority DESC, id FOR NO KEY UPDATE
+""")
+
+# Whoever ends one that has begun wakes others of its slot.
+_LET_LOOKS_BETWEEN_END = text("""
+    SELECT id FROM deployments
+    WHERE status IN ('running', 'paused') AND when_closed <> 'finish' AND environment = :environment
+    ORDER BY id FOR NO KEY UPDATE
+""")
+
+_WAKE_HELD = text("""
+    UPDATE deployments SET wake_at = clock_timestamp(), held_until = least(held_until, clock_timestamp())
+    WHERE status = 'pending' AND held_by = ANY(:kinds)
+      AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
+      AND (CAST(:environment AS text) IS NULL OR environment = :environment)
+    RETURNING id
 """)
 
 # One that was stopped between two waves: there are as many as slots at the most.
 _WAKE_CLOSED = text("""
     UPDATE deployments SET wake_at = clock_timestamp()
-    WHERE id IN (SELECT id FROM deployments WHERE status = 'paused' AND environment = :environment ORDER BY id FOR NO KEY UPDATE)
+    WHERE status = 'paused' AND environment = :environment
     RETURNING id
 """)
 
@@ -68,7 +70,7 @@ WAKE_WAITING = """
 """Wakes whom `waiting` says; part of the statement that writes what they wait for."""
 
 
-# As above: one that is due may be looking at the checks as they were.
+# All of them, for each may be looking at the checks as they were.
 _WAKE_SOAKING = text("""
     UPDATE deployments SET wake_at = clock_timestamp(), held_until = least(held_until, clock_timestamp())
     WHERE id IN (
@@ -92,17 +94,26 @@ def wake_overdue(session: Session, ids: Sequence[int]) -> None:
     session.execute(_WAKE_OVERDUE, {"ids": list(ids)})
 
 
-def wake_held(
-    session: Session, kind: str, *, application_id: int | None, environment: str | None
-) -> list[int]:
-    """Wake those that are held by this kind of gate; None: in every application, every environment."""
-    params = {"kind": kind, "application_id": application_id, "environment": environment}
-    return list(session.execute(_WAKE_HELD, params).scalars())
-
-
 def let_looks_end(session: Session, *, application_id: int | None, environment: str | None) -> None:
-    """Wait until nobody is deciding whether one of these starts; who decides later sees what this transaction wrote."""
+    """Wait until nobody is deciding whether one of these starts; None: of every application, in every environment.
+
+    Who decides later sees what this transaction wrote; and what was decided before is seen by its next statements, so whoever
+    opens a gate waits before it looks for whom that gate holds.
+    """
     session.execute(_LET_LOOKS_END, {"application_id": application_id, "environment": environment})
+
+
+def let_looks_between_end(session: Session, environment: str) -> None:
+    """As `let_looks_end`, of those that begin no wave there while it is closed. To be called before it."""
+    session.execute(_LET_LOOKS_BETWEEN_END, {"environment": environment})
+
+
+def wake_held(
+    session: Session, kinds: Sequence[str], *, application_id: int | None, environment: str | None
+) -> list[int]:
+    """Wake those that are held by gates of these kinds; None: in every application, every environment."""
+    params = {"kinds": list(kinds), "application_id": application_id, "environment": environment}
+    return list(session.execute(_WAKE_HELD, params).scalars())
 
 
 def waiting(

@@ -37,7 +37,6 @@ def create(
     name = applications.get_environment(session, environment).name
     rule_id = _add(session, name, draft, actor)
     _wake(session, name, f"{kind} {rule_id} was made")
-    waking.let_looks_end(session, application_id=None, environment=name)
     return rule_id
 
 
@@ -60,7 +59,6 @@ def import_freezes(
             made.append(_add(session, name, draft, actor))
     if made:
         _wake(session, name, f"{len(made)} freezes were imported")
-        waking.let_looks_end(session, application_id=None, environment=name)
     return made
 
 
@@ -107,11 +105,15 @@ def warnings(row: Row[Any]) -> list[str]:
 
 
 def _wake(session: Session, environment: str, why: str) -> None:
-    """Also whom a lock holds: they sleep until the last of their gates may open, which was perhaps this one."""
-    for kind in (gates.LOCK, gates.WINDOW, gates.FREEZE):
-        for deployment_id in waking.wake_held(session, kind, application_id=None, environment=environment):
-            execution.nudge_advance(session, deployment_id, f"deployment {deployment_id}, {why}")
-    for deployment_id in waking.wake_closed(session, environment):
+    """Let what is being decided by the rules as they were be committed, and whom that holds decide anew.
+
+    Also whom a lock holds: they sleep until the last of their gates may open, which was perhaps this one.
+    """
+    waking.let_looks_between_end(session, environment)
+    waking.let_looks_end(session, application_id=None, environment=environment)
+    kinds = (gates.LOCK, gates.WINDOW, gates.FREEZE)
+    held = waking.wake_held(session, kinds, application_id=None, environment=environment)
+    for deployment_id in (*held, *waking.wake_closed(session, environment)):
         execution.nudge_advance(session, deployment_id, f"deployment {deployment_id}, {why}")
 
 

@@ -4,23 +4,28 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from threading import Barrier
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy.orm import Session
 
 from orchestrator import clock
 from orchestrator.db import Database
 from orchestrator.domain.access import Role
 from orchestrator.domain.errors import ConflictError
+from orchestrator.domain.statuses import Outcome
 from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import users
 from orchestrator.services import approvals, attempts, deployments, execution, locks, pipelines, windows
 from orchestrator.services.actors import Actor
+from orchestrator.services.attempts import Claim, Ended
 from tests.integration.engine_world import PIPELINE, World, between, worker
 
 WAITS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -115,15 +120,28 @@ def test_a_freeze_that_is_removed_before_a_lock_expires_is_forgotten(world: Worl
     assert world.get(held).wake_at == until
 
 
-def during_a_look(world: World, deployment: int, do: Callable[[], object]) -> None:
-    """`do` ends, or waits for the row, while a look at the deployment has been decided and is not committed."""
+def during(world: World, decide: Callable[[Session], T], do: Callable[[], object]) -> tuple[T, bool]:
+    """`do` ends, or waits for the row, while something has been decided and is not committed: what, and whether `do` waited."""
     with ThreadPoolExecutor(1) as other:
         with world.database.transaction() as session:
-            assert attempts.advance(session, deployment, worker()) is None
+            decided = decide(session)
             done = other.submit(do)
             while not done.done() and not world.scalar(WAITS):
                 wait([done], timeout=0.02)
+            waited = not done.done()
         done.result()
+    return decided, waited
+
+
+def during_a_look(world: World, deployment: int, do: Callable[[], object]) -> None:
+    """As `during`, for a look at a deployment that does not start."""
+    looked, _ = during(world, lambda session: attempts.advance(session, deployment, worker()), do)
+    assert looked is None
+
+
+def not_due(world: World) -> None:
+    """Whoever looks now does so for a message that is a double, or late."""
+    world.execute("UPDATE deployments SET wake_at = clock_timestamp() + interval '1 hour'")
 
 
 def is_due(world: World, deployment: int) -> object:
@@ -142,22 +160,30 @@ def test_a_release_that_succeeds_during_a_look_at_its_promotion_is_not_overlooke
     assert world.run_to_end(later) == "succeeded"
 
 
-def test_a_freeze_that_is_removed_during_a_look_at_it_is_not_overlooked(world: World) -> None:
+def remove(world: World, freeze: int) -> None:
+    with world.database.transaction() as session:
+        windows.remove(session, RuleKind.FREEZE, freeze, actor=world.actor)
+
+
+@pytest.mark.parametrize("before", [lambda world: None, not_due], ids=["due", "not due"])
+def test_a_freeze_that_is_removed_during_a_look_at_it_is_not_overlooked(
+    world: World, before: Callable[[World], None]
+) -> None:
     freeze = freeze_for_days(world)
     held = request(world, "staging")
-
-    def remove() -> None:
-        with world.database.transaction() as session:
-            windows.remove(session, RuleKind.FREEZE, freeze, actor=world.actor)
-
-    during_a_look(world, held, remove)
+    before(world)
+    during_a_look(world, held, lambda: remove(world, freeze))
     assert is_due(world, held)
     assert world.run_to_end(held) == "succeeded"
 
 
-def test_a_lock_that_is_released_during_a_look_at_it_is_not_overlooked(world: World) -> None:
+@pytest.mark.parametrize("before", [lambda world: None, not_due], ids=["due", "not due"])
+def test_a_lock_that_is_released_during_a_look_at_it_is_not_overlooked(
+    world: World, before: Callable[[World], None]
+) -> None:
     lock_until(world, clock.now() + timedelta(days=2))
     held = request(world, "staging")
+    before(world)
 
     def release() -> None:
         with world.database.transaction() as session:
@@ -177,17 +203,42 @@ def test_who_closes_is_answered_only_when_no_start_can_come_that_did_not_see_it(
     world: World, close: Callable[[World], object]
 ) -> None:
     deployment = request(world, "staging")
-    world.execute("UPDATE deployments SET wake_at = clock_timestamp() + interval '1 hour'")
-    with ThreadPoolExecutor(1) as other:
-        with world.database.transaction() as session:
-            assert attempts.advance(session, deployment, worker()) is not None
-            closed = other.submit(close, world)
-            while not closed.done() and not world.scalar(WAITS):
-                wait([closed], timeout=0.02)
-            came_first = closed.done()
-        closed.result()
-    assert not came_first
+    not_due(world)
+    started, waited = during(
+        world, lambda session: attempts.advance(session, deployment, worker()), lambda: close(world)
+    )
+    assert (started is not None, waited) == (True, True)
     assert world.status(deployment) == "running"
+
+
+def in_waves(world: World) -> tuple[int, Claim]:
+    """A deployment to `staging` that begins no wave while it is closed, with its first wave under way."""
+    source = PIPELINE.replace("  staging:\n", "  staging:\n    when_closed: pause_between_waves\n")
+    with world.database.transaction() as session:
+        pipelines.apply(session, name="shop", source=source, actor=world.actor)
+    deployment = request(world, "staging")
+    claim = world.advance(deployment, worker())
+    assert claim is not None
+    return deployment, claim
+
+
+def end(claim: Claim) -> Callable[[Session], Claim | None]:
+    return lambda session: attempts.finish(session, claim, Ended(Outcome.SUCCEEDED, 0), worker())
+
+
+def test_who_freezes_is_answered_only_when_no_wave_can_begin_that_did_not_see_it(world: World) -> None:
+    _, claim = in_waves(world)
+    following, waited = during(world, end(claim), lambda: freeze_for_days(world))
+    assert (following is not None, waited) == (True, True)
+
+
+def test_a_freeze_that_is_removed_while_the_next_wave_is_put_off_is_not_overlooked(world: World) -> None:
+    deployment, claim = in_waves(world)
+    freeze = freeze_for_days(world)
+    following, _ = during(world, end(claim), lambda: remove(world, freeze))
+    assert following is None
+    assert (world.status(deployment), is_due(world, deployment)) == ("paused", True)
+    assert world.run_to_end(deployment) == "succeeded"
 
 
 def test_who_locks_and_who_wakes_those_behind_it_in_the_queue_do_not_wait_for_each_other(
@@ -199,7 +250,7 @@ def test_who_locks_and_who_wakes_those_behind_it_in_the_queue_do_not_wait_for_ea
         request(world, "staging", scheduled_for=clock.now() + timedelta(hours=1)),
     )
     world.execute("UPDATE deployments SET priority = 10 WHERE id = :id", id=first)
-    world.execute("UPDATE deployments SET wake_at = clock_timestamp() + interval '1 hour'")
+    not_due(world)
     with ThreadPoolExecutor(1) as other:
         with world.database.transaction() as session:
             assert execution.lock(session, first) is not None

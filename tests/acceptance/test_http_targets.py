@@ -16,6 +16,7 @@ from tests.acceptance.test_workers import ended
 from tests.acceptance.tool import deploy, workers, world
 from tests.chaos.proxy import Mode, Proxy
 from tests.integration.engine_world import World
+from tests.ports import free_port
 from tests.receiver import Receiver, receiving
 from tests.unit.cli_server import scripted_server
 
@@ -118,8 +119,7 @@ def test_a_receiver_calls_back_when_a_run_is_over(
 def test_a_service_that_is_not_there_is_left_out_and_the_others_are_done(
     world: World, workers: Fleet, receiver: Receiver
 ) -> None:
-    with scripted_server() as gone:
-        nowhere = f"{gone.url}/runs"
+    nowhere = f"http://127.0.0.1:{free_port()}/runs"
     targets = ", ".join(
         f"{{name: {name}, {at(url, receiver.secret)}}}"
         for name, url in (("away", nowhere), ("here", str(receiver.settings()["url"])))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from werkzeug.serving import make_server
 
-from api.app import create_app
+from api.app import close, create_app
 from orchestrator.config import Settings
 from orchestrator.services import deployments, pipelines, releases
 from tests.acceptance.fleet import Fleet, eventually
@@ -88,12 +88,16 @@ def test_a_secret_that_a_receiver_repeats_is_in_no_record(
 @contextmanager
 def web(settings: Settings) -> Iterator[str]:
     """The API at a port of its own."""
-    server = make_server("127.0.0.1", 0, create_app(settings), threaded=True)
+    app = create_app(settings)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        close(app)
 
 
 def test_a_receiver_calls_back_when_a_run_is_over(

@@ -93,7 +93,8 @@ class Quotas:
         if teller is not None:
             teller.cancel()
             self.tell()
-        self._redis.close()
+        with self._telling:  # also of what was begun before
+            self._redis.close()
 
     def spend(self, actor: Actor) -> Standing:
         """Count a request of a login or a token; those of one user's logins together."""

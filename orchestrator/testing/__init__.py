@@ -250,7 +250,7 @@ class TargetContract:
         path = shlex.quote(str(ledger))
         script = f"""trap '' TERM
             hop() {{ (echo x >>{path}; sleep 0.01; hop) & exit; }}
-            (hop) & echo up; while :; do sleep 1; done"""
+            (hop) & until [ -s {path} ]; do sleep 0.05; done; echo up; while :; do sleep 1; done"""
         target.start(run, Command(script, {}))
         until_written(target, run, b"up")
         target.abort(run, grace_seconds=0.1)

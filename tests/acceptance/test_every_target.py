@@ -217,7 +217,8 @@ def test_a_target_that_stays_away_past_the_limit_makes_the_step_unknown(
     workers.beat()
     if phase == "before the start":
         place.turn(Mode.CUT)
-    deployment = deploy(world, place.settings, f"echo $$ >>{ledger}; sleep 600", timeout="5s")
+    timeout = "5s" if phase == "before the start" else "10s"  # which begins before the run does
+    deployment = deploy(world, place.settings, f"echo $$ >>{ledger}; sleep 600", timeout=timeout)
     if phase == "in the middle":
         eventually(lambda: written(ledger), "the run has begun")
         place.turn(Mode.CUT)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from werkzeug.serving import make_server
 
-from api.app import create_app
+from api.app import close, create_app
 from orchestrator.config import Settings
 from orchestrator.services import deployments, pipelines, releases
 from tests.acceptance.fleet import Fleet, eventually
@@ -16,6 +16,7 @@ from tests.acceptance.test_workers import ended
 from tests.acceptance.tool import deploy, workers, world
 from tests.chaos.proxy import Mode, Proxy
 from tests.integration.engine_world import World
+from tests.ports import free_port
 from tests.receiver import Receiver, receiving
 from tests.unit.cli_server import scripted_server
 
@@ -87,12 +88,16 @@ def test_a_secret_that_a_receiver_repeats_is_in_no_record(
 @contextmanager
 def web(settings: Settings) -> Iterator[str]:
     """The API at a port of its own."""
-    server = make_server("127.0.0.1", 0, create_app(settings), threaded=True)
+    app = create_app(settings)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        close(app)
 
 
 def test_a_receiver_calls_back_when_a_run_is_over(
@@ -118,8 +123,7 @@ def test_a_receiver_calls_back_when_a_run_is_over(
 def test_a_service_that_is_not_there_is_left_out_and_the_others_are_done(
     world: World, workers: Fleet, receiver: Receiver
 ) -> None:
-    with scripted_server() as gone:
-        nowhere = f"{gone.url}/runs"
+    nowhere = f"http://127.0.0.1:{free_port()}/runs"
     targets = ", ".join(
         f"{{name: {name}, {at(url, receiver.secret)}}}"
         for name, url in (("away", nowhere), ("here", str(receiver.settings()["url"])))

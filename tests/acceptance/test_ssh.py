@@ -71,17 +71,17 @@ def test_a_question_that_hangs_while_the_patience_ends_is_asked_once_more(
 ) -> None:
     ledger = tmp_path / "ledger"
     worker = workers.worker(UNREACHABLE_SECONDS="1")
-    deployment = deploy(world, at(host, line), f"echo $$ >>{ledger}; sleep 600", timeout="4s")
+    deployment = deploy(world, at(host, line), f"echo $$ >>{ledger}; sleep 600", timeout="10s")
     eventually(ledger.exists, "the run has begun")
     line.turn("host", Mode.STALLED)
-    over = "SELECT bool_and(started_at + interval '5500 ms' < clock_timestamp()) FROM attempts WHERE deployment_id = :id"
+    over = "SELECT bool_and(started_at + interval '11500 ms' < clock_timestamp()) FROM attempts WHERE deployment_id = :id"
     eventually(lambda: world.scalar(over, id=deployment), "nobody is patient any more")
     line.turn("host", Mode.STALLED, reset=True)
     eventually(lambda: worker.says("target_trouble"), "what hung has come to nothing")
     line.turn("host", Mode.OPEN)
     assert ended(world, deployment) == "failed"
     (step,) = world.rows("SELECT status, failure FROM steps WHERE deployment_id = :id", id=deployment)
-    assert step == ("failed", "not done after 4 s")
+    assert step == ("failed", "not done after 10 s")
 
 
 def test_a_key_that_is_not_the_recorded_one_fails_the_step_and_says_what_to_do(

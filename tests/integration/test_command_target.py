@@ -134,9 +134,11 @@ def test_claim_that_fails_keeps_the_name_free(target: CommandTarget, runs_dir: P
 
 def test_noise_of_what_was_left_running_does_not_move_the_end(target: CommandTarget, tmp_path: Path) -> None:
     run = new_run()
-    gate, grown = tmp_path / "gate", tmp_path / "grown"
-    noise = f"head -c 400000 /dev/zero; while [ ! -e {gate} ]; do sleep 0.02; done; echo more; : >{grown}"
-    target.start(run, Command(f"head -c 300000 /dev/zero; ({noise}) & sleep 0.3", {}))
+    begun, gate, grown = (tmp_path / name for name in ("begun", "gate", "grown"))
+    waits = f"while [ ! -e {gate} ]; do sleep 0.02; done"
+    noise = f"head -c 400000 /dev/zero; : >{begun}; {waits}; echo more; : >{grown}"
+    ends = f"while [ ! -e {begun} ]; do sleep 0.02; done"
+    target.start(run, Command(f"head -c 300000 /dev/zero; ({noise}) & {ends}", {}))
     target.wait(run, 60)
     first = target.poll(run, 0)
     assert isinstance(first, Running)

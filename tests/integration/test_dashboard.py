@@ -331,9 +331,11 @@ def test_whatever_people_write_stays_text(world: ApiWorld) -> None:
     assert world.admin.post("/releases/", json=release).status_code == 201
     body = {"application": name, "version": "1.0", "environment": "staging", "reason": NASTY}
     made = world.admin.post("/deployments/", json=body).get_json()["id"]
+    made_locks = []
     for place in ({"application": name}, {"environment": "staging"}):
         lock = world.admin.post("/locks/", json={**place, "reason": NASTY})
         assert lock.status_code == 201
+        made_locks.append(lock.get_json()["id"])
     dated = {"from": "2020-01-01T00:00", "to": "2090-01-01T00:00"}
     freeze = {"environment": "staging", "name": NASTY, "zone": "UTC", "dated": dated}
     frozen = world.admin.post("/freezes/", json=freeze)
@@ -351,6 +353,8 @@ def test_whatever_people_write_stays_text(world: ApiWorld) -> None:
         assert "<script>alert" not in page
         assert "<img src=x" not in page
     assert world.admin.call("DELETE", f"/freezes/{frozen.get_json()['id']}").status_code in {200, 204}
+    for each in made_locks:  # of whole environments, where others of this file deploy
+        assert world.admin.call("DELETE", f"/locks/{each}").status_code == 200
     for query in ("/?q=", "/deployments?application=", "/deploy?application=", "/login?next="):
         page = client.get(query + NASTY.replace(" ", "%20")).text
         assert "<script>alert" not in page

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import text
 
+from orchestrator import clock
 from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.domain.statuses import Outcome
@@ -34,10 +36,15 @@ __all__ = ["api"]
 def world(database: Database) -> World:
     made = World(database)
     made.release("1.0.0")
-    with database.transaction() as session:
+    live(made)
+    return made
+
+
+def live(world: World) -> None:
+    """A worker polls, and the clock ticks."""
+    with world.database.transaction() as session:
         heartbeats.node(session, "node-1")
         heartbeats.tick(session)
-    return made
 
 
 def examined(world: World, settings: Settings) -> list[Finding]:
@@ -203,18 +210,24 @@ def test_a_broker_that_answers_and_takes_nothing_is_named(world: World, settings
 
 
 def test_a_stream_that_serves_nobody_is_named(
-    world: World, settings: Settings, api: ApiWorld, tmp_path: Path
+    world: World, settings: Settings, api: ApiWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(diagnosis, "STREAM_PATIENCE_SECONDS", 30.0)
     with running(stream_server(api, tmp_path)) as stream:
         led = replace(settings, stream_url=f"{stream.url}/")
+        live(world)  # it took its time to begin
         assert found(world, led) == {}
+    live(world)
     assert set(found(world, led)) == {"stream_away"}
     assert f"STREAM_URL ({stream.url}) serves nobody: no answer" in found(world, led)["stream_away"]
 
 
 def test_a_skewed_clock_is_named(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "SKEW_SECONDS", -1.0)
-    assert "differ by 0.0 s" in found(world, settings)["clocks_differ"]
+    right = clock.now
+    monkeypatch.setattr(clock, "now", lambda: right() + timedelta(hours=1))
+    (finding,) = [each for each in examined(world, settings) if each.code == "clocks_differ"]
+    assert finding.evidence["ahead_of_postgres_seconds"] == pytest.approx(3600, abs=60)
+    assert "the clocks of the web server and of Postgres differ by 3" in finding.says
 
 
 def test_operators_are_told_over_http_and_others_are_not(api: ApiWorld) -> None:

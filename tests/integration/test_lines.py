@@ -24,7 +24,7 @@ def way(redis_url: str) -> Iterator[tuple[Proxy, Lines]]:
     assert parts.port is not None
     with Proxy() as proxy:
         url = redis_url.replace(f":{parts.port}", f":{proxy.link('redis', parts.port)}")
-        client = redis.Redis.from_url(url, socket_timeout=2.0, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis.from_url(url, socket_timeout=5.0, retry=Retry(NoBackoff(), 0))
         lines = Lines(client.connection_pool)
         yield proxy, lines
         proxy.turn("redis", Mode.OPEN, reset=True)

@@ -8,7 +8,8 @@ from sqlalchemy import text
 from orchestrator.domain.statuses import Outcome
 from orchestrator.repositories import logs
 from orchestrator.services import attempts, housekeeping
-from orchestrator.services.attempts import Ended
+from orchestrator.services.attempts import Ended, Output
+from tests.acceptance.fleet import eventually
 from tests.integration.api_world import ApiWorld, world
 from tests.integration.test_api_deployments import begin, run, write
 
@@ -52,11 +53,22 @@ def test_what_comes_after_a_tail_follows_its_cursor(world: ApiWorld) -> None:
     claim = begin(world, deployment)
     assert claim is not None
     write(world, claim, b"one\n", b"two\n")
-    world.admin.get(f"/deployments/{deployment}/logs?tail=1")
-    shown, cursor = tail(world, deployment, 1)
-    run_on = world.admin.get(f"/deployments/{deployment}/logs?cursor={cursor}").get_json()
-    assert shown in {"two\n", ""}  # held back while another transaction of the cluster is open
-    assert "one" not in "".join(item["text"] for item in run_on["items"])
+
+    def last() -> str | None:
+        """The cursor behind the last line, once no other transaction of the cluster holds it back."""
+        shown, cursor = tail(world, deployment, 1)
+        return cursor if shown == "two\n" else None
+
+    cursor = eventually(last, "the last line is shown")
+
+    def go_on() -> list[str]:
+        page = world.admin.get(f"/deployments/{deployment}/logs?cursor={cursor}").get_json()
+        return [item["text"] for item in page["items"]]
+
+    assert go_on() == []
+    with world.database.transaction() as session:
+        attempts.write_output(session, claim, Output(8, 14, b"three\n"))
+    assert eventually(go_on, "what came after it is shown") == ["three\n"]
 
 
 def test_a_tail_has_no_cursor(world: ApiWorld) -> None:

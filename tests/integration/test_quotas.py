@@ -1,16 +1,21 @@
 """How many requests a minute: by hand with a clock of its own, over HTTP, and with and without Redis."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import pytest
 import redis
 from flask import Flask
 
+from api import quotas
 from api.quotas import Quotas, Standing
 from orchestrator.domain.access import Role
 from orchestrator.services.actors import Actor
+from tests.acceptance.fleet import eventually
+from tests.chaos.proxy import Mode, Proxy
 from tests.integration.api_world import PASSWORD, V1, ApiWorld, Person, world
+from tests.integration.test_keeping_still import through
 
 __all__ = ["world"]
 
@@ -37,6 +42,11 @@ class Web:
         for process in self.processes:
             process.tell()
 
+    def close(self) -> None:
+        """Let none of them tell anything from now on."""
+        for process in self.processes:
+            process.close()
+
 
 @pytest.fixture
 def web(redis_url: str) -> Iterator[Web]:
@@ -44,7 +54,9 @@ def web(redis_url: str) -> Iterator[Web]:
     for key in store.scan_iter("quotas:*"):
         store.delete(key)
     store.close()
-    yield Web(redis_url)
+    made = Web(redis_url)
+    yield made
+    made.close()
 
 
 def spend(process: Quotas, times: int, actor: Actor = ADA) -> list[bool]:
@@ -126,6 +138,21 @@ def test_without_redis_each_process_counts_for_itself() -> None:
         assert spend(process, 5) == [True] * 5
         web.tell()
         assert spend(process, 6) == [True] * 5 + [False]
+    web.close()
+
+
+def test_who_closes_waits_for_what_is_being_told(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quotas, "TIMEOUT_SECONDS", 60.0)
+    with Proxy() as proxy, ThreadPoolExecutor(1) as other, redis.Redis.from_url(web.url) as store:
+        process = Quotas(through(proxy, "redis", web.url), limit=LIMIT, anonymous_limit=3, now=lambda: web.at)
+        proxy.turn("redis", Mode.STALLED)
+        spend(process, 1)
+        eventually(lambda: proxy.links["redis"].pieces, "it is being told")
+        closing = other.submit(process.close)
+        assert not wait([closing], timeout=0.5).done
+        proxy.heal()
+        closing.result()
+        assert store.get("quotas:user:1:100") == b"1"
 
 
 def test_an_address_has_a_quota_of_its_own(web: Web) -> None:

@@ -92,10 +92,10 @@ def test_two_installations_do_not_take_each_others_runs_for_their_own(host: Sshd
     assert [follow(target, each)[0] for each in (ours, theirs)] == [b"ours\n", b"theirs\n"]
 
 
-def test_secrets_are_in_no_command_line_and_gone_when_the_run_ends(host: Sshd) -> None:
+def test_secrets_are_in_no_command_line_and_gone_when_the_run_ends(host: Sshd, tmp_path: Path) -> None:
     target, run, secret = target_of(host), new_run(), "correct-horse-battery-staple"
-    seen = set()
-    over = threading.Event()
+    seen: set[bytes] = set()
+    gate, over = tmp_path / "gate", threading.Event()
 
     def watch() -> None:
         while not over.is_set():
@@ -107,11 +107,14 @@ def test_secrets_are_in_no_command_line_and_gone_when_the_run_ends(host: Sshd) -
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    target.start(run, Command('echo "${#PASSWORD}"', {"PASSWORD": secret}))
+    script = f'echo "${{#PASSWORD}}"; until [ -e {gate} ]; do sleep 0.05; done'
+    target.start(run, Command(script, {"PASSWORD": secret}))
+    supervisor = f"supervisor.sh\0{run.name}\0".encode()
+    eventually(lambda: any(supervisor in line for line in seen.copy()), "its supervisor is seen")
+    gate.touch()
     assert follow(target, run)[0] == b"28\n"
     over.set()
     watcher.join()
-    assert any(b"supervisor.sh" in line for line in seen)
     assert not any(secret.encode() in line for line in seen)
     left = [
         each for each in host.folder.rglob("*") if each.is_file() and secret.encode() in each.read_bytes()

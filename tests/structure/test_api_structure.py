@@ -14,7 +14,7 @@ from flask import Flask, Response
 import api
 import orchestrator
 import stream
-from api.app import check_permissions, create_app
+from api.app import check_permissions, close, create_app
 from api.auth import permission_of
 from orchestrator.config import Settings
 from orchestrator.domain.access import Permission
@@ -49,7 +49,7 @@ CLIENT_SIDE = ("orchestrator.client", "orchestrator.cli.")
 
 
 @pytest.fixture(scope="module")
-def app() -> Flask:
+def app() -> Iterator[Flask]:
     """An application whose stores are nowhere: nothing here asks them."""
     nowhere = "127.0.0.1:1/none"
     env = {
@@ -57,7 +57,9 @@ def app() -> Flask:
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "BCRYPT_ROUNDS": "4",
     }
-    return create_app(Settings.from_env({**env, "SECRET_KEY": SECRET_KEY}))
+    made = create_app(Settings.from_env({**env, "SECRET_KEY": SECRET_KEY}))
+    yield made
+    close(made)
 
 
 @pytest.fixture(scope="module")

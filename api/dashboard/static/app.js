@@ -2,6 +2,7 @@ import "./keys.js";
 import "./live.js";
 import "./log.js";
 import "./opened.js";
+import "./pressed.js";
 import "./renewing.js";
 import { sayAges } from "./times.js";
 import "./typed.js";

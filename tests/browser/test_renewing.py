@@ -25,6 +25,7 @@ deploy:
 """
 NUMBERS = itertools.count(1)
 LONGEST_TURN_MS = 5000
+SILENT_MS = 8000
 
 
 @dataclass
@@ -278,6 +279,26 @@ def test_what_somebody_presses_stays_where_it_is_until_they_let_go(scene: Scene)
     expect(page.locator(f"#lock-{theirs}")).to_be_visible()
     expect(page.locator(f"#lock-{mine}")).to_have_count(0)
     scene.api("DELETE", f"/locks/{theirs}")
+
+
+def test_a_page_says_that_it_may_be_old_when_web_stands_still(scene: Scene) -> None:
+    with scene.site.visitor() as visitor:
+        page = visitor.log_in(scene.site.admin)
+        page.clock.install()
+        page.goto("/locks?all=true")
+        is_streamed(page)
+        asked: list[Route] = []
+        page.route("**/locks?all=true", lambda route: None if asked else asked.append(route))
+        lost = page.locator("[data-lost]")
+        reason = lock(scene)
+        eventually(lambda: page.evaluate("true") and asked, "the page has asked what there is now")
+        expect(lost).to_be_hidden()
+        page.clock.fast_forward(SILENT_MS)
+        expect(lost).to_be_visible()
+        asked[0].continue_()
+        page.unroute("**/locks?all=true")
+        expect(page.locator("[data-renews]")).to_contain_text(reason)
+        expect(lost).to_be_hidden()
 
 
 def test_without_the_stream_pages_ask_by_themselves(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 // The part of a page that web makes: the stream says that something has happened, and the page asks web for its part again.
 import { isFilledIn } from "./fields.js";
+import { askWeb } from "./patience.js";
 import { letGo } from "./pressed.js";
 import { visit } from "./stream.js";
 
@@ -49,7 +50,7 @@ function start() {
     isAsking = true;
     wanted = Infinity;
     try {
-      await show(await fetch(location.pathname + location.search, { headers: headers() }));
+      await show(await askWeb(location.pathname + location.search, headers()));
     } catch {
       lost.hidden = false;
     }

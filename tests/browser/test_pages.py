@@ -144,7 +144,8 @@ def pages(site: Site) -> Iterator[dict[str, str]]:
         "system": "/system",
         "not-found": "/nothing",
     }
-    for each in (f"locks/{lock}", f"windows/{window}", f"freezes/{freeze}", f"webhooks/{hook}"):
+    rules = (f"locks/{lock}", f"windows/{window}", f"freezes/{freeze}", f"schedules/{schedule}")
+    for each in (*rules, f"webhooks/{hook}"):
         site.api("DELETE", f"/{each}")
 
 

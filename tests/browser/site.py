@@ -10,7 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
+from orchestrator.domain.statuses import TERMINAL
 from tests.acceptance.fleet import ROOT, Fleet, eventually
 
 PASSWORD = "correct horse battery"
@@ -108,11 +109,17 @@ class Site:
         return f"/deployments/{made}/steps/{step}"
 
     def end_all(self) -> None:
-        """Leave nothing that runs."""
-        for status in ("running", "paused"):
-            for each in self.api("GET", f"/deployments/?status={status}")["items"]:
-                self.api("POST", f"/deployments/{each['id']}/cancel", {})
-                self.wait(each["id"], "cancelled")
+        """Leave nothing that runs, nor what would begin when that has ended."""
+        for status in ("pending", "running", "paused"):
+            while found := self.api("GET", f"/deployments/?status={status}")["items"]:
+                for each in found:
+                    self.end(each["id"])
+
+    def end(self, deployment: int) -> None:
+        """Cancel it, unless it ends by itself just now."""
+        with suppress(AssertionError):
+            self.api("POST", f"/deployments/{deployment}/cancel", {})
+        self.wait(deployment, *TERMINAL)
 
     def wait(self, deployment: int, *statuses: str) -> None:
         eventually(
@@ -151,10 +158,12 @@ class Visitor:
             self.complaints.append(f"{message.text} ({message.location})")
 
     def log_in(self, name: str, password: str = PASSWORD) -> Page:
+        """The page that this leads to, with everything that it does."""
         self.page.goto("/login")
         self.page.get_by_label("User name").fill(name)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Log in").click()
+        self.page.wait_for_load_state()
         return self.page
 
 

@@ -31,6 +31,18 @@ def is_streamed(page: Page) -> None:
     expect(page.locator("[data-streams]")).to_be_attached()
 
 
+def notices_loss(page: Page) -> None:
+    """Let `was_lost` say whether the page was without the stream since, as it may be where a machine has no time for it."""
+    page.evaluate(
+        "new MutationObserver(() => { window.wasLost ||= !('streams' in document.documentElement.dataset); })"
+        ".observe(document.documentElement, { attributes: true })"
+    )
+
+
+def was_lost(page: Page) -> bool:
+    return bool(page.evaluate("window.wasLost === true"))
+
+
 def test_changes_come_without_being_asked_for(site: Site) -> None:
     name = site.application(PIPELINE, "1.0.0", "3.0.0")
     running = site.deploy(name, "3.0.0")
@@ -41,7 +53,8 @@ def test_changes_come_without_being_asked_for(site: Site) -> None:
         dashboard.goto(f"/?q={name}")
         for each in (page, dashboard):
             is_streamed(each)
-        asked = [asked_again(one), asked_again(two)]
+        notices_loss(dashboard)
+        asked = asked_again(two)
         expect(page.locator(".tail")).to_contain_text("installing 3.0.0 <b>now</b>")
         site.api("POST", "/locks/", {"application": name, "reason": "because <i>it</i> is so"})
         expect(dashboard.locator(f"#app-{name}")).to_contain_text("because <i>it</i> is so")
@@ -49,7 +62,7 @@ def test_changes_come_without_being_asked_for(site: Site) -> None:
         page.get_by_role("button", name="Cancel the deployment").click()
         expect(page.locator(".big")).to_have_text("cancelled", timeout=60_000)
         expect(dashboard.locator(f"#app-{name}")).to_contain_text("cancelled")
-        assert asked[1] == [], "the dashboard asked again although the stream told it"
+        assert asked == [] or was_lost(dashboard), "the dashboard asked again although the stream told it"
 
 
 def test_the_list_of_deployments_changes_by_itself_keeps_its_filter_and_is_true_after_back(

@@ -28,6 +28,10 @@ environments:
     strategy: {kind: canary, canary: 1, promote: manual}
   later:
     targets: [{name: web-a, kind: command}]
+  europe:
+    targets: [{name: web-a, kind: command}]
+  america:
+    targets: [{name: web-a, kind: command}]
 deploy:
   - run: |
       echo "installing $RELEASE_VERSION on $TARGET_NAME"
@@ -144,7 +148,8 @@ def pages(site: Site) -> Iterator[dict[str, str]]:
         "system": "/system",
         "not-found": "/nothing",
     }
-    for each in (f"locks/{lock}", f"windows/{window}", f"freezes/{freeze}", f"webhooks/{hook}"):
+    rules = (f"locks/{lock}", f"windows/{window}", f"freezes/{freeze}", f"schedules/{schedule}")
+    for each in (*rules, f"webhooks/{hook}"):
         site.api("DELETE", f"/{each}")
 
 
@@ -166,6 +171,10 @@ def test_every_page_is_accessible_nothing_is_cut_and_no_link_leads_nowhere(
             found = page.eval_on_selector_all("a[href]", "all => all.map(each => each.href)")
             links |= {each.partition("#")[0] for each in found}
         links.remove(site.url + pages["not-found"])  # of its own parts
+        page.set_viewport_size(WIDE)
+        page.goto("/")
+        if hidden := page.locator(".grid-card").evaluate("card => card.scrollWidth - card.clientWidth"):
+            wrong.append(f"of six environments {hidden} pixels are out of sight")
         wrong += [f"the dashboard is cut at {each}" for each in BETWEEN if is_cut(page, "/", each)]
         visitor.expects = "status of 4"  # as are two that say no
         page.goto("/insights?from=2026-01-02&to=2026-01-01")

@@ -4,13 +4,16 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from tests.acceptance.fleet import eventually
 from tests.browser.site import Site, Visitor
 from tests.browser.test_live import is_streamed
+from tests.browser.test_stories import PIPELINE as WITH_APPROVAL
 
 PIPELINE = """\
 application: NAME
@@ -21,6 +24,8 @@ deploy:
   - run: "true"
 """
 NUMBERS = itertools.count(1)
+LONGEST_TURN_MS = 5000
+SILENT_MS = 8000
 
 
 @dataclass
@@ -185,15 +190,15 @@ def test_a_form_beside_what_changes_is_left_alone(scene: Scene) -> None:
 def test_what_is_open_and_where_the_keyboard_is_stay_with_their_row(scene: Scene) -> None:
     lock(scene)
     page = scene.open("/audit")
-    row = page.locator("tbody tr").first
-    id = row.get_attribute("id")
+    id = page.locator("tbody tr").first.get_attribute("id")
+    row = page.locator(f"#{id}")
     row.locator("summary").click()
     row.get_by_role("link").focus()
     expect(page.locator("[data-renews]")).to_contain_text(lock(scene))
     expect(page.locator("tbody tr").first).not_to_have_attribute("id", id or "")
     expect(page.locator("details[open]")).to_have_count(1)
-    expect(page.locator(f"#{id} details[open]")).to_be_visible()
-    expect(page.locator(f"#{id}").get_by_role("link")).to_be_focused()
+    expect(row.locator("details[open]")).to_be_visible()
+    expect(row.get_by_role("link")).to_be_focused()
 
 
 def test_a_plan_that_is_looked_at_stays_and_the_page_says_that_it_is_old(scene: Scene) -> None:
@@ -228,21 +233,73 @@ def test_a_page_that_nobody_sees_asks_nothing_until_somebody_does(scene: Scene) 
 
 
 def test_a_page_that_is_told_with_another_waits_for_its_turn_and_asks_once(scene: Scene) -> None:
-    first = scene.open("/audit")
-    with scene.site.visitor() as visitor:
-        page = visitor.log_in(scene.site.admin)
+    first, site = scene.open("/audit"), scene.site
+    deployer, name = site.person("deployer"), site.application(WITH_APPROVAL, "1.0.0")
+    with site.visitor() as visitor:
+        page = visitor.log_in(site.admin)
         page.clock.install()
+        page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))  # its turn comes when it is let go on
+        page.goto("/locks?all=true")
+        is_streamed(page)
         with page.expect_response(lambda answer: "hx-request" in answer.request.headers):
-            page.goto("/locks?all=true")
-        page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 10)
+            page.clock.run_for(LONGEST_TURN_MS)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         reasons = [lock(scene), lock(scene)]
         expect(first.locator("[data-renews]")).to_contain_text(reasons[1])
+        page.clock.run_for(1)  # which is not its turn yet
+        count = page.locator("[data-waits-count]")
+        waiting = int(count.text_content() or "")
+        made = site.deploy(name, "1.0.0", "production", by=deployer)
+        expect(count).to_have_text(str(waiting + 1))  # what the stream said before has come, too
         assert asked == []
-        page.clock.resume()
+        page.clock.run_for(LONGEST_TURN_MS)
         expect(page.locator("[data-renews]")).to_contain_text(reasons[1])
         assert len(asked) == 1
+    site.end(made)
+
+
+def test_what_somebody_presses_stays_where_it_is_until_they_let_go(scene: Scene) -> None:
+    held = {"application": scene.name, "reason": "somebody is about to release it"}
+    mine = scene.api("POST", "/locks/", held)["id"]
+    page = scene.open("/locks")
+    asked: list[Route] = []
+    page.route("**/locks", lambda route: None if asked else asked.append(route))
+    theirs = scene.api("POST", "/locks/", held)["id"]
+    eventually(lambda: page.evaluate("true") and asked, "the page has asked what there is now")
+    box = page.locator(f"#lock-{mine}").get_by_role("button").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    with page.expect_response("**/locks") as answered:
+        asked[0].continue_()
+    answered.value.finished()
+    page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    page.unroute("**/locks")
+    page.mouse.up()
+    expect(page.locator(f"#lock-{theirs}")).to_be_visible()
+    expect(page.locator(f"#lock-{mine}")).to_have_count(0)
+    scene.api("DELETE", f"/locks/{theirs}")
+
+
+def test_a_page_says_that_it_may_be_old_when_web_stands_still(scene: Scene) -> None:
+    with scene.site.visitor() as visitor:
+        page = visitor.log_in(scene.site.admin)
+        page.clock.install()
+        page.goto("/locks?all=true")
+        is_streamed(page)
+        asked: list[Route] = []
+        page.route("**/locks?all=true", lambda route: None if asked else asked.append(route))
+        lost = page.locator("[data-lost]")
+        reason = lock(scene)
+        eventually(lambda: page.evaluate("true") and asked, "the page has asked what there is now")
+        expect(lost).to_be_hidden()
+        page.clock.fast_forward(SILENT_MS)
+        expect(lost).to_be_visible()
+        asked[0].continue_()
+        page.unroute("**/locks?all=true")
+        expect(page.locator("[data-renews]")).to_contain_text(reason)
+        expect(lost).to_be_hidden()
 
 
 def test_without_the_stream_pages_ask_by_themselves(scene: Scene) -> None:

@@ -210,8 +210,11 @@ def test_keys_and_themes(site: Site) -> None:
     with site.visitor(color_scheme="light") as visitor:
         page = visitor.log_in(site.admin)
         light = ground(page)
+        page.route("**/app.js", lambda _route: None)  # the other scripts are still on their way
+        page.goto("/", wait_until="commit")
         page.get_by_role("button", name="Light or dark").click()
         assert ground(page) != light
+        page.unroute("**/app.js")
         page.reload()
         assert ground(page) != light, "the choice is kept"
         page.keyboard.press("/")
@@ -224,6 +227,7 @@ def test_keys_and_themes(site: Site) -> None:
         page.keyboard.press("g")
         page.keyboard.press("l")
         expect(page).to_have_url(re.compile("/deployments$"))
+        page.wait_for_load_state()
         page.keyboard.press("/")
         expect(page.get_by_label("Application")).to_be_focused()
         page.goto("/users")  # where there is nothing to be searched
@@ -303,6 +307,7 @@ def test_a_recurring_deployment_is_made_changed_and_removed_by_hand(site: Site) 
         page = visitor.log_in(site.person("deployer"))
         page.goto("/calendar?environment=production")
         page.get_by_role("link", name="New recurring deployment").click()
+        page.wait_for_load_state()
         expect(page.get_by_label("Times of")).to_have_value("Europe/Berlin")
         page.get_by_label("Application").fill(name)
         page.get_by_label(re.compile("^When")).fill("0 9 * *")
@@ -318,7 +323,9 @@ def test_a_recurring_deployment_is_made_changed_and_removed_by_hand(site: Site) 
         recurring.get_by_role("link", name="Edit").click()
         expect(page.locator("#check")).to_contain_text("It would request one on Tue")
         page.get_by_label(re.compile("^When")).fill("0 10 * * wed")
+        expect(page.locator("#check")).to_contain_text("It would request one on Wed")
         page.get_by_role("button", name="Replace it").click()
         expect(recurring).to_contain_text("0 10 * * wed")
         recurring.get_by_role("button", name="Remove").click()
+        page.wait_for_load_state()
         expect(page.locator("tr", has_text=name)).to_have_count(0)

@@ -2,6 +2,7 @@ import "./keys.js";
 import "./live.js";
 import "./log.js";
 import "./opened.js";
+import "./pressed.js";
 import "./renewing.js";
 import { sayAges } from "./times.js";
 import "./typed.js";
@@ -21,15 +22,6 @@ setInterval(sayAges, 10_000);
 document.addEventListener("htmx:after:swap", () => {
   sayAges();
   sayStatus();
-});
-
-document.querySelector("[data-theme-toggle]")?.addEventListener("click", () => {
-  const root = document.documentElement;
-  const isDark = root.dataset.theme
-    ? root.dataset.theme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = isDark ? "light" : "dark";
-  localStorage.setItem("theme", root.dataset.theme);
 });
 
 // A menu closes when something else is clicked, or with Escape.

@@ -1,5 +1,6 @@
 // The part of a page that changes comes by itself from the stream process. While that is away the page asks web again and
 // again; not while nobody looks, and for nothing where nothing has changed.
+import { noteSilence } from "./patience.js";
 import { visit } from "./stream.js";
 
 const REST_MS = 15_000; // of a part that is not expected to change any more
@@ -9,6 +10,7 @@ const lost = document.querySelector("[data-lost]");
 const search = document.querySelector("#q");
 const formToken = document.querySelector("[data-form-token]")?.value ?? "";
 const asked = new WeakMap();
+const silences = new WeakMap();
 let visited = null;
 let swaps = Promise.resolve();
 
@@ -25,9 +27,12 @@ document.addEventListener("htmx:before:request", (event) => {
   const part = partOf(event);
   if (!part || event.detail.ctx.sourceElement !== part) return;
   const isResting = part.querySelector("[data-rests]") && Date.now() - (asked.get(part) ?? 0) < REST_MS;
-  if (document.hidden || visited.isStreaming || isResting) event.preventDefault();
-  else asked.set(part, Date.now());
+  if (document.hidden || visited.isStreaming || isResting) return event.preventDefault();
+  asked.set(part, Date.now());
+  silences.set(event.detail.ctx, noteSilence({ unless: () => visited.isStreaming }));
 });
+
+document.addEventListener("htmx:finally:request", (event) => clearTimeout(silences.get(event.detail.ctx)));
 
 document.addEventListener("htmx:after:request", (event) => {
   const part = partOf(event);

@@ -1,8 +1,10 @@
 // The log of a step: reads on, follows the end, searches, and keeps each line's address.
 import { paint } from "./colours.js";
+import { askWeb } from "./patience.js";
 import { openStream } from "./stream.js";
 
 const log = document.querySelector("[data-log]");
+const lost = document.querySelector("[data-lost]");
 const FAST_MS = 700;
 const HIDDEN_MS = 5000;
 const STREAM_AGAIN_MS = 5000;
@@ -185,7 +187,7 @@ function start() {
   addEventListener("hashchange", show);
 
   async function readOn() {
-    const answer = await fetch(`${log.dataset.log}?limit=200${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
+    const answer = await askWeb(`${log.dataset.log}?limit=200${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
     if (answer.redirected) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.hash)}`); // the session has ended
     if (!answer.ok || answer.redirected) throw new Error(`answered ${answer.status}`);
     const page = await answer.json();
@@ -208,7 +210,7 @@ function start() {
   }
 
   async function sayStatus() {
-    const answer = await fetch(`${log.dataset.log}?limit=1`);
+    const answer = await askWeb(`${log.dataset.log}?limit=1`);
     if (answer.ok && !answer.redirected) showStatus(await answer.json());
   }
 
@@ -217,6 +219,7 @@ function start() {
     const { deployment, step } = log.dataset;
     const query = cursor ? { step, last_event_id: `0.${cursor}` } : { step };
     const source = await openStream(`/api/v1/deployments/${deployment}/stream`, query);
+    lost.hidden = true;
     return new Promise((done) => {
       const leave = (isComplete) => {
         source.close();
@@ -230,7 +233,7 @@ function start() {
       });
       source.addEventListener("steps", (event) => {
         const mine = JSON.parse(event.data).items.find((each) => String(each.id) === step);
-        if (mine && mine.status !== status.textContent.trim()) sayStatus();
+        if (mine && mine.status !== status.textContent.trim()) sayStatus().catch(() => {}); // it comes with what is read next
       });
       source.addEventListener("end", () => leave(true));
       source.addEventListener("cut", () => leave(false));
@@ -250,7 +253,7 @@ function start() {
           await streams();
         }
         const page = await readOn();
-        document.querySelector("[data-lost]").hidden = true;
+        lost.hidden = true;
         if (page.text) aim();
         if (page.complete) {
           if (page.pruned) empty.textContent = "What this wrote is older than logs are kept.";
@@ -260,7 +263,7 @@ function start() {
         waits = page.text ? 0 : document.hidden ? HIDDEN_MS : FAST_MS;
         if (page.text && document.hidden) waits = FAST_MS;
       } catch {
-        document.querySelector("[data-lost]").hidden = false;
+        lost.hidden = false;
         waits = Math.min(10_000, Math.max(1000, waits * 2));
       }
     }

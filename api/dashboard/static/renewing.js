@@ -1,5 +1,7 @@
 // The part of a page that web makes: the stream says that something has happened, and the page asks web for its part again.
 import { isFilledIn } from "./fields.js";
+import { askWeb } from "./patience.js";
+import { letGo } from "./pressed.js";
 import { visit } from "./stream.js";
 
 const QUIET_MS = 30_000; // while it is told of what happens: time passes, too, and a lock expires
@@ -48,7 +50,7 @@ function start() {
     isAsking = true;
     wanted = Infinity;
     try {
-      await show(await fetch(location.pathname + location.search, { headers: headers() }));
+      await show(await askWeb(location.pathname + location.search, headers()));
     } catch {
       lost.hidden = false;
     }
@@ -81,6 +83,7 @@ function start() {
     if (answer.status === 304) changed.hidden = true;
     if (answer.status !== 200) return; // it is as it was, or it is refused: what is shown stays
     const text = await answer.text();
+    await letGo();
     // What somebody fills in is not taken from them, nor what they decide by: they are told that it is old.
     changed.hidden = !("noted" in part.dataset || isEdited());
     if (!changed.hidden) return;

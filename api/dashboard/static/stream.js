@@ -1,18 +1,18 @@
 // The way to the stream process: a ticket from web, then Server-Sent Events. It may be under another origin.
+import { askWeb, SILENT_MS } from "./patience.js";
 import { sayWaits } from "./waits.js";
 
-const SILENT_MS = 8000; // the stream says something every 3 s; a connection that is broken may say nothing for ever
 const SOUNDS = ["open", "beat", "view", "pieces", "news", "waits", "status", "steps", "log"];
 const TRY_MS = [1000, 3000, 10_000, 30_000]; // after which it is tried again
 
 export async function openStream(path, query, page = "") {
-  const answer = await fetch(`/live/ticket${page && `?page=${encodeURIComponent(page)}`}`);
+  const answer = await askWeb(`/live/ticket${page && `?page=${encodeURIComponent(page)}`}`);
   if (!answer.ok || answer.redirected) throw new Error(`no ticket: ${answer.status}`);
   const { origin, ticket } = await answer.json();
   return listened(new EventSource(`${origin}${path}?${new URLSearchParams({ ...query, ticket })}`));
 }
 
-// It fails, too, when it has been silent for too long.
+// It fails, too, when it has been silent for too long: the stream says something every 3 s.
 function listened(source) {
   let silence = 0;
   const hear = () => {

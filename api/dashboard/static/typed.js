@@ -47,7 +47,8 @@ function fill({ action, nth, values }) {
   form.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-// Every page but these says that the form did what it was for: the login, one that says no, and one that was gone back to.
+// Every page but these says that the form did what it was for: the login, one that says no (lost.js has noted that on both),
+// and one that was gone back to.
 function comeBack() {
   const kept = JSON.parse(sessionStorage.getItem(KEY));
   if (!kept) return;
@@ -60,12 +61,6 @@ function comeBack() {
   sessionStorage.removeItem(KEY);
 }
 
-function noteLoss() {
-  const kept = JSON.parse(sessionStorage.getItem(KEY));
-  if (kept) put({ ...kept, isLost: true });
-}
-
-if (!who || document.querySelector("[data-refused]")) noteLoss(); // at once: they may be left before they have loaded
-else addEventListener("load", comeBack); // htmx listens by then
+if (who && !document.querySelector("[data-refused]")) addEventListener("load", comeBack); // htmx listens by then
 // Whatever leads away: a form that was sent, or a part of the page that was asked for and led to the login.
 addEventListener("pagehide", () => keep([...document.forms].filter((each) => each.method === "post")));

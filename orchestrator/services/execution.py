@@ -271,16 +271,16 @@ def _begin_to_put_back(session: Session, held: Locked, decision: Decision, endin
 def _hold(session: Session, held: Locked, decision: Decision) -> None:
     """Note what holds it; those behind it in the slot go on if they were waiting for this look.
 
-    Who gets in line now was not seen there by a deployment that is ending at this very moment, and looks again soon.
+    Who is held now, or gets in line, was not seen there by whatever opens or ends at this very moment, and looks again soon.
     """
     values, row = held.change.values, held.row
     if decision.held_by != held.held_by:
         values |= {"held_by": decision.held_by, "held_since": row.now if decision.held_by else None}
         if row.held_since is not None:
             held.change.hold = engine.Hold(row.held_by, row.held_since, row.now)
-    if decision.held_by is None:
-        if held.held_by is not None and decision.wake_at is not None:
+        if decision.wake_at is not None:
             values["wake_at"] = min(decision.wake_at, row.now + NUDGE_AGAIN)
+    if decision.held_by is None:
         return
     values["held_until"] = decision.wake_at
     if held.held_by is None or (row.held_until is not None and row.held_until <= row.now):

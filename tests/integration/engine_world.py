@@ -80,6 +80,12 @@ class World:
         with self.database.transaction() as session:
             return attempts.advance(session, deployment_id, by)
 
+    def held(self, deployment_id: int) -> Row[tuple[object, ...]]:
+        """A deployment that does not start, after its second look, which comes soon after that which found it held."""
+        for _ in range(2):
+            assert self.advance(deployment_id, worker()) is None
+        return self.get(deployment_id)
+
     def claim(self, attempt_id: int, by: Worker) -> Claim | None:
         with self.database.transaction() as session:
             deployment_id = attempts.deployment_of(session, attempt_id)

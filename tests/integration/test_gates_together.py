@@ -287,6 +287,35 @@ def test_who_gets_in_line_while_the_one_before_is_ending_looks_again_soon(world:
     assert world.run_to_end(second) == "succeeded"
 
 
+def looks_again_soon(world: World, deployment: int, held_by: str) -> None:
+    row = world.get(deployment)
+    assert (row.status, row.held_by) == ("pending", held_by)
+    assert row.wake_at <= clock.now() + timedelta(seconds=3)
+    assert world.run_to_end(deployment) == "succeeded"
+
+
+def test_who_comes_while_a_freeze_is_being_removed_looks_again_soon(world: World) -> None:
+    """Neither transaction sees the other: the removal finds nobody whom the freeze holds, the look finds the freeze."""
+    freeze = freeze_for_days(world)
+    with world.database.transaction() as session:
+        windows.remove(session, RuleKind.FREEZE, freeze, actor=world.actor)
+        deployment = request(world, "staging")
+        assert world.advance(deployment, worker()) is None
+    looks_again_soon(world, deployment, "freeze")
+
+
+def test_who_comes_while_its_release_is_succeeding_looks_again_soon(world: World) -> None:
+    claim = world.advance(request(world, "staging"), worker())
+    assert claim is not None
+    last = world.finish(claim, by=worker())
+    assert last is not None
+    with world.database.transaction() as session:
+        attempts.finish(session, last, Ended(Outcome.SUCCEEDED, 0), worker())
+        deployment = request(world, "production")
+        assert world.advance(deployment, worker()) is None
+    looks_again_soon(world, deployment, "promotion")
+
+
 def test_those_of_one_opening_start_in_the_order_of_their_queue(world: World) -> None:
     opens = clock.now() + timedelta(hours=1)
     first, second = (request(world, "staging", scheduled_for=opens) for _ in range(2))

@@ -38,8 +38,7 @@ def test_a_release_soaks_from_its_success_on(world: World) -> None:
     assert isinstance(ended, datetime)
     until = ended + timedelta(minutes=30)
     assert [(kind, end) for kind, _, end in waiting(world, production)] == [("soak", until)]
-    assert world.advance(production, worker()) is None
-    row = world.get(production)
+    row = world.held(production)
     assert (row.status, row.held_by, row.wake_at) == ("pending", "soak", until)
 
 

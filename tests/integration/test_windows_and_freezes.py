@@ -71,8 +71,7 @@ def test_outside_its_windows_a_deployment_sleeps_until_the_next_opens(world: Wor
     opens = in_an_hour()
     rule(world, RuleKind.WINDOW, dated(opens, opens + HOUR))
     deployment = request(world)
-    assert world.advance(deployment, worker()) is None
-    row = world.get(deployment)
+    row = world.held(deployment)
     assert (row.status, row.held_by, row.wake_at) == ("pending", "window", opens)
     assert waiting(world, deployment) == [("window", opens)]
 
@@ -87,9 +86,8 @@ def test_a_freeze_beats_an_open_window(world: World) -> None:
     rule(world, RuleKind.WINDOW, dated(thaws - 5 * HOUR, thaws + 5 * HOUR))
     rule(world, RuleKind.FREEZE, dated(thaws - 2 * HOUR, thaws))
     deployment = request(world)
-    assert world.advance(deployment, worker()) is None
+    assert world.held(deployment).wake_at == thaws
     assert waiting(world, deployment) == [("freeze", thaws)]
-    assert world.get(deployment).wake_at == thaws
 
 
 def test_a_freeze_that_ends_outside_the_windows_gives_both_reasons_and_the_right_instant(
@@ -99,9 +97,8 @@ def test_a_freeze_that_ends_outside_the_windows_gives_both_reasons_and_the_right
     rule(world, RuleKind.FREEZE, dated(thaws - 2 * HOUR, thaws))
     rule(world, RuleKind.WINDOW, dated(thaws + HOUR, thaws + 2 * HOUR))
     deployment = request(world)
-    world.advance(deployment)
+    assert world.held(deployment).wake_at == thaws
     assert waiting(world, deployment) == [("freeze", thaws), ("window", thaws + HOUR)]
-    assert world.get(deployment).wake_at == thaws
 
 
 def test_where_there_are_no_windows_a_freeze_is_the_one_reason_however_long_it_lasts(world: World) -> None:

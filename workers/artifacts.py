@@ -164,14 +164,26 @@ def _ask(
             del headers["Range"]
             offset = 0
         elif answer.status not in _REDIRECTS:
-            raise _refusal(where, answer.status)
+            raise _refusal(url if where == url else _shown(where), answer.status)
         else:
-            where = urljoin(where, answer.headers.get("Location", ""))
+            where = _led_to(where, answer.headers.get("Location", ""))
             if not is_allowed(where, sources):
                 raise TargetError(
-                    f"{url} leads to {where}, and workers take no artifacts from there: see ARTIFACT_SOURCES"
+                    f"{url} leads to {_shown(where)}, and workers take no artifacts from there: see ARTIFACT_SOURCES"
                 )
     raise TargetError(f"{url} leads on more than {MOST_REDIRECTS} times")
+
+
+def _led_to(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise TargetError(f"{url} leads to what is no URL") from error
+
+
+def _shown(url: str) -> str:
+    """Where an answer led to, without its query: that may be a signature which opens it for everybody."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
 def _refusal(url: str, status: int) -> TargetError:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,7 @@ from orchestrator import clock, log, plugins, tracing
 from orchestrator.checks.base import Probe
 from orchestrator.config import Settings
 from orchestrator.domain.errors import LeaseLostError, SettingsRefusedError
-from orchestrator.domain.masking import Masker, Secrets, Withheld
 from orchestrator.domain.networks import Network
-from orchestrator.domain.printing import printable
 from orchestrator.domain.statuses import Outcome
 from orchestrator.services import callbacks
 from orchestrator.services.attempts import Claim, Ended
@@ -35,7 +33,7 @@ from orchestrator.traffic.shift import Shift
 from workers.artifacts import Artifacts
 from workers.context import WorkerContext
 from workers.leases import Hold
-from workers.secrets import SecretUnusableError, read_secrets
+from workers.preparing import Prepared
 from workers.sink import Sink
 
 FIRST_PAUSE_SECONDS = 0.01
@@ -50,35 +48,6 @@ UNREACHABLE_AFTER_SECONDS = 15.0
 PROBE_SECONDS = 5.0
 
 _logger = log.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a run needs beside its plan: its secrets, and what its output goes through. `refusal`: why it cannot begin."""
-
-    masker: Masker
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    refusal: str = ""
-
-    def hide(self, text: str) -> str:
-        """The text as it may be recorded: without its secrets, which a target may repeat, and on one line that can be read."""
-        fresh = Secrets(self.secrets.values())
-        return printable((fresh.feed(text.encode(errors="replace")) + fresh.finish()).decode())
-
-
-def prepare(claim: Claim, settings: Settings) -> Prepared:
-    """Read the secrets of an attempt. One that began already goes on without them, and its output is withheld."""
-    todo = claim.work
-    try:
-        secrets = read_secrets(
-            settings.secrets_folder,
-            application=todo.application,
-            environment=todo.environment,
-            names=todo.secrets,
-        )
-    except SecretUnusableError as error:
-        return Prepared(Withheld(str(error)), refusal=str(error))
-    return Prepared(Secrets(secrets.values()), secrets)
 
 
 def drive(
@@ -250,12 +219,19 @@ class _RunAtTarget:
         if self._slice.hold.cancelling:
             return self._abort(Outcome.ABORTED, "cancelled")
         if self._slice.timed_out():
-            seconds = self._slice.claim.work.timeout_seconds
-            return self._abort(Outcome.TIMED_OUT, f"not done after {seconds:g} s")
+            return self._abort(Outcome.TIMED_OUT, self._why_late())
         if self._first_time:
             self._first_time = False
             return self._start()
         return self._take(self._target.poll(self._run, self._slice.sink.offset))
+
+    def _why_late(self) -> str:
+        """What kept it from its start belongs to that; once it has begun nobody knows what took so long."""
+        late, trouble = (
+            f"not done after {self._slice.claim.work.timeout_seconds:g} s",
+            self._slice.hold.trouble,
+        )
+        return late if self._may_have_begun or not trouble else f"{late}: {trouble}"
 
     def _start(self) -> Ended | None:
         """Start it; without its secrets it is made sure instead that nobody else starts it later."""
@@ -330,6 +306,8 @@ class _RunAtTarget:
                 return Ended(outcome, poll.code, why)
             if not isinstance(poll, Running):
                 return Ended(outcome, None, why)
+            if not poll.output:
+                raise TargetUnreachableError("it says that the run goes on, and said that it had ended it")
             self._slice.sink.add(poll.output)
 
     def _exited(self, code: int) -> Ended:

@@ -17,10 +17,11 @@ from orchestrator.services import attempts
 from orchestrator.services.attempts import Claim, Output
 from workers.context import WorkerContext
 from workers.drift import check_drift
-from workers.driving import drive, prepare
+from workers.driving import drive
 from workers.health import ask_for_health
 from workers.leases import Hold
 from workers.metrics import LEASES_LOST, STEPS
+from workers.preparing import prepare
 from workers.sink import Sink
 
 NOT_NOW = (DBAPIError, PoolTimeoutError, ClosedMeanwhileError)

@@ -106,11 +106,15 @@ _IS_THERE = text("""
     )
 """)
 
+# What somebody went back from was not good; but for who takes back just that.
 _LAST_GOOD = text("""
-    SELECT release_id FROM deployments
-    WHERE application_id = :application_id AND environment = :environment AND status = 'succeeded'
-      AND release_id <> :release_id AND id < :id
-    ORDER BY id DESC LIMIT 1
+    SELECT d.release_id FROM deployments d
+    WHERE d.application_id = :application_id AND d.environment = :environment AND d.status = 'succeeded'
+      AND d.release_id <> :release_id AND d.id < :id
+      AND NOT EXISTS (
+          SELECT 1 FROM deployments b WHERE b.rolls_back_id = d.id AND b.id <> :id
+            AND b.status NOT IN ('cancelled', 'superseded', 'expired'))
+    ORDER BY d.id DESC LIMIT 1
 """)
 
 # Who only had its traffic moved was not touched.
@@ -177,7 +181,7 @@ def is_there(session: Session, release_id: int, environment: str) -> bool:
 def last_good_release(
     session: Session, *, deployment_id: int, application_id: int, environment: str, release_id: int
 ) -> int | None:
-    """The last other release that succeeded in the slot before this deployment."""
+    """The last other release that succeeded in the slot before this deployment, and from which nobody went back."""
     params = {
         "id": deployment_id,
         "application_id": application_id,

@@ -9,7 +9,7 @@ from orchestrator.domain.access import Permission
 from orchestrator.domain.errors import ConflictError, NotFoundError, RuleViolationError
 from orchestrator.domain.statuses import ACTIVE, TERMINAL, DeploymentStatus, StepStatus
 from orchestrator.repositories import deployments, steps
-from orchestrator.services import attempts, execution, failures, requests
+from orchestrator.services import attempts, execution, failures, requests, rollbacks
 from orchestrator.services.actors import Actor
 from orchestrator.services.requests import Requested
 
@@ -99,6 +99,7 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
         retry_of_id=row.retry_of_id,
         scheduled_for=row.scheduled_for if row.scheduled_for and row.scheduled_for > clock.now() else None,
         expires_at=row.expires_at,
+        allow_downgrade=True,  # as it is, it would start as well
         override_windows=row.override_windows,
         replaces_id=deployment_id,
     )
@@ -109,18 +110,23 @@ def replan(session: Session, deployment_id: int, *, actor: Actor) -> int:
 
 
 def retry(session: Session, deployment_id: int, *, actor: Actor) -> int:
-    """Request the same release for the same environment once more; the new id. Raises ConflictError while the old one goes on."""
+    """Request the same once more, of a rollback another one; the new id. Raises ConflictError while the old one goes on."""
     row = deployments.get(session, deployment_id)
     actor.require_place(Permission.DEPLOY, application=row.application, environment=row.environment)
     if DeploymentStatus(row.status) not in TERMINAL:
         raise ConflictError(f"deployment {deployment_id} is {row.status}; a retry is for one that has ended")
     if row.status == DeploymentStatus.SUCCEEDED:
         raise RuleViolationError(f"deployment {deployment_id} succeeded; deploy the release again instead")
+    reason = f"retry of deployment {deployment_id}"
+    if row.rolls_back_id is not None:
+        return rollbacks.request(
+            session, row.rolls_back_id, actor=actor, reason=reason, retry_of_id=deployment_id
+        )
     order = requests.Order(
         application=row.application,
         environment=row.environment,
         release_id=row.release_id,
-        reason=f"retry of deployment {deployment_id}",
+        reason=reason,
         requested_by=actor.id,
         retry_of_id=deployment_id,
     )

@@ -65,6 +65,8 @@ class Requested:
     environment: str
     supersedes: tuple[int, ...]
     """Deployments whose place in the queue it takes; the caller ends them."""
+    left_out: tuple[str, ...]
+    """Targets that it was to go to, and that the pipeline does not have any more."""
     row: Row[Any] = field(repr=False)
     """As its readers see it before the caller has done so."""
 
@@ -96,10 +98,12 @@ def create(session: Session, order: Order) -> Requested:
     document = to_document(plan)
     digest = plan_hash(document)
     supersedes = _make_room(session, order, about, environment)
-    recorder = _record(about.new_id, order, about.version, digest)
+    there = {target.name for target in plan.targets}
+    left_out = tuple(name for name in order.only_targets or () if name not in there)
+    recorder = _record(about.new_id, order, about.version, digest, left_out=left_out)
     columns = _columns(order, about, plan, pipeline, digest)
     row = _write(session, columns, plan=plan, document=document, recorder=recorder)
-    return Requested(about.new_id, about.name, about.version, order.environment, supersedes, row)
+    return Requested(about.new_id, about.name, about.version, order.environment, supersedes, left_out, row)
 
 
 def _live_side(
@@ -307,7 +311,9 @@ def _write(
     )
 
 
-def _record(deployment_id: int, order: Order, version: str, digest: str) -> DeploymentRecorder:
+def _record(
+    deployment_id: int, order: Order, version: str, digest: str, *, left_out: tuple[str, ...]
+) -> DeploymentRecorder:
     recorder = DeploymentRecorder(deployment_id, seq=0, head=b"")
     data = {
         "version": version,
@@ -318,6 +324,7 @@ def _record(deployment_id: int, order: Order, version: str, digest: str) -> Depl
         **({"override_windows": True} if order.override_windows else {}),
         "retry_of": order.retry_of_id,
         **({"not_undone": list(order.not_undone)} if order.not_undone else {}),
+        **({"left_out": list(left_out)} if left_out else {}),
     }
     recorder.record("deployment.requested", actor_id=order.requested_by, at=clock.now(), data=data)
     return recorder

@@ -15,6 +15,8 @@ from orchestrator.services import requests, undoing
 from orchestrator.services.actors import Actor
 
 ROLLBACK_PRIORITY = 100
+MOST_NAMED = 20
+"""So many targets are named in a failure; the event names all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,18 @@ def create_automatic(session: Session, failed: Row[Any]) -> Note:
     except OrchestratorError as error:
         return replace(_refused(error), halts=f"deployment {failed.id} failed and could not be rolled back")
     text = f"{failed.application} {made.version} is put back by deployment {made.id}"
+    if made.left_out:
+        text += f", but not on {', '.join(made.left_out[:MOST_NAMED])}: not in the pipeline any more"
     return Note(text, {"deployment": made.id, "version": made.version}, made.id)
 
 
-def request(session: Session, deployment_id: int, *, actor: Actor, reason: str) -> int:
-    """Roll back a deployment that has ended; the new deployment's id. Raises ConflictError while it goes on."""
+def request(
+    session: Session, deployment_id: int, *, actor: Actor, reason: str, retry_of_id: int | None = None
+) -> int:
+    """Roll back a deployment that has ended; the new deployment's id. Raises ConflictError while it goes on.
+
+    `retry_of_id`: a rollback of it that has ended otherwise than it should.
+    """
     row = deployments.get(session, deployment_id)
     actor.require_place(Permission.DEPLOY, application=row.application, environment=row.environment)
     if DeploymentStatus(row.status) not in TERMINAL:
@@ -65,7 +74,7 @@ def request(session: Session, deployment_id: int, *, actor: Actor, reason: str) 
         )
     reason = reason or f"rollback of deployment {deployment_id}"
     way = replace(_way_back(session, row), not_undone=undoing.left(session, row))
-    made = _create(session, row, way, actor_id=actor.id, reason=reason)
+    made = _create(session, row, way, actor_id=actor.id, reason=reason, retry_of_id=retry_of_id)
     requests.nudge(session, made)
     return made.id
 
@@ -88,13 +97,19 @@ def _way_back(session: Session, row: Row[Any]) -> _Way:
     )
     if release_id is None:
         raise RuleViolationError(
-            f"no other release of {row.application} has succeeded in {row.environment} before"
+            f"no other release of {row.application} has succeeded in {row.environment} before and was kept there"
         )
     return _Way(release_id, tuple(touched))
 
 
 def _create(
-    session: Session, row: Row[Any], way: _Way, *, actor_id: int | None, reason: str
+    session: Session,
+    row: Row[Any],
+    way: _Way,
+    *,
+    actor_id: int | None,
+    reason: str,
+    retry_of_id: int | None = None,
 ) -> requests.Requested:
     order = requests.Order(
         application=row.application,
@@ -103,6 +118,7 @@ def _create(
         reason=reason,
         requested_by=actor_id,
         rolls_back_id=row.id,
+        retry_of_id=retry_of_id,
         priority=ROLLBACK_PRIORITY,
         only_targets=way.targets,
         not_undone=way.not_undone,

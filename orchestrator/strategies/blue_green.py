@@ -70,17 +70,18 @@ class BlueGreen:
         """Bring up the idle side, switch, verify under traffic, keep, and see that it is still so.
 
         The new side gets its traffic before the old one loses it, and on the way back it is the same: somebody always answers.
+        A proxy that was started anew meanwhile does as its configuration says: after the wait both are seen to again.
         """
         full = around.full_weight or 0
         live, idle = self._sides(targets, around)
+        there = Shift(targets=idle, weight=full, undo=0, beside=live)
         away = Shift(targets=live, weight=0, undo=full, beside=idle)
         return (
             Shift(targets=idle, weight=0, beside=live),
             Batch(idle),
-            Shift(targets=idle, weight=full, undo=0, beside=live),
-            away,
+            *(there, away),
             Again(targets=idle, wait_seconds=self.keep_seconds),
-            Shift(targets=idle, weight=full, undo=0, beside=live),
+            *((there, away) if self.keep_seconds else (there,)),
         )
 
     def switches_to(self, targets: Sequence[Candidate], around: Surroundings) -> str:

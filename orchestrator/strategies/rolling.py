@@ -130,7 +130,8 @@ class Rolling:
         if "" in zones:
             zones[""] = zones.pop("")
         sizes = [max(1, resolve_amount(size, len(targets), up=self.round_up)) for size in self.batch]
-        found_zones = self._idle_first(list(zones.values()))
+        found_zones = self._idle_first(list(zones.values()), going_back=going_back)
+        self._require_room(found_zones, going_back=going_back)
         if self.sliding:
             return self._slide(found_zones, sizes[0], wait_seconds=0 if going_back else self.bake_seconds)
         cut = self._cut(found_zones, itertools.chain(sizes, itertools.repeat(sizes[-1])))
@@ -176,8 +177,6 @@ class Rolling:
             start = 0
             while start < len(zone):
                 room = most - down
-                if room < 1 and zone[start].in_service:
-                    raise _too_many_down(down, most)
                 batch = zone[start : start + min(next(sizes), max(room, 1))]
                 cut[-1].append(tuple(each.name for each in batch))
                 down -= sum(not each.in_service for each in batch)
@@ -190,13 +189,21 @@ class Rolling:
         """A batch of each zone; in all of them so few at a time that never more are out of service than may be."""
         most, down = self._may_be_out(zones)
         at_a_time = max(1, min(size, most - down))
-        found = []
+        found = [Batch(tuple(each.name for each in zone), wait_seconds, at_a_time) for zone in zones]
+        return (*found[:-1], replace(found[-1], wait_seconds=0)) if found else ()
+
+    def _require_room(self, zones: Sequence[Sequence[Candidate]], *, going_back: bool) -> None:
+        """Raise RuleViolationError where too many are down in zones that come later to take out any before them.
+
+        Who goes back is never refused for what the release has brought down: then it is one target at a time.
+        """
+        most, down = self._may_be_out(zones)
         for zone in zones:
             down -= sum(not each.in_service for each in zone)
-            if down >= most and any(each.in_service for each in zone):
-                raise _too_many_down(down, most)
-            found.append(Batch(tuple(each.name for each in zone), wait_seconds, at_a_time))
-        return (*found[:-1], replace(found[-1], wait_seconds=0)) if found else ()
+            if down >= most and any(each.in_service for each in zone) and not going_back:
+                raise RuleViolationError(
+                    f"{down} targets are down and at most {most} may be unavailable: no other may be taken out"
+                )
 
     def _may_be_out(self, zones: Sequence[Sequence[Candidate]]) -> tuple[int, int]:
         """How many targets may be out of service at a time, and how many of them are already."""
@@ -206,16 +213,27 @@ class Rolling:
         most = max(1, resolve_amount(self.max_unavailable, total, up=False))
         return most, sum(not each.in_service for zone in zones for each in zone)
 
-    def _idle_first(self, zones: Sequence[Sequence[Candidate]]) -> Sequence[Sequence[Candidate]]:
+    def _idle_first(
+        self, zones: Sequence[Sequence[Candidate]], *, going_back: bool
+    ) -> Sequence[Sequence[Candidate]]:
         """Those that get no requests come first, and with them their zone: another one may only be taken out when they do.
 
-        Where it is counted how many are out of service, those that are down come next in their zone.
+        Where it is counted how many are out of service, those that are down come next in their zone; and for who goes back
+        the zones with some before the others, because nothing is lost there.
         """
         counts = self.max_unavailable is not None
         ordered = [
             sorted(zone, key=lambda each: (not each.idle, counts and each.in_service)) for zone in zones
         ]
-        return sorted(ordered, key=lambda zone: (not all(each.idle for each in zone), not zone[0].idle))
+        down_first = going_back and counts
+        return sorted(
+            ordered,
+            key=lambda zone: (
+                not all(each.idle for each in zone),
+                not zone[0].idle,
+                down_first and zone[0].in_service,
+            ),
+        )
 
     def in_order(self, targets: Sequence[Candidate]) -> Sequence[Candidate]:
         """Give the targets as `order_by` says, or as they are written."""
@@ -232,12 +250,6 @@ def out_of_traffic(batch: Batch, full_weight: int) -> tuple[Move, ...]:
     """Change a batch while no new requests go to it, and give them back."""
     out, back = drained(batch.targets, full_weight)
     return (out, Batch(batch.targets), replace(back, wait_seconds=batch.wait_seconds))
-
-
-def _too_many_down(down: int, most: int) -> RuleViolationError:
-    return RuleViolationError(
-        f"{down} targets are down and at most {most} may be unavailable: no other may be taken out"
-    )
 
 
 def _read_sliding(settings: Mapping[str, Any], batch: tuple[int | str, ...]) -> bool:

@@ -63,7 +63,8 @@ forget() {
 mkdir -p "$releases" || fail "the folder $releases cannot be made"
 exec 9>>"$releases/.lock" || fail "nothing can be written in $releases"
 flock 9 || fail "flock does not run here"
-rm -rf "$releases"/.new.* "$releases"/.old.*
+# Folders only: `.new.1.sha256` is the word of a release that is called new.1.
+rm -rf "$releases"/.new.*/ "$releases"/.old.*/
 [ -d "$releases/$version" ] && [ "$(cat "$releases/.$version.sha256" 2>/dev/null)" = "$sum" ] || unpack
 switch
 forget

@@ -95,7 +95,7 @@ class HttpTarget:
         end = offset + len(output)
         if state == "exited" and answer.get("more") is not True:
             return Exited(_code(answer), output, end)
-        if state in {"running", "exited"}:
+        if state in ("running", "exited"):  # whatever it is: a list is in no set
             return Running(output, end)
         raise TargetUnreachableError("it answers with no `state` that there is")
 

@@ -29,6 +29,11 @@ fail() {
     exit 0
 }
 
+# All that comes, into a file; or why the host does not take it: that is no lost connection.
+receive() {
+    said=$(cat 2>&1 >"$1") || { echo "${said##*: }"; return 1; }
+}
+
 look_at_time() {
     read -r up _ </proc/uptime
     now=${up%.*}${up#*.}
@@ -46,7 +51,7 @@ start() {
     new=$incoming/$name
     mkdir -p "$runs" "$root/locks" "$new/work" || fail "the run cannot be written down in $root"
     payload=$incoming/.payload
-    cat >"$payload"
+    why=$(receive "$payload") || { rm -rf "$incoming"; fail "the run cannot be written down in $root: $why"; }
     # A connection that was lost in the middle looks like the end of the input.
     [ "$(wc -c <"$payload")" -eq "$bytes" ] || { rm -rf "$incoming"; say cut; return; }
     read -r boot </proc/sys/kernel/random/boot_id
@@ -299,7 +304,7 @@ take() {
     fi
     mkdir -p "$artifacts" || fail "the artifact cannot be written down in $root"
     if [ "$bytes" -gt 0 ]; then
-        cat >"$piece"
+        why=$(receive "$piece") || { rm -f "$piece"; fail "the artifact cannot be written down in $root: $why"; }
         [ "$(wc -c <"$piece")" -eq "$bytes" ] || { rm -f "$piece"; say cut; return; }
     fi
     said=$(add 9>>"$part.lock")

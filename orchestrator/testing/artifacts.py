@@ -104,6 +104,15 @@ class ArtifactContract:
         left = sorted(each.name for each in (directory / "releases").glob("[!.]*"))
         assert left == ["1.2", "2.0"]
 
+    def test_a_release_that_is_called_as_what_is_being_unpacked_stays_known(
+        self, target: Target, tmp_path: Path, directory: Path
+    ) -> None:
+        made = [self.release(target, tmp_path, directory, version) for version in ("new.1", "old.1", "1.0")]
+        for artifact in made:
+            output, answer = self.switch(target, new_run(), artifact)
+            assert isinstance(answer, Exited)
+            assert answer.code == 0, output
+
     def test_an_artifact_of_many_pieces_goes_on_where_it_was_cut_off(
         self, target: Target, tmp_path: Path, directory: Path
     ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.services import deployments, pipelines, releases
+from orchestrator.traffic.base import at_any_time
 from orchestrator.traffic.haproxy import HaproxyProxy
 from tests.acceptance.fleet import Fleet, eventually
 from tests.acceptance.test_workers import ended
@@ -226,6 +227,23 @@ def test_an_abort_after_the_switch_costs_no_request_and_the_old_side_answers_aga
         assert made.weights() == {"blue": 100, "green": 0}
         assert made.running.asks(20) == {"1": 20}
     assert load.failures == []
+
+
+def test_a_proxy_that_forgot_while_the_old_side_was_kept_is_told_again(
+    world: World, workers: Fleet, tmp_path: Path
+) -> None:
+    with shop(tmp_path, ["blue", "green"], [100, 100]) as made:
+        workers.worker()
+        deployment = deploy(world, made, "{kind: blue-green, keep: 1h}")
+        eventually(lambda: is_kept(world, deployment), "the old side is kept warm")
+        assert made.running.asks(20) == {"2": 20}
+        proxy = HaproxyProxy.from_settings(made.running.settings)
+        proxy.set_weight("blue", 100, timeout_seconds=5, before_writing=at_any_time)  # as it is configured
+        with world.database.transaction() as session:
+            deployments.promote(session, deployment, actor=world.actor, reason="")
+        assert ended(world, deployment) == "succeeded"
+        assert made.weights() == {"blue": 0, "green": 100}
+        assert made.running.asks(20) == {"2": 20}
 
 
 @pytest.mark.parametrize("promoted", [True, False])

@@ -25,6 +25,16 @@ class Store:
     cut_after: int | None = None
     understands_ranges: bool = True
 
+    @property
+    def leads_to(self) -> dict[str, str]:
+        """Where its pages below /to/ lead."""
+        return {
+            "here": self.url(),
+            "gone": self.url("/gone?signature=s3cret"),
+            "elsewhere": "http://[::1]:1/x?signature=s3cret",
+            "nonsense": "http://[",
+        }
+
     def url(self, path: str = "/shop.tar.gz") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
@@ -40,9 +50,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
                 self.send_error(503)
             elif self.path.startswith("/to/"):
                 self.send_response(302)
-                self.send_header(
-                    "Location", made.url("/shop.tar.gz") if self.path == "/to/here" else "http://[::1]:1/x"
-                )
+                self.send_header("Location", made.leads_to[self.path.removeprefix("/to/")])
                 self.end_headers()
             elif self.path != "/shop.tar.gz":
                 self.send_error(404)
@@ -162,7 +170,14 @@ def test_a_redirect_is_followed_only_to_where_artifacts_may_come_from(store: Sto
         TargetError, match=r"leads to http://\[::1\]:1/x, and workers take no artifacts from there"
     ):
         here.fetch(named(store, "/to/elsewhere"), always)
+    with pytest.raises(TargetError, match="leads to what is no URL"):
+        here.fetch(named(store, "/to/nonsense"), always)
     assert here.fetch(named(store, "/to/here"), always) is not None
+
+
+def test_what_is_signed_where_it_led_to_is_not_said(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=r"/gone answers with status 404$"):
+        keeper(tmp_path).fetch(named(store, "/to/gone"), always)
 
 
 @pytest.mark.parametrize(("path", "retryable"), [("/away", True), ("/nowhere", False)])

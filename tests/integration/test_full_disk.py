@@ -1,5 +1,6 @@
 """A disk that is full where runs live: what had room keeps its end, what has none fails and says why."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,15 +12,19 @@ from orchestrator.config import Settings
 from orchestrator.db import Database
 from orchestrator.services import pipelines
 from orchestrator.targets import runs as files
-from orchestrator.targets.base import ABORTED_CODE, Command, Exited, Run, Running, TargetError
+from orchestrator.targets.base import ABORTED_CODE, Absent, Command, Exited, Run, Running, TargetError
 from orchestrator.targets.command import CommandTarget
+from orchestrator.targets.ssh import SshTarget
 from orchestrator.testing import follow, until_written
+from orchestrator.testing.artifacts import artifact_of, packed
 from tests.integration.engine_world import PIPELINE, World, worker
+from tests.sshd import serving
 from workers.context import WorkerContext
 from workers.follower import Follower
 from workers.leases import LeaseKeeper
 
 ENV = {"PATH": "/usr/bin:/bin"}
+NO_ROOM = r"cannot be written down in \S+: No space left on device"
 FILL = "head -c 1000000 /dev/zero 2>/dev/null"
 
 
@@ -73,6 +78,24 @@ def test_a_run_that_finds_no_room_is_refused_with_the_reason(target: CommandTarg
         target.start(Run("1-2-1", "shop/staging/b", 2), Command("x" * 100_000, ENV))
     assert isinstance(target.poll(filling, 10_000_000), Running)
     target.abort(filling, grace_seconds=0.1)
+
+
+def test_a_host_without_room_says_so_and_no_connection_is_said_to_be_lost(tiny: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "sshd") as host:
+        settings = host.settings(runs=str(tiny / "runs"))
+        full = SshTarget.from_settings(settings, runs_dir=str(host.folder / "runs"))
+        run = Run("1-1-1", "shop/staging/a", 1)
+        with pytest.raises(TargetError, match=NO_ROOM) as none:
+            full.start(run, Command("x" * 200_000, ENV))
+        assert not none.value.retryable
+        assert full.poll(run, 0) == Absent()
+        file = packed(tmp_path / "big.tar.gz", {"noise": os.urandom(200_000)})
+        artifact = artifact_of(file, "1.0", tmp_path / "srv")
+        with pytest.raises(TargetError, match=NO_ROOM) as none:
+            full.bring(run, artifact, file, 0)
+        assert not none.value.retryable
+        full.start(run, Command("echo there is room again", ENV))
+        assert follow(full, run)[0] == b"there is room again\n"
 
 
 def test_a_deployment_whose_node_is_full_fails_and_says_why(

@@ -104,9 +104,8 @@ def test_blue_green_says_until_when_the_old_side_is_kept_and_switches_back(
     assert client.post(f"/deployments/{made}/{ends}", data=form, headers=OURS).status_code == 303
     did = play(engine, made)
     assert engine.status(made) == {"cancel": "cancelled", "promote": "succeeded"}[ends]
-    assert (len(did) == 2) == (ends == "cancel"), (
-        "back to the old side: one gets the traffic, the other loses it"
-    )
+    new_one_first = did[0] == f"{engine.get(made).side}: 100"
+    assert (len(did), new_one_first) == (2, ends == "promote"), "one gets the traffic, the other loses it"
     assert "is kept as it was" not in client.get(f"/deployments/{made}").text
 
 

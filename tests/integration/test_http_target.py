@@ -114,6 +114,7 @@ def test_an_answer_is_read_as_it_is_agreed(
         b"[]",
         {},
         {"state": "gone"},
+        {"state": ["running"]},
         {"state": "exited"},
         {"state": "exited", "code": "0"},
         {"state": "exited", "code": True},

@@ -11,9 +11,9 @@ from orchestrator.services import drift, pipelines
 from tests.integration.engine_world import World, worker
 from tests.unit.cli_server import scripted_server
 from workers.context import WorkerContext
-from workers.driving import Prepared
 from workers.follower import Follower
 from workers.leases import LeaseKeeper
+from workers.preparing import Prepared
 
 
 @pytest.fixture

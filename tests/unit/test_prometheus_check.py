@@ -14,6 +14,7 @@ from orchestrator.checks.prometheus import PrometheusCheck
 from orchestrator.domain.errors import SettingsRefusedError
 from tests.acceptance.fleet import eventually
 from tests.ports import free_port
+from tests.unit.cli_server import scripted_server
 
 SELF = 'up{job="itself"}'
 
@@ -108,6 +109,15 @@ def test_a_path_before_the_api_is_kept_and_what_is_not_there_is_no(prometheus: s
     probe = check(f"{prometheus}/elsewhere", "vector(1)", at_least=1).probe(10)
     assert not probe.ok
     assert "404" in probe.detail
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"[]", b"null", b'{"status": "success"}', b"\xff"])
+def test_what_is_no_answer_of_prometheus_is_no(body: bytes) -> None:
+    with scripted_server() as service:
+        service.on("GET", "/api/v1/query", body)
+        probe = check(service.url, "up", at_least=0).probe(10)
+    assert (probe.ok, probe.silent) == (False, True)
+    assert "this is no answer of Prometheus" in probe.detail
 
 
 def test_nobody_there_is_no() -> None:

@@ -228,6 +228,28 @@ def test_where_too_many_are_down_in_another_zone_no_other_is_taken_out() -> None
 
 
 @pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ({"batch": 2}, [("b1",), ("b2",), ("a1",), ("a2",), ("c",)]),
+        ({"batch": 2, "mode": "sliding"}, [("b1", "b2"), ("a1", "a2"), ("c",)]),
+    ],
+)
+def test_who_goes_back_is_not_refused_for_what_is_down_and_begins_there(
+    mode: dict[str, object], expected: list[tuple[str, ...]]
+) -> None:
+    zones = {"c": ["c"], "b": ["b2", "b1"], "a": ["a1", "a2"]}
+    given = [
+        Candidate(name, {"zone": zone}, down=name in {"b1", "a1", "a2"})
+        for zone, names in zones.items()
+        for name in names
+    ]
+    rolling = Rolling.from_settings({**mode, "zone": "zone", "max_unavailable": 1})
+    with pytest.raises(RuleViolationError, match="3 targets are down"):
+        rolling.batches(given)
+    assert [batch.targets for batch in rolling.batches(given, going_back=True)] == expected
+
+
+@pytest.mark.parametrize(
     ("unreachable", "count", "skipped"),
     [
         ("count", 10, 0),

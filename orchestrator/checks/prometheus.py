@@ -1,12 +1,11 @@
 """The check `prometheus`: a query whose every value must lie within bounds."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlencode
-
-import orjson
 
 from orchestrator.checks.base import Probe, refuse_unknown
 from orchestrator.checks.fetching import NoAnswerError, checked_url, fetch
@@ -56,8 +55,8 @@ class PrometheusCheck:
         except NoAnswerError as error:
             return Probe(False, str(error), silent=True)
         try:
-            return self._judge(found.status, orjson.loads(found.body))
-        except (ValueError, LookupError, TypeError, AttributeError):
+            return self._judge(found.status, json.loads(found.body))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             seen = found.body[:PRINTED_CHARACTERS].decode(errors="replace")
             return Probe(
                 False, f"status {found.status}, and this is no answer of Prometheus: {seen!r}", silent=True

@@ -2,81 +2,33 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import datetime, timedelta
+from datetime import timedelta
 from threading import Barrier
-from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy.orm import Session
 
 from orchestrator import clock
-from orchestrator.db import Database
 from orchestrator.domain.access import Role
 from orchestrator.domain.errors import ConflictError
-from orchestrator.domain.statuses import Outcome
 from orchestrator.domain.windows import RuleKind
 from orchestrator.repositories import users
 from orchestrator.services import approvals, attempts, deployments, execution, locks, pipelines, windows
 from orchestrator.services.actors import Actor
-from orchestrator.services.attempts import Claim, Ended
 from tests.integration.engine_world import PIPELINE, World, between, worker
-
-WAITS = (
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+from tests.integration.gates_world import (
+    WAITS,
+    during,
+    during_a_look,
+    freeze_for_days,
+    is_due,
+    lock_until,
+    not_due,
+    remove,
+    request,
+    world,
 )
 
-T = TypeVar("T")
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    made = World(database)
-    made.release("1.0.0")
-    return made
-
-
-def request(world: World, environment: str, **more: Any) -> int:
-    with world.database.transaction() as session:
-        return deployments.request(
-            session,
-            application="shop",
-            version="1.0.0",
-            environment=environment,
-            reason="",
-            actor=world.actor,
-            **more,
-        ).id
-
-
-def lock_until(world: World, until: datetime) -> None:
-    """By somebody else: whoever locks passes their own lock."""
-    with world.database.transaction() as session:
-        user_id = users.insert(
-            session, email="b@example.com", username="bob", password_hash="x", role="admin"
-        )
-        assert user_id is not None
-        locks.create(
-            session,
-            application="shop",
-            environment=None,
-            reason="moving",
-            warning_only=False,
-            expires_at=until,
-            actor=Actor(user_id, "bob", Role.ADMIN, "sign-in"),
-        )
-
-
-def freeze_for_days(world: World) -> int:
-    now = clock.now()
-    dated = {
-        "from": f"{now - timedelta(days=2):%Y-%m-%dT%H:%M}",
-        "to": f"{now + timedelta(days=7):%Y-%m-%dT%H:%M}",
-    }
-    document = {"name": "holidays", "zone": "UTC", "dated": dated}
-    with world.database.transaction() as session:
-        return windows.create(
-            session, RuleKind.FREEZE, environment="staging", document=document, actor=world.actor
-        )
+__all__ = ["world"]
 
 
 def look_if_due(world: World, deployment: int) -> None:
@@ -120,34 +72,6 @@ def test_a_freeze_that_is_removed_before_a_lock_expires_is_forgotten(world: Worl
     assert world.get(held).wake_at == until
 
 
-def during(world: World, decide: Callable[[Session], T], do: Callable[[], object]) -> tuple[T, bool]:
-    """`do` ends, or waits for the row, while something has been decided and is not committed: what, and whether `do` waited."""
-    with ThreadPoolExecutor(1) as other:
-        with world.database.transaction() as session:
-            decided = decide(session)
-            done = other.submit(do)
-            while not done.done() and not world.scalar(WAITS):
-                wait([done], timeout=0.02)
-            waited = not done.done()
-        done.result()
-    return decided, waited
-
-
-def during_a_look(world: World, deployment: int, do: Callable[[], object]) -> None:
-    """As `during`, for a look at a deployment that does not start."""
-    looked, _ = during(world, lambda session: attempts.advance(session, deployment, worker()), do)
-    assert looked is None
-
-
-def not_due(world: World) -> None:
-    """Whoever looks now does so for a message that is a double, or late."""
-    world.execute("UPDATE deployments SET wake_at = clock_timestamp() + interval '1 hour'")
-
-
-def is_due(world: World, deployment: int) -> object:
-    return world.scalar("SELECT wake_at <= clock_timestamp() FROM deployments WHERE id = :id", id=deployment)
-
-
 def test_a_release_that_succeeds_during_a_look_at_its_promotion_is_not_overlooked(world: World) -> None:
     one = worker()
     claim = world.advance(request(world, "staging"), one)
@@ -158,11 +82,6 @@ def test_a_release_that_succeeds_during_a_look_at_its_promotion_is_not_overlooke
     during_a_look(world, later, lambda: world.finish(last))
     assert is_due(world, later)
     assert world.run_to_end(later) == "succeeded"
-
-
-def remove(world: World, freeze: int) -> None:
-    with world.database.transaction() as session:
-        windows.remove(session, RuleKind.FREEZE, freeze, actor=world.actor)
 
 
 @pytest.mark.parametrize("before", [lambda world: None, not_due], ids=["due", "not due"])
@@ -211,36 +130,6 @@ def test_who_closes_is_answered_only_when_no_start_can_come_that_did_not_see_it(
     assert world.status(deployment) == "running"
 
 
-def in_waves(world: World) -> tuple[int, Claim]:
-    """A deployment to `staging` that begins no wave while it is closed, with its first wave under way."""
-    source = PIPELINE.replace("  staging:\n", "  staging:\n    when_closed: pause_between_waves\n")
-    with world.database.transaction() as session:
-        pipelines.apply(session, name="shop", source=source, actor=world.actor)
-    deployment = request(world, "staging")
-    claim = world.advance(deployment, worker())
-    assert claim is not None
-    return deployment, claim
-
-
-def end(claim: Claim) -> Callable[[Session], Claim | None]:
-    return lambda session: attempts.finish(session, claim, Ended(Outcome.SUCCEEDED, 0), worker())
-
-
-def test_who_freezes_is_answered_only_when_no_wave_can_begin_that_did_not_see_it(world: World) -> None:
-    _, claim = in_waves(world)
-    following, waited = during(world, end(claim), lambda: freeze_for_days(world))
-    assert (following is not None, waited) == (True, True)
-
-
-def test_a_freeze_that_is_removed_while_the_next_wave_is_put_off_is_not_overlooked(world: World) -> None:
-    deployment, claim = in_waves(world)
-    freeze = freeze_for_days(world)
-    following, _ = during(world, end(claim), lambda: remove(world, freeze))
-    assert following is None
-    assert (world.status(deployment), is_due(world, deployment)) == ("paused", True)
-    assert world.run_to_end(deployment) == "succeeded"
-
-
 def test_who_locks_and_who_wakes_those_behind_it_in_the_queue_do_not_wait_for_each_other(
     world: World,
 ) -> None:
@@ -285,35 +174,6 @@ def test_who_gets_in_line_while_the_one_before_is_ending_looks_again_soon(world:
     assert (row.status, row.held_by) == ("pending", None)
     assert row.wake_at <= clock.now() + timedelta(seconds=3)
     assert world.run_to_end(second) == "succeeded"
-
-
-def looks_again_soon(world: World, deployment: int, held_by: str) -> None:
-    row = world.get(deployment)
-    assert (row.status, row.held_by) == ("pending", held_by)
-    assert row.wake_at <= clock.now() + timedelta(seconds=3)
-    assert world.run_to_end(deployment) == "succeeded"
-
-
-def test_who_comes_while_a_freeze_is_being_removed_looks_again_soon(world: World) -> None:
-    """Neither transaction sees the other: the removal finds nobody whom the freeze holds, the look finds the freeze."""
-    freeze = freeze_for_days(world)
-    with world.database.transaction() as session:
-        windows.remove(session, RuleKind.FREEZE, freeze, actor=world.actor)
-        deployment = request(world, "staging")
-        assert world.advance(deployment, worker()) is None
-    looks_again_soon(world, deployment, "freeze")
-
-
-def test_who_comes_while_its_release_is_succeeding_looks_again_soon(world: World) -> None:
-    claim = world.advance(request(world, "staging"), worker())
-    assert claim is not None
-    last = world.finish(claim, by=worker())
-    assert last is not None
-    with world.database.transaction() as session:
-        attempts.finish(session, last, Ended(Outcome.SUCCEEDED, 0), worker())
-        deployment = request(world, "production")
-        assert world.advance(deployment, worker()) is None
-    looks_again_soon(world, deployment, "promotion")
 
 
 def test_those_of_one_opening_start_in_the_order_of_their_queue(world: World) -> None:

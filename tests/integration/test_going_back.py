@@ -58,6 +58,15 @@ def version_of(world: World, deployment: int) -> object:
     return world.rows(WHAT, id=deployment)[0][0]
 
 
+def where_the_next_goes_back_to(world: World) -> object:
+    """By itself, as it fails."""
+    world.release("1.2.0")
+    assert world.run_to_end(world.request("1.2.0")) == "succeeded"
+    back = automatic(world, deploy(world, "1.2.0", {"web-a": Outcome.FAILED}))
+    assert back is not None
+    return version_of(world, back)
+
+
 def drop(world: World, target: str) -> None:
     source = PIPELINE.replace(f"{{name: {target}, kind: noop}}", f"{{name: new-{target}, kind: noop}}")
     with world.database.transaction() as session:
@@ -81,12 +90,7 @@ def test_nor_where_going_back_from_it_failed(world: World) -> None:
     assert isinstance(lock, int)
     with world.database.transaction() as session:
         locks.release(session, lock, actor=world.actor)
-    world.release("1.2.0")
-    assert world.run_to_end(world.request("1.2.0")) == "succeeded"
-    bad = deploy(world, "1.2.0", {"web-a": Outcome.FAILED})
-    back = automatic(world, bad)
-    assert back is not None
-    assert version_of(world, back) == "1.0.0"
+    assert where_the_next_goes_back_to(world) == "1.0.0"
 
 
 def test_a_rollback_that_was_given_up_says_nothing_against_the_release(world: World) -> None:
@@ -94,12 +98,7 @@ def test_a_rollback_that_was_given_up_says_nothing_against_the_release(world: Wo
     given_up = request(world, deploy(world, "1.1.0"))
     with world.database.transaction() as session:
         deployments.cancel(session, given_up, actor=world.actor, reason="it was the network")
-    world.release("1.2.0")
-    assert world.run_to_end(world.request("1.2.0")) == "succeeded"
-    bad = deploy(world, "1.2.0", {"web-a": Outcome.FAILED})
-    back = automatic(world, bad)
-    assert back is not None
-    assert version_of(world, back) == "1.1.0"
+    assert where_the_next_goes_back_to(world) == "1.1.0"
 
 
 def test_a_rollback_is_rolled_back_to_what_it_went_back_from(world: World) -> None:

@@ -38,11 +38,16 @@ _LET_LOOKS_BETWEEN_END = text("""
     ORDER BY id FOR NO KEY UPDATE
 """)
 
+# Only these are waited for: who is found to be held at this very moment looks again soon by itself, and a worker that stands
+# still while it decides about another one is not to keep all others from starting.
 _WAKE_HELD = text("""
     UPDATE deployments SET wake_at = clock_timestamp(), held_until = least(held_until, clock_timestamp())
-    WHERE status = 'pending' AND held_by = ANY(:kinds)
-      AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
-      AND (CAST(:environment AS text) IS NULL OR environment = :environment)
+    WHERE id IN (
+        SELECT id FROM deployments
+        WHERE status = 'pending' AND held_by = ANY(:kinds)
+          AND (CAST(:application_id AS bigint) IS NULL OR application_id = :application_id)
+          AND (CAST(:environment AS text) IS NULL OR environment = :environment)
+        ORDER BY priority DESC, id FOR NO KEY UPDATE)
     RETURNING id
 """)
 
@@ -97,14 +102,16 @@ def wake_overdue(session: Session, ids: Sequence[int]) -> None:
 def let_looks_end(session: Session, *, application_id: int | None, environment: str | None) -> None:
     """Wait until nobody is deciding whether one of these starts; None: of every application, in every environment.
 
-    Who decides later sees what this transaction wrote; and what was decided before is seen by its next statements, so whoever
-    opens a gate waits before it looks for whom that gate holds.
+    Who decides later sees what this transaction wrote.
     """
     session.execute(_LET_LOOKS_END, {"application_id": application_id, "environment": environment})
 
 
 def let_looks_between_end(session: Session, environment: str) -> None:
-    """As `let_looks_end`, of those that begin no wave there while it is closed. To be called before it."""
+    """As `let_looks_end`, of those that begin no wave there while it is closed. To be called before it.
+
+    What was decided before is seen by the next statements, so `wake_closed` overlooks none.
+    """
     session.execute(_LET_LOOKS_BETWEEN_END, {"environment": environment})
 
 

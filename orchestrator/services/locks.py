@@ -70,9 +70,10 @@ def release(session: Session, lock_id: int, *, actor: Actor, precondition: Preco
     if not gates.release_lock(session, lock_id, released_by=actor.id):
         return
     _record(session, lock_id, "lock.released", actor, {})
-    application_id, place = lock.application_id, lock.environment
-    waking.let_looks_end(session, application_id=application_id, environment=place)
-    for deployment_id in waking.wake_held(session, [LOCK], application_id=application_id, environment=place):
+    woken = waking.wake_held(
+        session, [LOCK], application_id=lock.application_id, environment=lock.environment
+    )
+    for deployment_id in woken:
         execution.nudge_advance(
             session, deployment_id, f"deployment {deployment_id}, lock {lock_id} released"
         )

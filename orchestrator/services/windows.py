@@ -36,6 +36,7 @@ def create(
     draft = read_rule({**document, "kind": str(kind)}, check=recurrence.check)
     name = applications.get_environment(session, environment).name
     rule_id = _add(session, name, draft, actor)
+    _let_decide(session, name)
     _wake(session, name, f"{kind} {rule_id} was made")
     return rule_id
 
@@ -58,6 +59,7 @@ def import_freezes(
             known.append(document)
             made.append(_add(session, name, draft, actor))
     if made:
+        _let_decide(session, name)
         _wake(session, name, f"{len(made)} freezes were imported")
     return made
 
@@ -78,6 +80,7 @@ def remove(
     precondition(row)
     if windows.remove(session, rule_id, removed_by=actor.id):
         _record(session, rule_id, f"{kind}.removed", actor, {"environment": row.environment})
+        waking.let_looks_between_end(session, row.environment)
         _wake(session, row.environment, f"{kind} {rule_id} was removed")
 
 
@@ -104,13 +107,17 @@ def warnings(row: Row[Any]) -> list[str]:
     return lint(rule.as_rule(row.id), clock.now(), occurrences=recurrence.occurrences)
 
 
+def _let_decide(session: Session, environment: str) -> None:
+    """Wait for whatever is being decided by the rules as they were: nothing starts, and no wave begins, after the commit."""
+    waking.let_looks_between_end(session, environment)
+    waking.let_looks_end(session, application_id=None, environment=environment)
+
+
 def _wake(session: Session, environment: str, why: str) -> None:
-    """Let what is being decided by the rules as they were be committed, and whom that holds decide anew.
+    """Let decide anew whoever these rules hold, or stopped between two waves.
 
     Also whom a lock holds: they sleep until the last of their gates may open, which was perhaps this one.
     """
-    waking.let_looks_between_end(session, environment)
-    waking.let_looks_end(session, application_id=None, environment=environment)
     kinds = (gates.LOCK, gates.WINDOW, gates.FREEZE)
     held = waking.wake_held(session, kinds, application_id=None, environment=environment)
     for deployment_id in (*held, *waking.wake_closed(session, environment)):

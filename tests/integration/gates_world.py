@@ -106,3 +106,10 @@ def not_due(world: World) -> None:
 
 def is_due(world: World, deployment: int) -> object:
     return world.scalar("SELECT wake_at <= clock_timestamp() FROM deployments WHERE id = :id", id=deployment)
+
+
+def looks_again_soon(world: World, deployment: int, held_by: str) -> None:
+    row = world.get(deployment)
+    assert (row.status, row.held_by) == ("pending", held_by)
+    assert row.wake_at <= clock.now() + timedelta(seconds=3)
+    assert world.run_to_end(deployment) == "succeeded"

@@ -22,6 +22,7 @@ from tests.integration.gates_world import (
     freeze_for_days,
     is_due,
     lock_until,
+    looks_again_soon,
     not_due,
     remove,
     request,
@@ -84,33 +85,43 @@ def test_a_release_that_succeeds_during_a_look_at_its_promotion_is_not_overlooke
     assert world.run_to_end(later) == "succeeded"
 
 
-@pytest.mark.parametrize("before", [lambda world: None, not_due], ids=["due", "not due"])
-def test_a_freeze_that_is_removed_during_a_look_at_it_is_not_overlooked(
-    world: World, before: Callable[[World], None]
-) -> None:
+def release(world: World) -> None:
+    with world.database.transaction() as session:
+        locks.release(session, 1, actor=world.actor)
+
+
+def test_a_freeze_that_is_removed_during_the_first_look_at_it_is_not_overlooked(world: World) -> None:
     freeze = freeze_for_days(world)
     held = request(world, "staging")
-    before(world)
+    not_due(world)
+    during_a_look(world, held, lambda: remove(world, freeze))
+    looks_again_soon(world, held, "freeze")
+
+
+def test_a_lock_that_is_released_during_the_first_look_at_it_is_not_overlooked(world: World) -> None:
+    lock_until(world, clock.now() + timedelta(days=2))
+    held = request(world, "staging")
+    not_due(world)
+    during_a_look(world, held, lambda: release(world))
+    looks_again_soon(world, held, "lock")
+
+
+def test_a_gate_that_goes_away_during_a_later_look_at_it_is_noticed_at_once(world: World) -> None:
+    freeze = freeze_for_days(world)
+    held = request(world, "staging")
+    world.held(held)
     during_a_look(world, held, lambda: remove(world, freeze))
     assert is_due(world, held)
     assert world.run_to_end(held) == "succeeded"
 
 
-@pytest.mark.parametrize("before", [lambda world: None, not_due], ids=["due", "not due"])
-def test_a_lock_that_is_released_during_a_look_at_it_is_not_overlooked(
-    world: World, before: Callable[[World], None]
-) -> None:
+def test_who_releases_does_not_wait_for_a_look_at_another_one(world: World) -> None:
+    """A worker may stand still just then."""
     lock_until(world, clock.now() + timedelta(days=2))
-    held = request(world, "staging")
-    before(world)
-
-    def release() -> None:
-        with world.database.transaction() as session:
-            locks.release(session, 1, actor=world.actor)
-
-    during_a_look(world, held, release)
-    assert is_due(world, held)
-    assert world.run_to_end(held) == "succeeded"
+    held, looked_at = request(world, "staging"), request(world, "staging")
+    world.held(held)
+    _, waited = during(world, lambda session: execution.lock(session, looked_at), lambda: release(world))
+    assert (is_due(world, held), waited) == (True, False)
 
 
 @pytest.mark.parametrize(

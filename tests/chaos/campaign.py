@@ -151,7 +151,7 @@ def _judge(
     report.recovery = sorted(each.seconds for each in told)
     report.able_recovery = sorted(each.able_seconds for each in told)
     report.slowest = [
-        f"{each.able_seconds:.1f} s ({each.seconds:.1f} s): {each.fault}, {each.held_up} held up"
+        f"{each.able_seconds:.1f} s ({each.seconds:.1f} s): {each.fault}, {each.held_up} held up, last {each.last}"
         for each in sorted(told, key=lambda each: -each.able_seconds)[:10]
     ]
     return report

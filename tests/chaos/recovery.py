@@ -76,6 +76,8 @@ class Recovery:
     held_up: int = 0
     seconds: float = 0.0
     able_seconds: float = 0.0
+    last: str = "nothing"
+    """What went on last."""
 
     def begin(self, sample: Sample) -> None:
         """Take down what it holds up."""
@@ -94,15 +96,17 @@ class Recovery:
             now = sample.attempts.get(attempt_id)
             if now is None or now.token != before.token:
                 del self.attempts[attempt_id]
-                self._over(sample.at, ability.since(before.node))
+                what = f"attempt {attempt_id} of deployment {before.deployment_id} on {before.node or 'any node'}"
+                self._over(what, sample.at, ability.since(before.node))
         movable = set(sample.movable())
         for deployment_id in tuple(self.pending):
             if deployment_id not in movable or sample.deployments[deployment_id].status != "pending":
                 self.pending.discard(deployment_id)
-                self._over(sample.at, ability.since(None))
+                self._over(f"pending deployment {deployment_id}", sample.at, ability.since(None))
         return not self.attempts and not self.pending
 
-    def _over(self, at: float, able_since: float) -> None:
+    def _over(self, what: str, at: float, able_since: float) -> None:
+        self.last = what
         self.seconds = max(self.seconds, at - self.healed_at)
         self.able_seconds = max(self.able_seconds, at - max(self.healed_at, min(able_since, at)))
 

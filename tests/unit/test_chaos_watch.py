@@ -127,6 +127,7 @@ def test_recovery_lasts_until_the_killed_workers_attempt_is_claimed_anew(ability
     assert recoveries.unfinished() == ["kill worker worker1: attempts [9], pending []"]
     recoveries.look(sample(108, Deployment(1), Attempt(9, 1, token=6), Attempt(8, 1, worker="a:2")))
     assert [(r.held_up, r.seconds, r.able_seconds) for r in recoveries.of_consequence()] == [(1, 8, 8)]
+    assert recoveries.of_consequence()[0].last == "attempt 9 of deployment 1 on a"
 
 
 def test_a_fault_that_held_nothing_up_is_none_of_consequence(ability: Ability) -> None:

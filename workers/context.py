@@ -76,6 +76,7 @@ def make(settings: Settings) -> WorkerContext:
         node=node,
         lease_seconds=settings.lease_seconds,
         node_lost_seconds=settings.node_lost_seconds,
+        unreachable_seconds=settings.unreachable_seconds,
     )
     # A renewal never queues behind those who wait for a lock; the second one is for when the first says nothing.
     of_its_own = Database(replace(settings, db_pool_size=2))

@@ -128,6 +128,8 @@ class Attempt(Base):
     """The number of the last callback that was believed; 0: there was none."""
     trouble: Mapped[str] = mapped_column(server_default="")
     """Why it does not go on at its target, as long as it is open; empty where it does."""
+    lapses: Mapped[int] = mapped_column(server_default="0")
+    """How many leases in a row ran out under workers that ended or failed while they followed it."""
     left_out_bytes: Mapped[int] = mapped_column(server_default="0")
     """How much of the output is not kept: its middle, where it is longer than LOG_LIMIT_BYTES."""
 

@@ -25,11 +25,12 @@ class Renewed(NamedTuple):
 _DEPLOYMENT = text("SELECT deployment_id FROM attempts WHERE id = :id AND ended_at IS NULL")
 
 # A row is claimable when nobody holds it; a run that lives on a node only by that node's workers, unless the
-# node has been away for too long: then anybody may, to say that the run is lost.
+# node has been away for too long: then anybody may, to say that the run is lost. Who gives a lease back is its worker no more:
+# whose name is still there let it lapse.
 _CLAIM = text("""
     WITH todo AS (
-        SELECT a.deployment_id, a.step_id, a.number, a.node AS bound_to, s.wave_index, s.action_index, s.target_id,
-            s.target_name, s.target, s.status, p.document - 'targets' AS document,
+        SELECT a.deployment_id, a.step_id, a.number, a.node AS bound_to, a.worker AS last_worker, s.wave_index, s.action_index,
+            s.target_id, s.target_name, s.target, s.status, p.document - 'targets' AS document,
             extract(epoch FROM clock_timestamp() - greatest(a.not_before, a.lease_until))::float AS untaken_seconds,
             p.document #>> ARRAY['actions', s.action_index::text, 'kind'] = 'run'
                 AND s.target ->> 'kind' = ANY(:bound_kinds) AS lives_on_its_node
@@ -39,14 +40,17 @@ _CLAIM = text("""
         UPDATE attempts a SET token = nextval('fencing_tokens'), worker = :worker,
             node = coalesce(a.node, CASE WHEN todo.lives_on_its_node THEN :node END),
             lease_until = clock_timestamp() + make_interval(secs => :lease_seconds),
-            started_at = coalesce(a.started_at, clock_timestamp())
+            started_at = coalesce(a.started_at, clock_timestamp()),
+            lapses = CASE WHEN a.worker IS NULL THEN 0 ELSE a.lapses + 1 END,
+            trouble = CASE WHEN a.worker IS NULL OR a.lapses = 0 THEN a.trouble
+                ELSE format('%s workers in a row, the last %s, ended or failed while they followed it', a.lapses + 1, a.worker) END
         FROM todo
         WHERE a.id = :id AND a.ended_at IS NULL AND a.not_before <= clock_timestamp()
           AND (a.lease_until IS NULL OR a.lease_until <= clock_timestamp())
           AND (a.node IS NULL OR a.node = :node OR NOT EXISTS (
               SELECT 1 FROM heartbeats n WHERE n.source = 'node:' || a.node
                 AND n.heard_at > clock_timestamp() - make_interval(secs => :node_lost_seconds)))
-        RETURNING a.token, a.output_bytes, a.left_out_bytes, a.node,
+        RETURNING a.token, a.output_bytes, a.left_out_bytes, a.node, a.lapses,
             extract(epoch FROM clock_timestamp() - a.started_at)::float AS age_seconds
     ), started AS (
         UPDATE steps s SET status = 'running', started_at = coalesce(s.started_at, clock_timestamp())
@@ -56,7 +60,7 @@ _CLAIM = text("""
         FROM started WHERE w.deployment_id = started.deployment_id AND w.index = started.wave_index
     )
     SELECT deployment_id, step_id, number, bound_to, wave_index, action_index, target_id, target_name, target, status,
-        document, untaken_seconds, lives_on_its_node, token, output_bytes, left_out_bytes, node, age_seconds,
+        document, untaken_seconds, lives_on_its_node, last_worker, token, output_bytes, left_out_bytes, node, lapses, age_seconds,
         EXISTS (SELECT 1 FROM started) AS started_now
     FROM todo LEFT JOIN taken ON true
 """)
@@ -86,7 +90,7 @@ _CALL_BACK = text(
 )
 
 _RELEASE = text("""
-    UPDATE attempts SET lease_until = clock_timestamp(), output_bytes = output_bytes
+    UPDATE attempts SET lease_until = clock_timestamp(), worker = NULL, output_bytes = output_bytes
     WHERE id = :id AND token = :token AND ended_at IS NULL
     RETURNING id
 """)

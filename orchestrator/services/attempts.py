@@ -14,15 +14,19 @@ from orchestrator.services import execution, work
 from orchestrator.services.execution import Locked
 from orchestrator.services.work import Work
 
+MOST_LAPSES = 5
+"""So many workers in a row may end or fail while they follow an attempt that is late already; then a person is asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Who claims: the process, the node it is on, and how long its silence is tolerated."""
+    """Who claims: the process, the node it is on, how long its silence is tolerated, and that of a target after a timeout."""
 
     name: str
     node: str
     lease_seconds: float
     node_lost_seconds: float
+    unreachable_seconds: float
 
     def taker(self) -> engine.Taker:
         """As one who takes what is handed out for the first time."""
@@ -168,7 +172,18 @@ def _claim(session: Session, held: Locked, attempt_id: int, worker: Worker) -> C
         return None
     if row.started_now:
         execution.note_step(held, row.wave_index, old=StepStatus.READY, new=StepStatus.RUNNING)
-    return _taken(session, held, attempt_id, row, worker)
+    taken = _taken(session, held, attempt_id, row, worker)
+    if taken is None or not _is_beyond_following(taken, lapses=row.lapses, worker=worker):
+        return taken
+    why = f"its end cannot be known: {row.lapses} workers in a row ended or failed while they followed it"
+    _end_untold(session, held, attempt_id, row, why=f"{why}; see the log of the last, {row.last_worker}")
+    return None
+
+
+def _is_beyond_following(claim: Claim, *, lapses: int, worker: Worker) -> bool:
+    """Whether everybody who should have said long ago how it ended has ended or failed over it, as with a broken plugin."""
+    is_late = claim.age_seconds >= claim.work.timeout_seconds + worker.unreachable_seconds
+    return is_late and lapses >= MOST_LAPSES
 
 
 def _taken(session: Session, held: Locked, attempt_id: int, row: Row[Any], worker: Worker) -> Claim | None:
@@ -178,7 +193,7 @@ def _taken(session: Session, held: Locked, attempt_id: int, row: Row[Any], worke
     except PlanUnreadableError as error:
         if isinstance(error, PlanOfAnotherVersionError) and row.untaken_seconds < worker.node_lost_seconds:
             raise  # a worker of the right version may come yet
-        _end_unreadable(session, held, attempt_id, row, why=str(error))
+        _end_untold(session, held, attempt_id, row, why=str(error))
         return None
     return Claim(
         attempt_id=attempt_id,
@@ -193,8 +208,8 @@ def _taken(session: Session, held: Locked, attempt_id: int, row: Row[Any], worke
     )
 
 
-def _end_unreadable(session: Session, held: Locked, attempt_id: int, row: Row[Any], *, why: str) -> None:
-    """End an attempt of which nobody knows what it is to do: failed if it was never started, else nobody can say."""
+def _end_untold(session: Session, held: Locked, attempt_id: int, row: Row[Any], *, why: str) -> None:
+    """End an attempt of which nobody can say how it ended: failed if it was never started, else a person is asked."""
     tried = _Try(
         attempt_id, row.token, row.step_id, row.wave_index, row.number, row.target_id, row.target_name
     )

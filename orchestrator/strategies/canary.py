@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+from orchestrator.domain.errors import RuleViolationError
 from orchestrator.domain.moves import Again, Batch, Move, Shift
 from orchestrator.strategies.base import (
     Candidate,
@@ -31,6 +32,8 @@ KNOWN = (
 OF_ROLLING = ("batch", "rounding", "max_failures", "max_parallel", "order_by")
 MOST_WEIGHTS = 100
 DEFAULT_BATCH = "25%"
+MOST_OFF = 0.25
+"""How far a share may come out from what was asked: so much of it, or of what the others keep where that is less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +154,23 @@ class Canary:
 
 
 def weights_for(share: int, canary_count: int, stable_count: int, *, full: int) -> tuple[int, int]:
-    """What each of the canary and each of the others weighs, at most `full`, so that the canary gets about `share` percent."""
+    """What each of the canary and each of the others weighs, at most `full`, so that the canary gets about `share` percent.
+
+    Raises RuleViolationError where no such weights come near it.
+    """
     ratio = share * stable_count / ((100 - share) * canary_count)
-    if ratio <= 1:
-        return max(1, round(full * ratio)), full
-    return full, max(1, round(full / ratio))
+    weight, stable_weight = (
+        (max(1, round(full * ratio)), full) if ratio <= 1 else (full, max(1, round(full / ratio)))
+    )
+    canary_weight = canary_count * weight
+    comes_out = 100 * canary_weight / (canary_weight + stable_count * stable_weight)
+    if abs(comes_out - share) > max(1, min(share, 100 - share) * MOST_OFF):
+        raise RuleViolationError(
+            f"the canary ({canary_count} of {canary_count + stable_count} targets) cannot get {share}% of the requests:"
+            f" with weights from 1 to {full} it would get {comes_out:.0f}%; give `traffic` a larger `weight` (at most"
+            " 256), or choose another share or canary"
+        )
+    return weight, stable_weight
 
 
 def _read_weights(value: object) -> tuple[int, ...]:

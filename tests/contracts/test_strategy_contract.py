@@ -295,10 +295,18 @@ def one_by_one(moves: Sequence[Move]) -> Iterator[Move]:
 
 
 def drawn(kind: str, data: st.DataObject, given_: list[Candidate], around: Surroundings) -> tuple[Move, ...]:
-    """The moves of a strategy of the kind; one that cannot do without sides gets targets on two."""
+    """The moves of a strategy of the kind; one that cannot do without sides gets targets on two.
+
+    Shares that cannot be had are drawn anew.
+    """
     strategy = made(kind, data)
     assert isinstance(strategy, MovesTraffic)
     if strategy.needs_traffic:
         sides = data.draw(st.permutations(["blue", "green"])) + ["green"] * len(given_)
         given_ = [Candidate(f"web-{index}", {strategy.side: side}) for index, side in enumerate(sides)]
-    return strategy.moves(given_, around)
+    try:
+        return strategy.moves(given_, around)
+    except RuleViolationError:
+        if "weights" not in strategy.settings():
+            raise
+        reject()  # no weights come near such a share

@@ -42,7 +42,7 @@ def between(start: datetime, end: datetime) -> dict[str, Any]:
 
 
 def worker(name: str = "one", *, node: str = "node-1", lease_seconds: float = 30) -> Worker:
-    return Worker(name, node, lease_seconds, node_lost_seconds=900)
+    return Worker(name, node, lease_seconds, node_lost_seconds=900, unreachable_seconds=30)
 
 
 @dataclass

@@ -117,7 +117,13 @@ class Process:
             settings=replace(settings, data_dir=Path(node)),
             database=self.breakable,
             leases=self._leases,
-            worker=Worker(self.name, node, settings.lease_seconds, settings.node_lost_seconds),
+            worker=Worker(
+                self.name,
+                node,
+                settings.lease_seconds,
+                settings.node_lost_seconds,
+                settings.unreachable_seconds,
+            ),
             turns=Turns(
                 at_once=1000
             ),  # threads stand still in the middle of one here, for as long as the model wants

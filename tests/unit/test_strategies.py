@@ -164,13 +164,38 @@ def test_an_unknown_setting_names_the_nearest() -> None:
         (50, 1, 2, 100, (100, 50)),
         (50, 1, 1, 256, (256, 256)),
         (99, 1, 1, 100, (100, 1)),
-        (1, 10, 1, 100, (1, 100)),  # less than 1 there is not
+        (1, 1, 1, 100, (1, 100)),
+        (40, 1, 1, 10, (7, 10)),  # 7 of 17 are 41%
+        (12, 1, 1, 8, (1, 8)),  # 1 of 9 are 11%
     ],
 )
 def test_a_share_of_the_traffic_as_weights(
     share: int, canary: int, stable: int, full: int, weights: tuple[int, int]
 ) -> None:
     assert weights_for(share, canary, stable, full=full) == weights
+
+
+@pytest.mark.parametrize(
+    ("share", "canary", "stable", "full", "comes_out"),
+    [
+        (5, 1, 1, 1, "50%"),
+        (5, 1, 1, 10, "9%"),
+        (1, 10, 1, 100, "9%"),
+        (99, 1, 10, 100, "91%"),
+    ],
+)
+def test_a_share_that_no_weights_come_near_is_refused(
+    share: int, canary: int, stable: int, full: int, comes_out: str
+) -> None:
+    settings = {"canary": canary, "weights": [f"{share}%"]}
+    with pytest.raises(RuleViolationError, match=f"{share}% of the requests: .* it would get {comes_out};"):
+        Canary.from_settings(settings).moves(targets(canary + stable), Surroundings(full_weight=full))
+
+
+def test_what_goes_back_has_no_share_and_is_not_refused() -> None:
+    around = Surroundings(full_weight=1, going_back=True)
+    moves = Canary.from_settings({"weights": ["5%"]}).moves(targets(2), around)
+    assert {move.weight for move in moves if isinstance(move, Shift)} == {0, 1}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ _CLAIM = text("""
             started_at = coalesce(a.started_at, clock_timestamp()),
             lapses = CASE WHEN a.worker IS NULL THEN 0 ELSE a.lapses + 1 END,
             trouble = CASE WHEN a.worker IS NULL OR a.lapses = 0 THEN a.trouble
-                ELSE format('%s workers in a row, the last %s, ended or failed while they followed it', a.lapses + 1, a.worker) END
+                ELSE format('its worker ended or failed %s times in a row, the last time %s', a.lapses + 1, a.worker) END
         FROM todo
         WHERE a.id = :id AND a.ended_at IS NULL AND a.not_before <= clock_timestamp()
           AND (a.lease_until IS NULL OR a.lease_until <= clock_timestamp())

@@ -15,7 +15,7 @@ from orchestrator.services.execution import Locked
 from orchestrator.services.work import Work
 
 MOST_LAPSES = 5
-"""So many workers in a row may end or fail while they follow an attempt that is late already; then a person is asked."""
+"""So often in a row may the worker of an attempt that is late end or fail before it says how that ended; then a person is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def _claim(session: Session, held: Locked, attempt_id: int, worker: Worker) -> C
     taken = _taken(session, held, attempt_id, row, worker)
     if taken is None or not _is_beyond_following(taken, lapses=row.lapses, worker=worker):
         return taken
-    why = f"its end cannot be known: {row.lapses} workers in a row ended or failed while they followed it"
+    why = f"its end cannot be known: its worker ended or failed {row.lapses} times in a row"
     _end_untold(session, held, attempt_id, row, why=f"{why}; see the log of the last, {row.last_worker}")
     return None
 

@@ -62,7 +62,7 @@ def test_one_that_is_late_is_left_to_a_person_when_all_are_gone_who_followed_it(
         "SELECT s.status, a.outcome, a.failure FROM attempts a JOIN steps s ON s.id = a.step_id WHERE a.id = :id",
         id=claim.attempt_id,
     )
-    why = "its end cannot be known: 5 workers in a row ended or failed while they followed it; see the log of the last, w4"
+    why = "its end cannot be known: its worker ended or failed 5 times in a row; see the log of the last, w4"
     assert found_out == ("unknown", "lost", why)
 
 
@@ -114,7 +114,7 @@ def test_a_plugin_that_raises_what_it_must_not_is_explained_and_ends_with_a_ques
 
     for number in range(3):
         follow(f"w{number}")
-    says = "2 workers in a row, the last w1, ended or failed while they followed it"
+    says = "its worker ended or failed 2 times in a row, the last time w1"
     with world.database.reading() as session:
         explained = explaining.explain(session, deployment, actor=world.actor)
         found = diagnosis.examine(session, settings, is_migrated=lambda revision: revision is not None)

@@ -7,13 +7,11 @@ from typing import Any, cast
 import orjson
 from flask import Flask, Response, g, request
 from flask_smorest import Api
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from api.extensions import jwt
 from orchestrator import log
-from orchestrator.db import refusal
+from orchestrator.db import UNAVAILABLE, refusal
 from orchestrator.domain.errors import (
     BusyError,
     FieldProblem,
@@ -39,7 +37,7 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest has no types
 def init(app: Flask) -> None:
     """Let every error of this application become a problem."""
     app.register_error_handler(OrchestratorError, _orchestrator_problem)
-    for away in (OperationalError, InterfaceError, PoolTimeoutError):
+    for away in UNAVAILABLE:
         app.register_error_handler(away, _database_away)
     app.register_error_handler(Exception, _unexpected)
     _init_tokens()
@@ -126,7 +124,7 @@ def log_unexpected(error: Exception) -> None:
     _logger.error("unexpected_error", path=request.path, exc_info=error)
 
 
-def _database_away(error: OperationalError | InterfaceError | PoolTimeoutError) -> Response:
+def _database_away(error: Exception) -> Response:
     return _orchestrator_problem(of_database(error))
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import orjson
 from psycopg2 import errorcodes
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,8 @@ POOL_SECONDS = 5.0
 """How long a connection is waited for while all are in use."""
 LOCK_MILLISECONDS = 10_000
 """How long a row is waited for that another transaction holds."""
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
+"""What is raised where Postgres cannot be reached, ends the connection, or takes too long."""
 DATABASE_AWAY = "the database cannot be reached now; try again soon"
 _BUSY = {
     errorcodes.DEADLOCK_DETECTED: "somebody else is changing the same",

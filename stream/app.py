@@ -7,8 +7,6 @@ from contextlib import ExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,7 +16,7 @@ from starlette.routing import Route
 
 from orchestrator import log
 from orchestrator.config import Settings
-from orchestrator.db import DATABASE_AWAY, Database, make_engine, refusal
+from orchestrator.db import DATABASE_AWAY, UNAVAILABLE, Database, make_engine, refusal
 from orchestrator.domain.errors import (
     FieldProblem,
     InvalidInputError,
@@ -168,9 +166,7 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers={
             OrchestratorError: _orchestrator_problem,
             HTTPException: _http_problem,
-            OperationalError: _database_away,
-            InterfaceError: _database_away,
-            PoolTimeoutError: _database_away,
+            **dict.fromkeys(UNAVAILABLE, _database_away),
             Exception: _unexpected,
         },
         lifespan=lifespan,

@@ -11,8 +11,6 @@ from flask import Blueprint, Flask, Response, g, redirect, render_template, requ
 from jinja2 import ChoiceLoader
 from markupsafe import Markup
 from marshmallow import fields
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from api import auth, errors
@@ -22,6 +20,7 @@ from api.extensions import services, session
 from api.responses import tag_of
 from api.sessions import LIFETIME_SECONDS, WebSession
 from orchestrator import clock
+from orchestrator.db import UNAVAILABLE
 from orchestrator.domain.access import Permission, allows
 from orchestrator.domain.errors import (
     FieldProblem,
@@ -38,7 +37,6 @@ from orchestrator.services.actors import Actor
 COOKIE = "session"
 FORM_TOKEN = "form_token"  # noqa: S105  # the name of a field
 _SAFE = {"GET", "HEAD", "OPTIONS"}
-_DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 _HEADERS = {
     # Not "no-referrer": with it browsers send no Origin along with a form.
     "Referrer-Policy": "same-origin",
@@ -278,11 +276,12 @@ def _http_error(error: HTTPException) -> Response:
     return _error_page(status, status.phrase, error.description or "")
 
 
-@blueprint.errorhandler(OperationalError)
-@blueprint.errorhandler(InterfaceError)
-@blueprint.errorhandler(PoolTimeoutError)
 def _database_away(error: Exception) -> Response:
     return _refused(errors.of_database(error))
+
+
+for _away in UNAVAILABLE:
+    blueprint.register_error_handler(_away, _database_away)
 
 
 @blueprint.errorhandler(Exception)
@@ -324,7 +323,7 @@ def _not_there(error: HTTPException) -> Response:
     if request.path.startswith("/api/") or not asks_for_page:
         return errors.http_problem(error)
     if request.method in _SAFE:
-        with suppress(OrchestratorError, *_DATABASE_AWAY):  # then it is a page for nobody
+        with suppress(OrchestratorError, *UNAVAILABLE):  # then it is a page for nobody
             _who()
     answer = _error_page(HTTPStatus.NOT_FOUND, "There is no such page.", "")
     return _with_headers(answer)

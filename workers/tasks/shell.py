@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from orchestrator import log
+from orchestrator.db import UNAVAILABLE
 from orchestrator.domain.errors import PlanOfAnotherVersionError
 from workers import context
 from workers.follower import Follower
@@ -21,5 +22,8 @@ def at_the_edge(what: str, subject_id: int, do: Callable[[], object]) -> None:
         do()
     except PlanOfAnotherVersionError as error:
         _logger.warning("left_to_another_worker", task=what, subject=subject_id, why=str(error))
+    except UNAVAILABLE as error:
+        why = type(getattr(error, "orig", None) or error).__name__
+        _logger.warning("database_away", task=what, subject=subject_id, error=why, left_to="the tick")
     except Exception:  # the edge
         _logger.exception("task_failed", task=what, subject=subject_id)

@@ -154,7 +154,7 @@ class Follower:
                 _logger.warning("write_failed", error=type(error).__name__)
             if not hold.is_valid():
                 break
-            hold.woken.wait(delay_seconds(tries, first=0.1, most=1.0))
+            hold.gone.wait(delay_seconds(tries, first=0.1, most=1.0))
         raise LeaseLostError(f"the lease on attempt {hold.attempt_id} ran out before that could be written")
 
     def _turn(self, claim: Claim | None, hold: Hold) -> AbstractContextManager[bool]:

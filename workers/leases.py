@@ -32,13 +32,19 @@ class Hold:
     token: int
     valid_until: float
     cancelling: bool
-    lost: bool = False
     stopping: bool = False
     """The process is shutting down."""
     called_back: int = 0
     trouble: str = ""
     """Why its target does not do what it should; noted with each renewal."""
     woken: threading.Event = field(default_factory=threading.Event)
+    gone: threading.Event = field(default_factory=threading.Event)
+    """Set when the lease is lost. What is to be written is to be written whatever else it should look at meanwhile."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else has it, or the attempt has ended."""
+        return self.gone.is_set()
 
     @property
     def acts_until(self) -> float:
@@ -158,7 +164,7 @@ class LeaseKeeper:
             return {}
         for attempt_id, hold in holds.items():
             if attempt_id not in ours:
-                hold.lost = True
+                hold.gone.set()
                 hold.woken.set()
                 continue
             if ours[attempt_id].is_prolonged:

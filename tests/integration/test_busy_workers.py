@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
 
 from orchestrator import clock
 from orchestrator.config import Settings
@@ -183,6 +184,33 @@ def test_a_renewal_that_fails_for_a_reason_nobody_thought_of_is_not_the_last(
     assert failed.wait(30)
     is_kept(world, ours, claim)
     ours.leases.drop(hold)
+
+
+def test_who_is_shutting_down_gives_back_what_it_has_as_soon_as_postgres_is_there_again(
+    world: World, ours: WorkerContext
+) -> None:
+    """It tried a thousand times in a second, and the lease had to run out."""
+    fails_at: list[float] = []
+
+    class Ailing(Database):
+        @contextmanager
+        def transaction(self) -> Iterator[Session]:
+            if ours.leases.stopping and len(fails_at) < 4:
+                fails_at.append(clock.monotonic())
+                raise OperationalError("UPDATE", {}, Exception("server closed the connection"))
+            with super().transaction() as session:
+                yield session
+
+    claim = world.advance(world.request("1.0.0"), ours.worker)
+    assert claim is not None
+    ours.leases.end_slices()
+    follower = Follower(replace(ours, database=Ailing(ours.settings)))
+    follower._follow_all(clock.monotonic(), claim)
+    assert len(fails_at) == 4
+    assert fails_at[-1] - fails_at[0] > 0.5  # 0.1 and 0.2 and 0.4
+    assert world.rows("SELECT worker, outcome FROM attempts WHERE id = :id", id=claim.attempt_id) == [
+        (None, None)
+    ]
 
 
 def test_a_chore_that_fails_for_a_reason_nobody_thought_of_is_done_again(ours: WorkerContext) -> None:

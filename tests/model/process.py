@@ -73,7 +73,7 @@ class StillLeases(LeaseKeeper):
     def hold(self, claim: Claim, *, claimed_at: float) -> Hold:
         """As the real one; a puppet waits for it by standing still."""
         hold = super().hold(claim, claimed_at=claimed_at)
-        was_set, hold.woken = hold.woken.is_set(), Waiting()
+        was_set, hold.woken, hold.gone = hold.woken.is_set(), Waiting(), Waiting()
         if was_set:
             hold.woken.set()
         return hold

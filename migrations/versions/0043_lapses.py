@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("attempts", sa.Column("lapses", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("attempts", sa.Column("lapses", sa.BigInteger(), nullable=False, server_default="0"))
 
 
 def downgrade() -> None:

@@ -16,7 +16,7 @@ from tests.integration.api_world import ApiWorld, world
 
 __all__ = ["world"]
 
-WORKER = Worker("one", "node-1", 30, 900)
+WORKER = Worker("one", "node-1", lease_seconds=30, node_lost_seconds=900, unreachable_seconds=30)
 
 
 def run(

@@ -151,9 +151,7 @@ def _said(waves: list[Any], names: list[str], action_count: int, *, slides: bool
         through = itertools.product(names[first : first + count], chain)
         steps = tuple(PlannedStep(n, name, part) for n, (name, part) in enumerate(through))
         found.append(PlannedWave(index, batch, chain[0], steps, wait, asks))
-    if not found:
-        raise PlanUnreadableError("the plan has no waves")
-    if slides and not any(wave.sliding for wave in found):
+    if slides and found and not any(wave.sliding for wave in found):
         raise PlanUnreadableError("the plan says that it slides, and no wave of it does")
     return tuple(found)
 

@@ -193,13 +193,6 @@ def test_a_plan_with_any_part_replaced_is_read_or_refused_but_never_breaks(data:
     assert to_document(plan) == document
 
 
-def test_a_plan_that_says_its_waves_and_has_none_is_refused() -> None:
-    slides = StrategySpec(kind="rolling", settings={"mode": "sliding"})
-    document = {**to_document(planned(pipeline(2, actions=(run(), run()), strategy=slides))), "waves": []}
-    with pytest.raises(PlanUnreadableError, match="has no waves"):
-        from_document(document)
-
-
 def test_a_newer_format_says_which_version_is_needed() -> None:
     document = {**to_document(planned(pipeline())), "format": 7}
     with pytest.raises(PlanUnreadableError, match="has format 7 and this version reads formats up to 6"):

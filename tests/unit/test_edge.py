@@ -25,12 +25,11 @@ def test_a_database_that_is_away_is_no_defect(said: list[structlog.typing.EventD
     shell.at_the_edge("steps.run", 7, engine.connect)
     assert said == [
         {
-            "event": "database_away",
+            "event": "left_to_the_tick",
             "log_level": "warning",
             "task": "steps.run",
             "subject": 7,
-            "error": "OperationalError",
-            "left_to": "the tick",
+            "why": "OperationalError",
         }
     ]
 

@@ -24,6 +24,6 @@ def at_the_edge(what: str, subject_id: int, do: Callable[[], object]) -> None:
         _logger.warning("left_to_another_worker", task=what, subject=subject_id, why=str(error))
     except UNAVAILABLE as error:
         why = type(getattr(error, "orig", None) or error).__name__
-        _logger.warning("database_away", task=what, subject=subject_id, error=why, left_to="the tick")
+        _logger.warning("left_to_the_tick", task=what, subject=subject_id, why=why)
     except Exception:  # the edge
         _logger.exception("task_failed", task=what, subject=subject_id)
